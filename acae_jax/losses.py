@@ -1,0 +1,77 @@
+"""Training losses of 3D pose, as masked means in metres.
+
+Every loss is a sum over what is labelled divided by the count of what is labelled, so that padding, missing
+joints and the split over devices never change its value. Poses are absolute camera-space joints in millimetres;
+losses are in metres (Sárándi et al. 2021, MeTRAbs; Sárándi et al. 2023, section 3).
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+NEAR_MM = 300.0
+"""Closer than this to the camera plane a projection says nothing useful."""
+
+
+def masked_mean(values: Float[Array, "..."], mask: Bool[Array, "..."]) -> Float[Array, ""]:
+    """Mean of `values` where `mask` holds, and 0 where nothing is valid; the mask has the values' shape."""
+    total = jnp.sum(jnp.where(mask, values, 0.0))
+    return total / jnp.maximum(jnp.sum(mask.astype(values.dtype)), 1.0)
+
+
+def relative_to_mean(
+    points_mm: Float[Array, "*b j c"], valid: Bool[Array, "*b j"]
+) -> Float[Array, "*b j c"]:
+    """Points minus the mean of the valid ones of the same pose."""
+    weight = valid[..., None].astype(points_mm.dtype)
+    count = jnp.maximum(jnp.sum(weight, axis=-2, keepdims=True), 1.0)
+    return points_mm - jnp.sum(points_mm * weight, axis=-2, keepdims=True) / count
+
+
+def mean_relative_loss(
+    predicted_mm: Float[Array, "b j 3"], true_mm: Float[Array, "b j 3"], valid: Bool[Array, "b j"]
+) -> Float[Array, ""]:
+    """L1 distance in metres after the mean of the labelled joints was taken from both poses."""
+    error = relative_to_mean(predicted_mm, valid) - relative_to_mean(true_mm, valid)
+    return masked_mean(jnp.mean(jnp.abs(error), axis=-1), valid) / 1000.0
+
+
+def absolute_loss(
+    predicted_mm: Float[Array, "b j 3"], true_mm: Float[Array, "b j 3"], valid: Bool[Array, "b j"]
+) -> Float[Array, ""]:
+    """L1 distance in metres, in which the depth of people beyond 10 m counts less (MeTRAbs)."""
+    error = jnp.abs(predicted_mm - true_mm)
+    far = jnp.minimum(1.0, 10_000.0 / jnp.maximum(jnp.abs(true_mm[..., 2]), NEAR_MM))
+    per_joint = (error[..., 0] + error[..., 1] + error[..., 2] * far) / 3.0
+    return masked_mean(per_joint, valid) / 1000.0
+
+
+def pixel_loss(
+    predicted_px: Float[Array, "b j 2"],
+    true_px: Float[Array, "b j 2"],
+    valid: Bool[Array, "b j"],
+    metres_per_px: float,
+) -> Float[Array, ""]:
+    """L1 distance in the image, as metres on a plane at the person (`metres_per_px` = box side / crop side)."""
+    return masked_mean(jnp.mean(jnp.abs(predicted_px - true_px), axis=-1), valid) * metres_per_px
+
+
+def agreement_loss(
+    points_mm: Float[Array, "b j 3"],
+    reference_mm: Float[Array, "b j 3"],
+    example_mask: Bool[Array, " b"],
+) -> Float[Array, ""]:
+    """Mean L1 distance in metres between two versions of the same poses, over the chosen examples."""
+    error = jnp.mean(jnp.abs(points_mm - reference_mm), axis=(1, 2))
+    return masked_mean(error, example_mask) / 1000.0
+
+
+def project_px(
+    points_mm: Float[Array, "b j 3"], intrinsics: Float[Array, "b 3 3"]
+) -> Float[Array, "b j 2"]:
+    """Pinhole projection whose value and gradient stay finite for points beside or behind the camera."""
+    depth = jnp.maximum(points_mm[..., 2:], NEAR_MM / 3.0)
+    homogeneous = jnp.concatenate([points_mm[..., :2] / depth, jnp.ones_like(depth)], axis=-1)
+    return jnp.einsum(
+        "bjc,bkc->bjk", homogeneous, intrinsics[:, :2], precision=jax.lax.Precision.HIGHEST
+    )
