@@ -1,0 +1,50 @@
+"""Replacing what is behind a person, given the person's mask.
+
+Images are float32 RGB in [0, 1]; backgrounds uint8 RGB of any size.
+"""
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+
+from acae_jax.images import resizing
+
+Background = UInt8[np.ndarray, "_bh _bw 3"]
+
+
+def draw(
+    background: Background,
+    side_px: int,
+    rng: np.random.Generator,
+    *,
+    zoom: tuple[float, float] = (1.2, 1.5),
+    shift: float = 0.1,
+) -> Float32[np.ndarray, "{side_px} {side_px} 3"]:
+    """Cut a random square view out of a background.
+
+    It is scaled to cover the crop times U(*zoom), and its centre moved within a disc of radius
+    `shift` × side_px, which a zoom of at least 1 + 2 × shift keeps covering the crop.
+    """
+    height, width = background.shape[:2]
+    factor, radius, angle = rng.random(3)
+    view = min(height, width) / (zoom[0] + factor * (zoom[1] - zoom[0]))
+    radius, angle = shift * view * np.sqrt(radius), 2 * np.pi * angle
+    side = max(1, min(round(view), height, width))
+    left = round((width - side) / 2 + radius * np.cos(angle))
+    top = round((height - side) / 2 + radius * np.sin(angle))
+    left, top = min(max(left, 0), width - side), min(max(top, 0), height - side)
+    region = background[top : top + side, left : left + side]
+    result = resizing.resize(region, side_px, side_px).astype(np.float32)
+    result *= np.float32(1 / 255)
+    return result
+
+
+def composite(
+    image: Float32[np.ndarray, "h w 3"],
+    alpha: Float32[np.ndarray, "h w"],
+    behind: Float32[np.ndarray, "h w 3"],
+) -> Float32[np.ndarray, "h w 3"]:
+    """Blend alpha × image + (1 - alpha) × behind."""
+    result = image - behind
+    result *= alpha[..., None]
+    result += behind
+    return result

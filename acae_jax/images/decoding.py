@@ -1,0 +1,71 @@
+"""Encoded image bytes → RGB pixels, refusing what is damaged or too large before it is unpacked.
+
+Images are uint8 (height, width, 3) in RGB order. An orientation tag is ignored: the geometry stored
+beside an image always refers to its pixels as they are.
+"""
+
+import struct
+
+import cv2
+import numpy as np
+from jaxtyping import UInt8
+
+MAX_PIXELS = 64_000_000
+_PNG = b"\x89PNG\r\n\x1a\n"
+_JPEG = b"\xff\xd8\xff"
+# Frame headers SOF0..SOF15 carry the size; C4, C8 and CC share the range but are other tables.
+_FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+
+
+def size(encoded: bytes) -> tuple[int, int]:
+    """Read (height, width) from a JPEG or PNG header without decoding; ValueError otherwise."""
+    try:
+        if encoded.startswith(_PNG):
+            width, height = struct.unpack_from(">II", encoded, 16)
+            return height, width
+        if encoded.startswith(_JPEG):
+            return _jpeg_size(encoded)
+    except (struct.error, IndexError) as error:
+        raise ValueError(f"image header is cut short ({len(encoded)} bytes)") from error
+    raise ValueError(f"image is neither JPEG nor PNG: it begins with {encoded[:8]!r}")
+
+
+def decode(encoded: bytes, max_pixels: int = MAX_PIXELS) -> UInt8[np.ndarray, "h w 3"]:
+    """Decode a JPEG or PNG to RGB.
+
+    ValueError if the bytes are something else, incomplete, or hold more than `max_pixels` pixels
+    (checked from the header, so that a small file cannot ask for gigabytes).
+    """
+    height, width = size(encoded)
+    if not 0 < height * width <= max_pixels:
+        raise ValueError(f"image of {width}×{height} px is outside the limit of {max_pixels} px")
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    try:
+        image = cv2.imdecode(np.frombuffer(encoded, np.uint8), flags)
+    except cv2.error as error:
+        raise ValueError(f"image of {len(encoded)} bytes cannot be decoded") from error
+    if image is None or image.shape != (height, width, 3):
+        raise ValueError(f"image of {len(encoded)} bytes cannot be decoded")
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
+
+
+def _jpeg_size(encoded: bytes) -> tuple[int, int]:
+    """Walk the marker segments of a JPEG up to its frame header."""
+    at = 2
+    while True:
+        if encoded[at] != 0xFF:
+            raise ValueError("JPEG header is damaged: a segment does not begin with a marker")
+        marker = encoded[at + 1]
+        if marker == 0xFF:  # padding before a marker
+            at += 1
+        elif marker in _FRAME_MARKERS:
+            height, width = struct.unpack_from(">HH", encoded, at + 5)
+            # The decoder fills missing pixels with grey and only warns. Searched from here on:
+            # an embedded preview has an end marker of its own.
+            if encoded.rfind(b"\xff\xd9", at) < 0:
+                raise ValueError(f"JPEG of {len(encoded)} bytes is cut short: it has no end marker")
+            return height, width
+        elif marker in (0xD9, 0xDA):
+            raise ValueError("JPEG header is damaged: no frame header before the pixels")
+        else:
+            at += 2 + max(2, struct.unpack_from(">H", encoded, at + 2)[0])
