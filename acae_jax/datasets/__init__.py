@@ -1,0 +1,1 @@
+"""Builders of every dataset; all write the one record schema."""

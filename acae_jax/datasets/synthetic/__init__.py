@@ -1,0 +1,1 @@
+"""Embedded people: a body, its motions, and the pictures made of them."""
