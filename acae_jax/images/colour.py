@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 from jaxtyping import Float32
 
-_HUE_SATURATION = ("hue", "saturation")
+CHANGES = ("brightness", "contrast", "saturation", "hue")
+_IN_HSV = ("hue", "saturation")
 
 
 def jitter(
@@ -47,7 +48,7 @@ def apply(
     Neighbouring brightness and contrast are one multiply-add, neighbouring hue and saturation one
     visit to HSV, which is exact because nothing is clipped in between.
     """
-    for in_hsv, group in itertools.groupby(steps, lambda step: step[0] in _HUE_SATURATION):
+    for in_hsv, group in itertools.groupby(steps, lambda step: step[0] in _IN_HSV):
         change = _turn_and_saturate if in_hsv else _scale_and_shift
         image = change(image, group)
     return np.clip(image, 0, 1)

@@ -1,0 +1,302 @@
+"""A stored record → a training example: decode, crop, augment, place the labels.
+
+Host work, numpy only. The image and the labels go through the same crop camera, so projecting an
+example's `joints_mm` with its `intrinsics` finds the joints in its image, mirrored ones included:
+the crop camera of a flipped example has its x axis negated, and left and right labels are swapped.
+
+Randomness is a pure function of (seed, step, slot). Each kind of augmentation reads a stream of its
+own and always the same numbers of it, so switching one off leaves the others as they were.
+
+Order of the pixel operations: warp, background, pasted objects, colour, erased rectangle.
+"""
+
+import functools
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from jaxtyping import Float, Float32, UInt8
+
+from acae_jax.data import record as records
+from acae_jax.geometry import cameras
+from acae_jax.images import background, colour, crops, decoding, masks, occlusion
+from acae_jax.skeletons import catalogue, skeleton
+from acae_jax.skeletons import union as unions
+
+
+class Augmentation(NamedTuple):
+    """What varies at random, by default as in the published 28-dataset recipe (MeTRAbs-ACAE).
+
+    Ranges are symmetric around "no change" unless they are given as a pair; angles are in radians.
+    """
+
+    shift: float = 0.1  # radius of the disc for the box centre, in longer box sides
+    zoom: tuple[float, float] = (0.75, 1.25)
+    roll: float = np.pi / 9  # 20 degrees
+    full_roll_probability: float = 0.0  # of any roll at all instead of ± roll
+    flip_probability: float = 0.5
+    partial_probability: float = 0.0  # of showing only a part of the person
+    background_probability: float = 0.7  # of a new background, given a mask
+    background_zoom: tuple[float, float] = (1.2, 1.5)
+    background_shift: float = 0.1  # in crop sides
+    occlusion_probability: float = 0.5  # half of it objects, half of it erasing
+    max_objects: int = 6
+    object_scale: tuple[float, float] = (0.2, 1.0)
+    erase_area: float = 1 / 3  # of the crop, at most
+    erase_aspect: float = 1 / 0.3
+    brightness: float = 0.125
+    contrast: float = 0.5
+    saturation: float = 0.5
+    hue: float = 0.4 * np.pi  # 72 degrees
+
+
+def make(
+    record: records.Record,
+    seed_step_slot: tuple[int, int, int],
+    *,
+    union: unions.JointUnion,
+    label_names: tuple[str, ...],
+    side_px: int,
+    augmentation: Augmentation | None,
+    occluders: Sequence[occlusion.Occluder] = (),
+    backgrounds: Sequence[background.Background] = (),
+    background_probability: float | None = None,
+    dataset_index: int = 0,
+) -> dict[str, np.ndarray]:
+    """Make one example: a dict of image, intrinsics, joints, labels and dataset (J, K as in union
+    and label_names).
+
+    image uint8 (side, side, 3) RGB · intrinsics float32 (3, 3) of the crop camera · joints_mm
+    float32 (J, 3) in its space, 0 where not valid · valid bool (J,) · labels_px float32 (K, 2) in
+    the crop, 0 where not valid, and labels_valid bool (K,) of 2D-labelled records · dataset int32.
+
+    `augmentation` None gives the clean crop. `background_probability` replaces the augmentation's
+    for datasets that are realistic already. Without occluders or backgrounds those changes are left
+    out. ValueError for an unreadable image or labels that do not fit their format.
+    """
+    image = decoding.decode(record.image)
+    stored = cameras.create(
+        record.intrinsics.astype(np.float64),
+        record.rotation.astype(np.float64),
+        record.position_mm.astype(np.float64),
+    )
+    box, view, swap_chance = record.box.astype(np.float64), crops.PLAIN, 0.0
+    if augmentation is not None:
+        box, view = _vary_geometry(box, augmentation, seed_step_slot)
+        swap_chance = augmentation.background_probability
+        if background_probability is not None:
+            swap_chance = background_probability
+    crop = crops.camera(stored, box, side_px, view)
+
+    behind = None
+    if augmentation is not None and len(backgrounds) and record.mask_rle.size:
+        behind = _draw_background(backgrounds, side_px, swap_chance, augmentation, seed_step_slot)
+    image_size = image.shape[:2]
+    if behind is None:
+        image = crops.warp(image, stored, crop, side_px)
+    else:
+        # Four channels are warped faster than three and one.
+        mask = masks.decode(record.mask_rle, *image_size) * np.uint8(255)
+        image = crops.warp(cv2.merge([image, mask]), stored, crop, side_px)
+    if augmentation is not None:
+        image = _vary_pixels(image, behind, augmentation, occluders, seed_step_slot)
+
+    joints_mm, valid = _place_joints(record, union, crop, view.flip)
+    labels_px, labels_valid = _place_labels(
+        record, label_names, stored, crop, view.flip, image_size
+    )
+    return {
+        "image": image,
+        "intrinsics": np.asarray(crop.intrinsics, np.float32),
+        "joints_mm": joints_mm,
+        "valid": valid,
+        "labels_px": labels_px,
+        "labels_valid": labels_valid,
+        "dataset": np.array(dataset_index, np.int32),
+    }
+
+
+# ------------------------------------------------------------------------------------- randomness
+
+_GEOMETRY, _PARTIAL, _BACKGROUND, _OCCLUSION, _COLOUR = range(5)
+
+
+def _stream(seed_step_slot: tuple[int, int, int], which: int) -> np.random.Generator:
+    """Return one of an example's independent streams.
+
+    A counter-based generator keyed by the seed, at a counter given by the rest: distinct examples
+    and streams cannot overlap, and nothing is hashed.
+    """
+    seed, step, slot = seed_step_slot
+    return np.random.Generator(np.random.Philox(key=seed, counter=[0, which, slot, step]))
+
+
+def _vary_geometry(
+    box: Float[np.ndarray, "4"], augmentation: Augmentation, seed: tuple[int, int, int]
+) -> tuple[Float[np.ndarray, "4"], crops.View]:
+    """Draw the box to look at and the view of it."""
+    if augmentation.partial_probability:
+        rng = _stream(seed, _PARTIAL)
+        if rng.random() < augmentation.partial_probability:
+            box = crops.partial_box(box, rng)
+    radius, angle, zoom, roll, full, flip = _stream(seed, _GEOMETRY).random(6)
+    radius, angle = augmentation.shift * max(box[2:]) * np.sqrt(radius), 2 * np.pi * angle
+    shift = (radius * np.cos(angle), radius * np.sin(angle), 0, 0)
+    largest_roll = np.pi if full < augmentation.full_roll_probability else augmentation.roll
+    view = crops.View(
+        zoom=float(augmentation.zoom[0] + zoom * (augmentation.zoom[1] - augmentation.zoom[0])),
+        roll=float(largest_roll * (2 * roll - 1)),
+        flip=bool(flip < augmentation.flip_probability),
+    )
+    return box + shift, view
+
+
+def _draw_background(
+    backgrounds: Sequence[background.Background],
+    side_px: int,
+    probability: float,
+    augmentation: Augmentation,
+    seed: tuple[int, int, int],
+) -> Float32[np.ndarray, "{side_px} {side_px} 3"] | None:
+    """Draw whether there is a new background, and which part of which."""
+    rng = _stream(seed, _BACKGROUND)
+    is_used, which = rng.random(2) * (1, len(backgrounds))
+    if is_used >= probability:
+        return None
+    return background.draw(
+        backgrounds[int(which)],
+        side_px,
+        rng,
+        zoom=augmentation.background_zoom,
+        shift=augmentation.background_shift,
+    )
+
+
+def _vary_pixels(
+    image: UInt8[np.ndarray, "s s c"],
+    behind: Float32[np.ndarray, "s s 3"] | None,
+    augmentation: Augmentation,
+    occluders: Sequence[occlusion.Occluder],
+    seed: tuple[int, int, int],
+) -> UInt8[np.ndarray, "s s 3"]:
+    """Change a warped image: RGB, or RGB and the person's mask if there is something behind."""
+    pixels = image * np.float32(1 / 255)
+    if behind is not None:
+        pixels = background.composite(pixels[..., :3], pixels[..., 3], behind)
+    rng = _stream(seed, _OCCLUSION)
+    kind = occlusion.draw_kind(rng, augmentation.occlusion_probability)
+    if kind == "objects" and len(occluders):
+        pixels = occlusion.paste_objects(
+            pixels,
+            rng,
+            occluders,
+            max_objects=augmentation.max_objects,
+            scale=augmentation.object_scale,
+        )
+    ranges = {name: getattr(augmentation, name) for name in colour.CHANGES}
+    if any(ranges.values()):
+        pixels = colour.jitter(pixels, _stream(seed, _COLOUR), **ranges)
+    pixels *= 255
+    result = np.rint(pixels, out=pixels).astype(np.uint8)
+    if kind == "erase":
+        result = occlusion.erase(
+            result, rng, max_area=augmentation.erase_area, max_aspect=augmentation.erase_aspect
+        )
+    return result
+
+
+# ----------------------------------------------------------------------------------------- labels
+
+
+def _place_joints(
+    record: records.Record, union: unions.JointUnion, crop: cameras.Camera, flip: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the joints in crop camera space at their places in the union, and which are valid."""
+    joints_mm = np.zeros((len(union.joint_names), 3), np.float32)
+    valid = np.zeros(len(union.joint_names), bool)
+    if not len(record.joints_mm):
+        return joints_mm, valid
+    members = np.asarray(_members(record, union))
+    labelled = np.isfinite(record.joints_mm).all(axis=-1)
+    members = members[labelled]
+    points_mm = record.joints_mm[labelled].astype(np.float64)
+    joints_mm[members] = cameras.world_to_camera(crop, points_mm)
+    valid[members] = True
+    if flip:
+        mirror = _mirror(union.joint_names)
+        joints_mm, valid = joints_mm[mirror], valid[mirror]
+    return joints_mm, valid
+
+
+def _members(record: records.Record, union: unions.JointUnion) -> Sequence[int]:
+    """Return where in the union the record's joints belong.
+
+    A record of format "every" holds the joints of the whole union, unless the union says otherwise.
+    """
+    everything = range(len(union.joint_names)) if record.format == "every" else None
+    members = union.members.get(record.format, everything)
+    if members is None:
+        raise ValueError(
+            f"record's skeleton format {record.format!r} is not in the union of "
+            f"{', '.join(union.members)}; add it to the config's formats or leave the dataset out"
+        )
+    if len(members) != len(record.joints_mm):
+        raise ValueError(
+            f"record has {len(record.joints_mm)} joints but its format {record.format!r} has "
+            f"{len(members)}; build the dataset again with this skeleton"
+        )
+    return members
+
+
+def _place_labels(
+    record: records.Record,
+    label_names: tuple[str, ...],
+    stored: cameras.Camera,
+    crop: cameras.Camera,
+    flip: bool,
+    image_size: tuple[int, int],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the 2D labels in the crop, in the order of label_names, and which are valid.
+
+    Labels beyond the stored image are not valid, since nobody can have seen them; labels that the
+    crop has cut off are, and it is for the loss to decide about them.
+    """
+    labels_px = np.zeros((len(label_names), 2), np.float32)
+    valid = np.zeros(len(label_names), bool)
+    if not len(record.joints_px):
+        return labels_px, valid
+    places = _label_places(record.format, label_names)
+    if len(places) != len(record.joints_px):
+        raise ValueError(
+            f"record has {len(record.joints_px)} 2D labels but its format {record.format!r} has "
+            f"{len(places)}; build the dataset again with this label set"
+        )
+    height, width = image_size
+    end_px = np.array([width, height], np.float32) - 0.5
+    seen = ((record.joints_px >= -0.5) & (record.joints_px <= end_px)).all(axis=-1)  # not if NaN
+    points_px = record.joints_px[seen].astype(np.float64)
+    labels_px[places[seen]] = cameras.reproject(stored, crop, points_px)
+    valid[places[seen]] = True
+    if flip:
+        mirror = _mirror(label_names)
+        labels_px, valid = labels_px[mirror], valid[mirror]
+    return labels_px, valid
+
+
+@functools.lru_cache(maxsize=16)
+def _mirror(joint_names: tuple[str, ...]) -> np.ndarray:
+    return skeleton.mirror_map(joint_names)
+
+
+@functools.lru_cache(maxsize=64)
+def _label_places(label_format: str, label_names: tuple[str, ...]) -> np.ndarray:
+    """Return the index in label_names of each joint of a 2D label set."""
+    joint_names = catalogue.load(label_format).joint_names
+    missing = [name for name in joint_names if name not in label_names]
+    if missing:
+        raise ValueError(
+            f"label_names lacks {', '.join(missing)} of the 2D label set {label_format!r}; "
+            "make it the union of the 2D sets' names"
+        )
+    return np.array([label_names.index(name) for name in joint_names])
