@@ -274,7 +274,9 @@ def _place_labels(
         )
     height, width = image_size
     end_px = np.array([width, height], np.float32) - 0.5
-    seen = ((record.joints_px >= -0.5) & (record.joints_px <= end_px)).all(axis=-1)  # not if NaN
+    # False for the unlabelled, which are NaN.
+    seen = ((record.joints_px >= -0.5) & (record.joints_px <= end_px)).all(axis=-1)
+    seen &= places >= 0
     points_px = record.joints_px[seen].astype(np.float64)
     labels_px[places[seen]] = cameras.reproject(stored, crop, points_px)
     valid[places[seen]] = True
@@ -291,12 +293,15 @@ def _mirror(joint_names: tuple[str, ...]) -> np.ndarray:
 
 @functools.lru_cache(maxsize=64)
 def _label_places(label_format: str, label_names: tuple[str, ...]) -> np.ndarray:
-    """Return the index in label_names of each joint of a 2D label set."""
+    """Return the index in label_names of each joint of a 2D label set, -1 for those not in use.
+
+    The sets disagree about torso and head, so recipes supervise a selection (common_2d).
+    """
     joint_names = catalogue.load(label_format).joint_names
-    missing = [name for name in joint_names if name not in label_names]
-    if missing:
+    places = [label_names.index(name) if name in label_names else -1 for name in joint_names]
+    if max(places) < 0:
         raise ValueError(
-            f"label_names lacks {', '.join(missing)} of the 2D label set {label_format!r}; "
-            "make it the union of the 2D sets' names"
+            f"label_names has none of the joints of the 2D label set {label_format!r}; "
+            f"choose from {', '.join(joint_names)}"
         )
-    return np.array([label_names.index(name) for name in joint_names])
+    return np.array(places)

@@ -6,11 +6,11 @@ from jaxtyping import UInt8
 
 
 def resize(image: UInt8[np.ndarray, "h w c"], height: int, width: int) -> np.ndarray:
-    """Resize to (height, width): halve by averaging while that is at least two times too large,
-    then interpolate linearly. One eighth of the time of exact area averaging.
+    """Resize to (height, width) by linear interpolation to a power of two times that size, not
+    larger than the image, and averaging from there: a third of the time of exact area averaging.
     """
-    while image.shape[0] >= 2 * height and image.shape[1] >= 2 * width:
-        half = (image.shape[1] // 2, image.shape[0] // 2)
-        even = image[: 2 * half[1], : 2 * half[0]]
-        image = cv2.resize(even, half, interpolation=cv2.INTER_AREA)
-    return cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
+    multiple = 1
+    while image.shape[0] >= 2 * multiple * height and image.shape[1] >= 2 * multiple * width:
+        multiple *= 2
+    image = cv2.resize(image, (multiple * width, multiple * height))
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
