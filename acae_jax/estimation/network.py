@@ -1,0 +1,117 @@
+"""The pose network: backbone and metric-scale heatmap head (MeTRAbs, Sárándi et al. 2021).
+
+One 1×1 convolution gives, for each of P points, a 2D heatmap in image space and a `depth_bins` deep volume in a metric
+box around the person. Their soft-argmaxes are the pixel and the relative position of the point; `locate` combines
+them to absolute positions. The points are joints, or latent points of the autoencoder: nothing here knows which.
+"""
+
+from typing import NamedTuple
+
+import flax.linen as nn
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, UInt8
+
+from acae_jax.geometry import absolute, heatmaps
+
+
+class Geometry(NamedTuple):
+    """What relates heatmap cells to pixels and millimetres."""
+
+    side_px: int = 256
+    stride: int = 32
+    centred: bool = True
+    box_mm: float = 2200.0
+
+
+class Points(NamedTuple):
+    """What the head says of each point: its pixel, and its position in the metric box (without translation)."""
+
+    px: Float[Array, "b p 2"]
+    relative_mm: Float[Array, "b p 3"]
+
+
+class PoseNetwork(nn.Module):
+    """Images to `Points`; the head computes in the backbone's type, the soft-argmax in float32."""
+
+    backbone: nn.Module
+    points: int
+    geometry: Geometry
+    depth_bins: int = 8
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, images: Float[Array, "b s s 3"], train: bool) -> Points:
+        """Pixels in [0, 1] to points; with `train`, normalised by the statistics of the ghost batches."""
+        features = self.backbone(images, train)
+        head = nn.Conv(
+            self.points * (1 + self.depth_bins),
+            (1, 1),
+            dtype=self.dtype,
+            kernel_init=nn.initializers.normal(0.01),
+            name="head",
+        )
+        logits = head(features).astype(jnp.float32)
+        geometry = self.geometry
+        flat, deep = logits[..., : self.points], logits[..., self.points :]
+        deep = deep.reshape(*deep.shape[:-1], self.depth_bins, self.points)
+        at = heatmaps.soft_argmax(flat, (1, 2))
+        inside = heatmaps.soft_argmax(deep, (1, 2, 3))
+        return Points(
+            heatmaps.heatmap_to_px(at, geometry.side_px, geometry.stride, geometry.centred),
+            heatmaps.volume_to_mm(
+                inside, geometry.side_px, geometry.stride, geometry.box_mm, geometry.centred
+            ),
+        )
+
+
+def as_float(images: UInt8[Array, "b s s 3"]) -> Float[Array, "b s s 3"]:
+    """Stored pixels to [0, 1]."""
+    return images.astype(jnp.float32) / 255.0
+
+
+def locate(
+    points: Points,
+    intrinsics: Float[Array, "b 3 3"],
+    mix: Float[Array, " b"] | float,
+    geometry: Geometry,
+    weak: Bool[Array, ""] | bool = False,
+) -> Float[Array, "b p 3"]:
+    """Absolute camera-space positions in mm; `mix` is the share of the back-projected pixel inside the view.
+
+    With `weak`, the translation comes from the weak-perspective solution, which is stable in the first steps.
+    """
+    return absolute.reconstruct(
+        points.px,
+        points.relative_mm,
+        intrinsics,
+        geometry.side_px,
+        geometry.stride,
+        mix,
+        weak,
+    )
+
+
+def predict(
+    network: PoseNetwork,
+    variables: dict,
+    images: UInt8[Array, "b s s 3"],
+    intrinsics: Float[Array, "b 3 3"],
+) -> Float[Array, "b p 3"]:
+    """Absolute positions of all points, in mm, as at test time (running statistics, equal mix)."""
+    points = network.apply(variables, as_float(images), train=False)
+    return locate(points, intrinsics, 0.5, network.geometry)
+
+
+def predict_mirrored_mean(
+    network: PoseNetwork,
+    variables: dict,
+    images: UInt8[Array, "b s s 3"],
+    intrinsics: Float[Array, "b 3 3"],
+    mirror: Int[Array, " p"],
+) -> Float[Array, "b p 3"]:
+    """Mean of the poses of an image and of its mirror image, mirrored back; needs a centred principal point."""
+    plain = predict(network, variables, images, intrinsics)
+    flipped = predict(network, variables, images[:, :, ::-1], intrinsics)
+    back = jnp.take(flipped, mirror, axis=1) * jnp.array([[[-1.0, 1.0, 1.0]]])
+    return (plain + back) / 2.0

@@ -1,0 +1,97 @@
+"""One training step of the pose network, shared by stages 1 and 3."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float
+
+from acae_jax.estimation import network as networks
+from acae_jax.estimation import objective
+from acae_jax.training.state import TrainState
+
+Batch = dict[str, Array]
+Metrics = dict[str, Array]
+
+
+class Schedule(NamedTuple):
+    """Steps at which training changes: weak perspective until, and norm statistics frozen from."""
+
+    weak_until: int = 500
+    frozen_norm_from: int | None = None
+
+
+def initial_state(
+    network: networks.PoseNetwork,
+    optimizer: optax.GradientTransformation,
+    key: jax.Array,
+    variables: dict | None = None,
+) -> TrainState:
+    """Fresh state; `variables` (params and batch_stats) replaces the freshly drawn ones."""
+    if variables is None:
+        side = network.geometry.side_px
+        images = jnp.zeros((1, side, side, 3), jnp.float32)
+        variables = jax.jit(partial(network.init, train=False))(key, images)
+    params = variables["params"]
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        params=params,
+        batch_stats=variables.get("batch_stats", {}),
+        opt_state=optimizer.init(params),
+    )
+
+
+def make_update(
+    network: networks.PoseNetwork,
+    variant: objective.Variant,
+    optimizer: optax.GradientTransformation,
+    groups: Float[np.ndarray, "k j"],
+    weights: objective.Weights,
+    schedule: Schedule,
+    seed: int,
+) -> Callable[[int, TrainState, Batch], tuple[TrainState, Metrics]]:
+    """The function (step, state, batch) → (state, metrics); two compiled programs, before and after norms freeze."""
+
+    def total_loss(
+        params: dict, state: TrainState, batch: Batch, train: bool
+    ) -> tuple[Array, tuple[Metrics, dict]]:
+        mix_key, drop_key = jax.random.split(jax.random.fold_in(jax.random.key(seed), state.step))
+        points, updated = network.apply(
+            {"params": params, "batch_stats": state.batch_stats},
+            networks.as_float(batch["image"]),
+            train=train,
+            mutable=["batch_stats"],
+            rngs={"dropout": drop_key},
+        )
+        mix = jax.random.uniform(mix_key, (len(batch["image"]),))
+        weak = state.step < schedule.weak_until
+        points_mm = networks.locate(points, batch["intrinsics"], mix, network.geometry, weak)
+
+        def pose(joints_mm: Array) -> Metrics:
+            return objective.pose_loss(
+                joints_mm, batch, groups, state.step, network.geometry, weights
+            )
+
+        terms = variant.cost(points_mm, batch, pose, state.step, weights)
+        loss = sum(terms.values(), start=jnp.zeros(()))
+        return loss, ({"loss": loss, **terms}, updated.get("batch_stats", {}))
+
+    @partial(jax.jit, static_argnames="train", donate_argnums=0)
+    def update(state: TrainState, batch: Batch, train: bool) -> tuple[TrainState, Metrics]:
+        grads, (metrics, batch_stats) = jax.grad(total_loss, has_aux=True)(
+            state.params, state, batch, train
+        )
+        updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
+        metrics["gradient_norm"] = optax.global_norm(grads)
+        return TrainState(state.step + 1, params, batch_stats, opt_state), metrics
+
+    def stepwise(step: int, state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        frozen = schedule.frozen_norm_from is not None and step >= schedule.frozen_norm_from
+        return update(state, batch, train=not frozen)
+
+    return stepwise
