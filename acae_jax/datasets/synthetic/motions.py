@@ -154,14 +154,18 @@ def _neutral() -> Float32[np.ndarray, "B 3 3"]:
             for bone, child in zip(bones, bones[1:], strict=False):
                 along = heads[child] - heads[bone]
                 goal = np.array([0.0, -1.0, 0.0])
-                if chain.split()[-1] == "ball" and child == bones[-1]:  # feet keep their pitch, point ahead
+                if (
+                    chain.split()[-1] == "ball" and child == bones[-1]
+                ):  # feet keep their pitch, point ahead
                     goal = np.array([0.0, along[1], np.hypot(along[0], along[2])])
                 result[bone] = _shortest(along, goal)
             result[bones[-1]] = result[bones[-2]]
     return result
 
 
-def _shortest(start: Float[np.ndarray, "3"], end: Float[np.ndarray, "3"]) -> Float[np.ndarray, "3 3"]:
+def _shortest(
+    start: Float[np.ndarray, "3"], end: Float[np.ndarray, "3"]
+) -> Float[np.ndarray, "3 3"]:
     axis = np.cross(start, end)
     angle = np.arctan2(np.linalg.norm(axis), start @ end)
     return from_vector(axis / max(np.linalg.norm(axis), 1e-9) * angle)
