@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from acae_jax.geometry import lens
+from acae_jax.geometry import lens, rotations
 from acae_jax.geometry.arrays import Array, matmul, namespace, spread, transform
 
 # Points closer to the camera plane than this are projected as if they were this far in front of
@@ -170,15 +170,15 @@ def turn_towards(
     if up is not None and up.ndim < rotation.ndim - 1:
         down = spread(down, rotation.ndim - 1 - up.ndim, core=1)
         down = xp.broadcast_to(down, forward.shape)
-    handedness = _determinant_sign(xp, rotation)
-    right = _cross(xp, down, forward)
+    hand = rotations.handedness(rotation)
+    right = rotations.cross(down, forward)
     # The old x axis, made perpendicular to the new forward one, where `up` gives none.
-    sideways = handedness * rotation[..., 0, :]
+    sideways = hand * rotation[..., 0, :]
     sideways = sideways - (sideways * forward).sum(-1, keepdims=True) * forward
     sine = (right * right).sum(-1, keepdims=True) / (down * down).sum(-1, keepdims=True)
     right = _unit(xp, xp.where(sine < 1e-8, sideways, right))
-    below = _cross(xp, forward, right)
-    return camera._replace(rotation=xp.stack([handedness * right, below, forward], axis=-2))
+    below = rotations.cross(forward, right)
+    return camera._replace(rotation=xp.stack([hand * right, below, forward], axis=-2))
 
 
 def zoom(camera: Camera, factor: float | Float[Array, "*b"]) -> Camera:
@@ -304,16 +304,3 @@ def _times_inverse(xp, matrix: Array, intrinsics: Array) -> Array:
 
 def _unit(xp, vectors: Array) -> Array:
     return vectors / xp.sqrt((vectors * vectors).sum(-1, keepdims=True))
-
-
-def _cross(xp, a: Array, b: Array) -> Array:
-    # numpy's own takes five times as long for one pair of vectors.
-    ax, ay, az = a[..., 0], a[..., 1], a[..., 2]
-    bx, by, bz = b[..., 0], b[..., 1], b[..., 2]
-    return xp.stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], axis=-1)
-
-
-def _determinant_sign(xp, rotation: Array) -> Array:
-    """Return +1, or -1 for a flipped camera, with a trailing axis of length 1."""
-    triple = _cross(xp, rotation[..., 0, :], rotation[..., 1, :]) * rotation[..., 2, :]
-    return xp.sign(triple.sum(-1, keepdims=True))
