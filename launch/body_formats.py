@@ -4,7 +4,7 @@ Four of the six follow MakeHuman's rigs. Their files place the limb joints of al
 taken from what the rigs truly hold, their bones and their skin weights:
 
 * mh_default: the bone heads of the `default` rig, with the middles of its two-part limb bones.
-* game_engine: where the rig's weights blend, mean of w_parent * w_child * area over the skin (the seam of two bones).
+* game_engine: where the rig's weights blend, mean of (w_parent * w_child)² * area over the skin (the seam of two bones).
 * mixamo: the ring of skin edges at which the strongest bone changes.
 * cmu_mb: the bones of the rig; limb joints as marker studios compute them, from pairs of bony landmarks on the skin.
 
@@ -96,10 +96,9 @@ def regions(mesh: Mesh) -> np.ndarray:
     up, front = ((mesh.template - head) / (top[1] - head[1]))[:, 1:].T
     is_face = at == REGIONS.index("face")
     at[is_face & (up > -0.15) & (up > 0.62 + 0.55 * (front - 0.25))] = REGIONS.index("hair")
-    lips = np.linalg.norm(
-        (mesh.template - mesh.template[mesh.cubes["mouth"]]) * [0.6, 1.4, 0], axis=1
-    )
-    at[is_face & (lips < 16) & (front > 0.4)] = REGIONS.index("mouth")
+    mouth, jaw = (mesh.template[mesh.cubes[name]] for name in ("mouth", "jaw"))
+    lips = np.linalg.norm((mesh.template - (0.55 * mouth + 0.45 * jaw)) * [0.6, 1.5, 0], axis=1)
+    at[is_face & (lips < 14) & (front > 0.4)] = REGIONS.index("mouth")
     at[:skin][mesh.eyes] = REGIONS.index("eye")
     return at
 
@@ -145,7 +144,7 @@ class _Definer:
     def seam(self, rig: str, parents: str, children: str) -> Combination:
         """Centre of the skin shared by two bones."""
         parent, child = self._blend(rig, parents, children)
-        share = parent * child * self.area
+        share = (parent * child) ** 2 * self.area
         rows = np.flatnonzero(share > 1e-3 * share.max())
         return dict(zip(rows.tolist(), (share[rows] / share[rows].sum()).tolist(), strict=True))
 
@@ -234,8 +233,8 @@ def _landmarks(d: _Definer) -> dict[str, Combination]:
         "ankinner": ray(cube("ankle"), (-1, -0.1, 0)),
         "hee": ray(cube("ankle"), (0, -0.9, -1)),
         "toe": ray(cube("foot-1"), (0, 1, 0.3)),
-        "ear": ray(_mix((0.68, cube("head")), (0.32, cube("head-2"))), (1, 0, 0)),
-        "nose": ray(cube("mouth"), (0, 0.62, 1)),
+        "ear": ray(_mix((0.78, cube("head")), (0.22, cube("head-2"))), (1, 0, 0)),
+        "nose": ray(cube("mouth"), (0, 0, 1)),
     }
 
 
@@ -272,12 +271,13 @@ def _game_engine(d: _Definer, mark: dict[str, Combination]) -> dict[str, Combina
 def _mixamo(d: _Definer, mark: dict[str, Combination]) -> dict[str, Combination]:
     bones = (
         "spin Hips:Spine,spi1 Spine:Spine1,spi2 Spine1:Spine2,neck Spine2:Neck,head Neck:Head,"
-        "lcla Spine2:LeftShoulder,lsho LeftShoulder:LeftArm,lelb LeftArm:LeftForeArm,lwri LeftForeArm:LeftHand,"
+        "lsho LeftShoulder:LeftArm,lelb LeftArm:LeftForeArm,lwri LeftForeArm:LeftHand,"
         "lhip Hips:LeftUpLeg,lkne LeftUpLeg:LeftLeg,lank LeftLeg:LeftFoot,ltoe LeftFoot:LeftToeBase"
     )
     joints = {"htop": d.cube("head-2"), "lhan": d.cube("finger-3-1"), "ltoe2": d.cube("toe-2-4")}
     for name, pair in (entry.split() for entry in bones.split(",")):
         joints[name] = d.ring("mixamo", *(f"mixamorig:{bone}" for bone in pair.split(":")))
+    joints["lcla"] = _mix((0.4, d.cube("clavicle")), (0.35, d.cube("scapula")), (0.25, d.cube("neck")))
     joints["pelv"] = _mean(joints["spin"], _mean(joints["lhip"], d.right(joints["lhip"])))
     return joints
 

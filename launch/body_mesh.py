@@ -25,7 +25,8 @@ def seen_faces(vertices_mm: np.ndarray, quads: np.ndarray, views: int = 64) -> n
             cv2.fillConvexPoly(canvas, pixels[quads[face]], int(face), cv2.LINE_8, 4)
         faces, counts = np.unique(canvas[canvas >= 0], return_counts=True)
         seen[faces[counts >= 2]] = True
-    return seen
+    # Neighbours of what is seen stay too: folds of ears and nostrils would become holes.
+    return np.isin(quads, quads[seen]).any(1)
 
 
 def triangles(quads: np.ndarray) -> np.ndarray:
