@@ -55,8 +55,8 @@ class PoseNetwork(nn.Module):
         geometry = self.geometry
         flat, deep = logits[..., : self.points], logits[..., self.points :]
         deep = deep.reshape(*deep.shape[:-1], self.depth_bins, self.points)
-        at = heatmaps.soft_argmax(flat, (1, 2))
-        inside = heatmaps.soft_argmax(deep, (1, 2, 3))
+        at = heatmaps.soft_argmax(flat, (2, 1))
+        inside = heatmaps.soft_argmax(deep, (2, 1, 3))
         return Points(
             heatmaps.heatmap_to_px(at, geometry.side_px, geometry.stride, geometry.centred),
             heatmaps.volume_to_mm(
