@@ -33,9 +33,9 @@ def test_full_perspective_recovers_the_translation(dtype):
     assert found.dtype == dtype
     # The ridge pulls towards the camera: by 0.005 / 17 of the depth, and 0.01 / 17 sideways.
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=2)
-    ten_times = [np.repeat(x, 100, axis=-2) for x in (px, relative)]
-    weights = np.ones(ten_times[0].shape[:-1], dtype)
-    found = absolute.full_perspective(*ten_times, intrinsics, weights)
+    px, relative = (np.repeat(x, 100, axis=-2) for x in (px, relative))
+    weights = np.ones(px.shape[:-1], dtype)
+    found = absolute.full_perspective(px, relative, intrinsics, weights)
     np.testing.assert_allclose(found, expected, atol=0.1)
 
 
