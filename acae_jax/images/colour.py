@@ -43,7 +43,7 @@ def jitter(
 def apply(
     image: Float32[np.ndarray, "h w 3"], steps: list[tuple[str, float]]
 ) -> Float32[np.ndarray, "h w 3"]:
-    """Apply (name, amount) steps in the given order; see `jitter` for what the amounts mean.
+    """Apply (name, amount) steps, each name at most once, in order; `jitter` says what they mean.
 
     Neighbouring brightness and contrast are one multiply-add, neighbouring hue and saturation one
     visit to HSV, which is exact because nothing is clipped in between.
@@ -70,10 +70,15 @@ def _scale_and_shift(image: np.ndarray, steps: Iterable[tuple[str, float]]) -> n
 
 def _turn_and_saturate(image: np.ndarray, steps: Iterable[tuple[str, float]]) -> np.ndarray:
     hsv = cv2.cvtColor(np.clip(image, 0, 1), cv2.COLOR_RGB2HSV)
+    turn, gain = 0.0, 1.0
     for name, amount in steps:
-        if name == "hue":  # in degrees here; wrapping 720 → 360 is left to the way back
-            hsv[..., 0] += np.float32(np.degrees(amount) % 360)
+        if name == "hue":
+            turn += amount
         else:
-            saturation = hsv[..., 1]
-            np.minimum(saturation * np.float32(amount), 1, out=saturation)
+            gain *= amount
+    # The hue is in degrees here; that it may go up to 720 is left to the way back.
+    scale = np.array([[1, 0, 0, np.degrees(turn) % 360], [0, gain, 0, 0], [0, 0, 1, 0]])
+    hsv = cv2.transform(hsv, scale)
+    if gain > 1:
+        np.minimum(hsv[..., 1], 1, out=hsv[..., 1])
     return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)

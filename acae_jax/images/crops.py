@@ -51,34 +51,20 @@ def camera(
     return cameras.flip(turned) if view.flip else turned
 
 
-def partial_box(box: Float[np.ndarray, "4"], rng: np.random.Generator) -> Float[np.ndarray, "4"]:
-    """Return a random square part of a box, so that a crop shows only some of the person.
-
-    In units of the box expanded to a square: x1 ~ U(0, ½), x2 and y2 ~ U(½, 1), drawn again until
-    ½ < x2 - x1 < y2 (MeTRAbs).
-    """
-    while True:
-        left, right, bottom = rng.random(3) / 2 + (0, 0.5, 0.5)
-        side = right - left
-        if 0.5 < side < bottom:
-            break
-    whole = max(box[2:])
-    corner = box[:2] + (box[2:] - whole) / 2
-    start = corner + np.array([left, bottom - side]) * whole
-    return np.array([*start, side * whole, side * whole], box.dtype)
-
-
 def warp(
-    image: UInt8[np.ndarray, "h w *c"], stored: cameras.Camera, crop: cameras.Camera, side_px: int
-) -> UInt8[np.ndarray, "{side_px} {side_px} *c"]:
-    """Show the stored camera's undistorted image as the crop camera sees it.
+    image: UInt8[np.ndarray, "h w c"], stored: cameras.Camera, crop: cameras.Camera, side_px: int
+) -> UInt8[np.ndarray, "{side_px} {side_px} c"]:
+    """Show the stored camera's undistorted image, RGB or RGB and mask, as the crop camera sees it.
 
     One bilinear interpolation without antialiasing; black where the stored image ends.
     """
-    return cv2.warpPerspective(
-        image,
+    is_rgb = image.shape[2] == 3
+    # OpenCV warps four channels in half the time of three, to the same values.
+    warped = cv2.warpPerspective(
+        cv2.cvtColor(image, cv2.COLOR_RGB2RGBA) if is_rgb else image,
         np.asarray(cameras.homography(crop, stored), np.float64),
         (side_px, side_px),
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_CONSTANT,
     )
+    return cv2.cvtColor(warped, cv2.COLOR_RGBA2RGB) if is_rgb else warped

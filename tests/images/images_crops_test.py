@@ -78,15 +78,15 @@ def test_outside_of_the_stored_image_is_black():
     assert warped[20, 10].min() == 255 and warped[-5:].max() == 0 and warped[:, -5:].max() == 0
 
 
-def test_partial_boxes_are_squares_within_the_square_box():
-    rng = np.random.default_rng(0)
-    box = np.array([30.0, 10, 40, 100])
-    parts = np.array([crops.partial_box(box, rng) for _ in range(500)])
-    np.testing.assert_allclose(parts[:, 2], parts[:, 3])
-    assert (parts[:, :2] >= [0, 10]).all() and (parts[:, :2] + parts[:, 2:] <= [100, 110]).all()
-    assert parts[:, 2].min() > 50 and parts[:, 2].max() > 85
-    # Feet are cut off at least as often as heads: the lower end is uniform in the lower half.
-    assert (parts[:, 1] + parts[:, 3]).min() < 70
+def test_the_mask_channel_moves_with_the_image_and_changes_no_colour():
+    image = np.random.default_rng(0).integers(0, 256, (50, 40, 4), dtype=np.uint8)
+    image[..., 3] = image[..., 0]
+    stored = stored_camera()
+    crop = crops.camera(stored, np.array([5.0, 5, 30, 44]), 64, crops.View(1.1, 0.2, True))
+    warped = crops.warp(image, stored, crop, 64)
+    np.testing.assert_array_equal(warped[..., 3], warped[..., 0])
+    without = crops.warp(np.ascontiguousarray(image[..., :3]), stored, crop, 64)
+    np.testing.assert_array_equal(warped[..., :3], without)
 
 
 @pytest.mark.parametrize("box", [(0, 0, 0, 10), (0, 0, 10, -1), (np.nan, 0, 3, 3)])
