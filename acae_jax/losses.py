@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from acae_jax.geometry import alignment
+
 NEAR_MM = 300.0
 """Closer than this to the camera plane a projection says nothing useful."""
 
@@ -19,20 +21,11 @@ def masked_mean(values: Float[Array, "..."], mask: Bool[Array, "..."]) -> Float[
     return total / jnp.maximum(jnp.sum(mask.astype(values.dtype)), 1.0)
 
 
-def relative_to_mean(
-    points_mm: Float[Array, "*b j c"], valid: Bool[Array, "*b j"]
-) -> Float[Array, "*b j c"]:
-    """Points minus the mean of the valid ones of the same pose."""
-    weight = valid[..., None].astype(points_mm.dtype)
-    count = jnp.maximum(jnp.sum(weight, axis=-2, keepdims=True), 1.0)
-    return points_mm - jnp.sum(points_mm * weight, axis=-2, keepdims=True) / count
-
-
 def mean_relative_loss(
     predicted_mm: Float[Array, "b j 3"], true_mm: Float[Array, "b j 3"], valid: Bool[Array, "b j"]
 ) -> Float[Array, ""]:
     """L1 distance in metres after the mean of the labelled joints was taken from both poses."""
-    error = relative_to_mean(predicted_mm, valid) - relative_to_mean(true_mm, valid)
+    error = alignment.mean_relative(predicted_mm, valid) - alignment.mean_relative(true_mm, valid)
     return masked_mean(jnp.mean(jnp.abs(error), axis=-1), valid) / 1000.0
 
 

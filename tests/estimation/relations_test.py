@@ -1,0 +1,45 @@
+"""Relations between formats: planted ones are found, and only sums to one are learned."""
+
+import numpy as np
+import pytest
+
+from acae_jax.estimation import relations
+
+
+def planted(noise_mm=0.0):
+    rng = np.random.default_rng(0)
+    source = rng.normal(size=(200, 8, 3)) * 300 + rng.normal(size=(200, 1, 3)) * 2000
+    weights = rng.normal(size=(5, 8)) * (rng.random((5, 8)) < 0.4)
+    weights[:, 0] += 1 - weights.sum(axis=1)
+    target = np.einsum("ts,nsc->ntc", weights, source)
+    return source, target + rng.normal(size=target.shape) * noise_mm, weights
+
+
+def test_finds_planted_weights():
+    source, target, weights = planted()
+    found = relations.fit(source, target, ridge=1e-10)
+    np.testing.assert_allclose(found, weights, atol=1e-6)
+    assert relations.errors_mm(found, source, target).max() < 1e-3
+
+
+def test_weights_sum_to_one_whatever_the_poses_are():
+    source, target, _ = planted(noise_mm=100)
+    for ridge in (1e-8, 1e-2, 10.0):
+        np.testing.assert_allclose(relations.fit(source, target, ridge).sum(axis=1), 1.0)
+
+
+def test_commutes_with_moving_the_poses():
+    source, target, _ = planted(noise_mm=20)
+    moved = relations.fit(source + [0, 500, 9000], target + [0, 500, 9000])
+    np.testing.assert_allclose(moved, relations.fit(source, target), atol=1e-8)
+
+
+def test_table_has_every_ordered_pair():
+    source, target, _ = planted()
+    poses = np.concatenate([source, target], axis=1)
+    members = {"a": range(8), "b": range(8, 13)}
+    found = relations.table(poses[:150], poses[150:], members)
+    assert set(found) == {("a", "b"), ("b", "a")}
+    assert found["a", "b"].shape == (5,)
+    assert found["a", "b"].max() == pytest.approx(0, abs=0.05)
+    assert found["b", "a"].max() > 10  # five points do not determine eight
