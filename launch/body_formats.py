@@ -1,49 +1,37 @@
 """Joint formats of the embedded body: every joint is an affine combination of mesh points.
 
-Four of the six follow MakeHuman's rigs. Their files place the limb joints of all rigs on the same points, so what differs is
-taken from what the rigs truly hold, their bones and their skin weights:
+Four of the six follow MakeHuman's rigs. Their files place the limb joints of all rigs on the same
+points, so what differs is taken from what the rigs truly hold, their bones and their skin weights:
 
 * mh_default: the bone heads of the `default` rig, with the middles of its two-part limb bones.
-* game_engine: where the rig's weights blend, mean of (w_parent * w_child)² * area over the skin (the seam of two bones).
-* mixamo: the ring of skin edges at which the strongest bone changes.
-* cmu_mb: the bones of the rig; limb joints as marker studios compute them, from pairs of bony landmarks on the skin.
+* game_engine: where the rig's weights blend: the mean of the skin with the weights
+  (w_parent w_child)² area, the seam of two bones.
+* mixamo: the ring of skin edges at which the stronger of two bones changes.
+* cmu_mb: the bones of the rig; limb joints as marker studios compute them, from pairs of bony
+  landmarks on the skin.
 
-coco_body has the 17 points of COCO where annotators click, markers a set of 41 skin markers (names as in BML-MoVi).
-Left is defined, right is its mirror image; central joints are averaged with theirs.
+coco_body has the 17 points of COCO where annotators click, markers a set of 41 skin markers (names
+as in BML-MoVi). Left is defined, right is its mirror image; central joints are averaged with theirs.
 """
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from acae_jax.datasets.synthetic.body import REGIONS
+
 Combination = dict[int, float]
-REGIONS = (
-    "face",
-    "hair",
-    "eye",
-    "mouth",
-    "neck",
-    "torso",
-    "upper_arm",
-    "forearm",
-    "hand",
-    "hip",
-    "thigh",
-    "calf",
-    "foot",
-)
-_CUBES = (
-    "pelvis spine-1 spine-2 spine-3 spine-4 neck head head-2 jaw mouth clavicle scapula shoulder elbow hand hand-3 "
-    "upper-leg knee ankle foot-1 foot-2 toe-2-1 toe-3-1 toe-2-4 finger-1-2 finger-3-1 eye"
-).split()
 # The bone that carries each joint cube; the joints of the posing rig stay rigid with their parent bone.
 _CARRIER = {
-    "pelvis": "pelvis", "spine-4": "pelvis", "spine-3": "spine_01", "spine-2": "spine_02", "spine-1": "spine_03",
-    "neck": "spine_03", "head": "neck_01", "head-2": "head", "jaw": "head", "mouth": "head", "eye": "head",
-    "clavicle": "spine_03", "scapula": "clavicle", "shoulder": "clavicle", "elbow": "upperarm", "hand": "lowerarm",
-    "hand-3": "hand", "finger-1-2": "hand", "finger-3-1": "hand", "upper-leg": "pelvis", "knee": "thigh",
-    "ankle": "calf", "foot-1": "foot", "toe-2-1": "foot", "toe-3-1": "foot", "foot-2": "ball", "toe-2-4": "ball",
+    "pelvis": "pelvis", "spine-4": "pelvis", "spine-3": "spine_01", "spine-2": "spine_02",
+    "spine-1": "spine_03", "neck": "spine_03", "head": "neck_01", "head-2": "head", "jaw": "head",
+    "mouth": "head", "eye": "head", "clavicle": "spine_03", "scapula": "clavicle",
+    "shoulder": "clavicle", "elbow": "upperarm", "hand": "lowerarm", "hand-3": "hand",
+    "finger-1-2": "hand", "finger-3-1": "hand", "upper-leg": "pelvis", "knee": "thigh",
+    "ankle": "calf", "foot-1": "foot", "toe-2-1": "foot", "toe-3-1": "foot", "foot-2": "ball",
+    "toe-2-4": "ball",
 }  # fmt: skip
 
 
@@ -56,12 +44,12 @@ class Mesh(NamedTuple):
     cubes: dict[str, int]
     eyes: np.ndarray  # (number of skin vertices,) bool
     weights: np.ndarray  # (V, B)
-    bones: Sequence[str]
+    bones: tuple[str, ...]
 
 
 def is_used(cube: str) -> bool:
     """Says whether a joint cube becomes a point of the mesh."""
-    return cube.removeprefix("l-").removeprefix("r-") in _CUBES
+    return cube.removeprefix("l-").removeprefix("r-") in _CARRIER
 
 
 def mirrored_names(cubes: Sequence[str] | dict, start: int) -> np.ndarray:
@@ -86,8 +74,9 @@ def point_weights(
 def regions(mesh: Mesh) -> np.ndarray:
     """Returns the region of every vertex (index into REGIONS), for colouring."""
     by_bone = {
-        "pelvis": "hip", "spine": "torso", "clavicle": "torso", "neck": "neck", "head": "face", "upperarm": "upper_arm",
-        "lowerarm": "forearm", "hand": "hand", "thigh": "thigh", "calf": "calf", "foot": "foot", "ball": "foot",
+        "pelvis": "hip", "spine": "torso", "clavicle": "torso", "neck": "neck", "head": "face",
+        "upperarm": "upper_arm", "lowerarm": "forearm", "hand": "hand", "thigh": "thigh",
+        "calf": "calf", "foot": "foot", "ball": "foot",
     }  # fmt: skip
     names = [by_bone[mesh.bones[b].split("_")[0]] for b in mesh.weights.argmax(1)]
     at = np.array([REGIONS.index(name) for name in names], np.uint8)
@@ -132,14 +121,14 @@ class _Definer:
         return {cubes[name if name in cubes else f"l-{name}"]: 1.0}
 
     def at(self, combination: Combination) -> np.ndarray:
-        return sum(w * self.mesh.template[i] for i, w in combination.items())
+        return np.array(list(combination.values())) @ self.mesh.template[list(combination)]
 
     def right(self, combination: Combination) -> Combination:
         return {int(self.mesh.mirror[i]): w for i, w in combination.items()}
 
     def _blend(self, rig: str, parents: str, children: str) -> tuple[np.ndarray, np.ndarray]:
         weights = self.rigs[rig]
-        return tuple(sum(weights[name] for name in group.split()) for group in (parents, children))
+        return weights[parents], weights[children]
 
     def seam(self, rig: str, parents: str, children: str) -> Combination:
         """Centre of the skin shared by two bones."""
@@ -277,7 +266,9 @@ def _mixamo(d: _Definer, mark: dict[str, Combination]) -> dict[str, Combination]
     joints = {"htop": d.cube("head-2"), "lhan": d.cube("finger-3-1"), "ltoe2": d.cube("toe-2-4")}
     for name, pair in (entry.split() for entry in bones.split(",")):
         joints[name] = d.ring("mixamo", *(f"mixamorig:{bone}" for bone in pair.split(":")))
-    joints["lcla"] = _mix((0.4, d.cube("clavicle")), (0.35, d.cube("scapula")), (0.25, d.cube("neck")))
+    joints["lcla"] = _mix(
+        (0.4, d.cube("clavicle")), (0.35, d.cube("scapula")), (0.25, d.cube("neck"))
+    )
     joints["pelv"] = _mean(joints["spin"], _mean(joints["lhip"], d.right(joints["lhip"])))
     return joints
 
@@ -399,6 +390,6 @@ def skeletons(arrays: dict[str, np.ndarray]) -> dict:
             for side in "lr":
                 links = [side + j[1:] if j[0] == "l" else j for j in chain.split("-")]
                 found = [joints.index(j) for j in links]
-                edges |= {(min(pair), max(pair)) for pair in zip(found, found[1:], strict=False)}
+                edges |= {(min(pair), max(pair)) for pair in itertools.pairwise(found)}
         result[name] = {"joint_names": joints, "edges": [list(edge) for edge in sorted(edges)]}
     return {"formats": result}

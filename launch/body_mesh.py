@@ -1,7 +1,7 @@
-"""Mesh work of make_body_assets.py: which faces can be seen, and a mirror-symmetric decimation.
+"""Mesh work of make_body_assets.py: which faces can be seen, and mirror-symmetric decimation.
 
-Vertices are (V, 3) in millimetres; left is +x, up is +y. Decimation only removes vertices, so every remaining vertex keeps
-its blend shapes and skin weights.
+Vertices are (V, 3) in millimetres; left is +x, up is +y. Decimation only removes vertices, so every
+remaining vertex keeps its blend shapes and skin weights.
 """
 
 import heapq
@@ -12,7 +12,7 @@ import numpy as np
 
 
 def seen_faces(vertices_mm: np.ndarray, quads: np.ndarray, views: int = 64) -> np.ndarray:
-    """Returns which quads are painted (2 px or more at 1.3 mm) in any of several orthographic views."""
+    """Finds the quads of which 2 px (of 1.3 mm) show in any of several orthographic views."""
     rng = np.random.default_rng(0)
     seen = np.zeros(len(quads), bool)
     centre = (vertices_mm.max(0) + vertices_mm.min(0)) / 2
@@ -26,7 +26,7 @@ def seen_faces(vertices_mm: np.ndarray, quads: np.ndarray, views: int = 64) -> n
         faces, counts = np.unique(canvas[canvas >= 0], return_counts=True)
         seen[faces[counts >= 2]] = True
     # Neighbours of what is seen stay too: folds of ears and nostrils would become holes.
-    return np.isin(quads, quads[seen]).any(1)
+    return np.isin(quads, quads[seen]).any(axis=1)
 
 
 def triangles(quads: np.ndarray) -> np.ndarray:

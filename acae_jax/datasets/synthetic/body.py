@@ -1,13 +1,15 @@
-"""The embedded body: shape, pose, skin, and the joints of six formats. NumPy only, float32, millimetres.
+"""The embedded body: shape, pose, skin, and the joints of six formats. NumPy, float32, millimetres.
 
-World: x to the left of a person who stands in the rest pose, y up, z to their front (right-handed); the floor is y = 0. The rest
-pose is MakeHuman's: upright, arms lowered to about 45 degrees, palms in.
+World: x to the left of a person who stands in the rest pose, y up, z to their front (right-handed);
+the floor is y = 0. The rest pose is MakeHuman's: upright, arms lowered to about 45 degrees.
 
-The mesh is a reduced MakeHuman body (CC0 1.0, see assets/LICENSE.CC0.txt), mirror-symmetric. After the skin vertices come a few
-points inside the body, one for each of MakeHuman's joint cubes: they take part in shaping and skinning and no face uses them.
-Every joint of every format is an affine combination of these points, so the relation between formats is exact.
+The mesh is a reduced MakeHuman body (CC0 1.0, see assets/LICENSE.CC0.txt), mirror-symmetric. After
+its `skin_count` skin vertices come a few points inside the body, one for each of MakeHuman's joint
+cubes: they take part in shaping and skinning, and no face uses them. Every joint of every format is
+an affine combination of these points, so the relation between formats is exact.
 
-Shape follows MakeHuman's macro targets: a target's weight is the product of its factors, each factor being linear between anchors.
+Shape follows MakeHuman's macro targets: a target's weight is the product of its factors, each of
+which is linear between anchors.
 """
 
 import functools
@@ -21,7 +23,8 @@ from jaxtyping import Float32, Int, UInt8
 ASSETS = Path(__file__).parent / "assets"
 FORMATS = ("mh_default", "cmu_mb", "game_engine", "mixamo", "coco_body", "markers")
 REGIONS = (
-    "face", "hair", "eye", "mouth", "neck", "torso", "upper_arm", "forearm", "hand", "hip", "thigh", "calf", "foot"
+    "face", "hair", "eye", "mouth", "neck", "torso", "upper_arm", "forearm", "hand",
+    "hip", "thigh", "calf", "foot",
 )  # fmt: skip
 _PEOPLES = ("african", "asian", "caucasian")
 _AGE_ANCHORS = (11.0, 25.0, 85.0)  # years of the targets child, young, old
@@ -118,7 +121,11 @@ def load() -> Body:
 def sample_shape(
     rng: np.random.Generator, ages: tuple[float, float] = (18.0, 75.0), spread: float = 1.0
 ) -> Shape:
-    """Draws a person. `spread` scales how far muscle, weight, height and proportions leave the average."""
+    """Draws a person.
+
+    `ages` are years; `spread` scales how far muscle, weight, height and proportions leave the
+    average.
+    """
 
     def slider(deviation: float) -> float:
         return float(np.clip(rng.normal(0.5, spread * deviation), 0, 1))
@@ -193,7 +200,7 @@ def pose(body: Body, rest: Rest, pose: Pose) -> Float32[np.ndarray, "V 3"]:
 def grounded(
     body: Body, vertices_mm: Float32[np.ndarray, "V 3"], clearance_mm: float = 0.0
 ) -> Float32[np.ndarray, "V 3"]:
-    """Moves a posed body up or down until its lowest skin vertex is `clearance_mm` above the floor."""
+    """Moves a posed body upright until its lowest skin vertex is `clearance_mm` above y = 0."""
     lowest = vertices_mm[: body.skin_count, 1].min() - clearance_mm
     return vertices_mm - np.array([0, lowest, 0], np.float32)
 

@@ -1,16 +1,19 @@
-"""Motion clips of the DeepMimic project (MIT, see assets/LICENSE.MIT.txt), as joint turns and as poses of the body.
+"""Motion clips of the DeepMimic project (MIT, see assets/LICENSE.MIT.txt), as turns and as poses.
 
-Turns are what clips, key poses and joint limits are written in: one rotation for each of 15 joints, relative to the parent joint
-and to the neutral pose (upright, arms hanging straight down, palms to the thighs), in the axes of the body: x left, y up, z front.
-The root's turn places the pelvis in the world. Rotations are (3, 3) matrices; turning about +x flexes forward (hips: leg forward
-is minus x), about +y turns to the left, about +z leans to the right.
+Turns are what clips, key poses and joint limits are written in: one rotation for each of 15 joints,
+relative to the parent joint and to the neutral pose (upright, arms hanging straight down, palms to
+the thighs), in the axes of the body: x left, y up, z front. The root's turn places the pelvis in
+the world. Rotations are (3, 3) matrices. Turning a hanging limb about +x swings it backwards, about
++z to the left; turning about +y turns to the left.
 
-A clip's frame has 44 numbers: seconds, root position (m), root quaternion (w, x, y, z), quaternions of chest, neck, right hip, an
-angle for the right knee, quaternions of right ankle and right shoulder, right elbow, then the same six on the left. Its axes are x
-front, y up, z right.
+A clip's frame has 44 numbers: seconds, root position (m), root quaternion (w, x, y, z), quaternions
+of chest, neck and right hip, the angle of the right knee, quaternions of right ankle and right
+shoulder, the angle of the right elbow, then the same six of the left. Its axes are x front, y up,
+z right.
 """
 
 import functools
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -18,8 +21,9 @@ from jaxtyping import Float, Float32
 
 from acae_jax.datasets.synthetic import body
 
-JOINTS = (
-    "root", "chest", "neck", "rhip", "rkne", "rank", "rsho", "relb", "lhip", "lkne", "lank", "lsho", "lelb", "rwri", "lwri"
+JOINTS: tuple[str, ...] = (
+    "root", "chest", "neck", "rhip", "rkne", "rank", "rsho", "relb",
+    "lhip", "lkne", "lank", "lsho", "lelb", "rwri", "lwri",
 )  # fmt: skip
 _PELVIS_HEIGHT_MM = 847.5  # of the clips' figure, standing
 _FROM_CLIP = np.array([[0, 0, -1], [0, 1, 0], [1, 0, 0]], np.float32)  # clip axes → ours
@@ -96,8 +100,8 @@ def _clip(name: str, frames: Float32[np.ndarray, "T 44"]) -> Clip:
     # The nearest frame is exact enough: the clips are recorded at 30 or 60 frames a second.
     frames = frames[np.abs(np.arange(0, seconds[-1], 1 / 30)[:, None] - seconds).argmin(1)]
     columns = {
-        "root": 4, "chest": 8, "neck": 12, "rhip": 16, "rkne": 20, "rank": 21, "rsho": 25, "relb": 29, "lhip": 30,
-        "lkne": 34, "lank": 35, "lsho": 39, "lelb": 43,
+        "root": 4, "chest": 8, "neck": 12, "rhip": 16, "rkne": 20, "rank": 21, "rsho": 25,
+        "relb": 29, "lhip": 30, "lkne": 34, "lank": 35, "lsho": 39, "lelb": 43,
     }  # fmt: skip
     turns = np.tile(np.eye(3), (len(frames), len(JOINTS), 1, 1))
     for joint, column in columns.items():
@@ -123,6 +127,8 @@ def to_swing_twist(rotation: Float[np.ndarray, "*n 3 3"]) -> Float[np.ndarray, "
     factor = np.where(sine > 1e-7, angle / np.maximum(sine, 1e-7), 1)
     swing = np.stack([direction[..., 2], np.zeros_like(sine), -direction[..., 0]], -1)
     swing = swing * factor[..., None]
+    opposite = (sine <= 1e-7) & (direction[..., 1] < 0)
+    swing[..., 0] = np.where(opposite, np.pi, swing[..., 0])
     twist = np.swapaxes(from_vector(swing), -1, -2) @ rotation
     swing[..., 1] = np.arctan2(twist[..., 0, 2], twist[..., 0, 0])
     return swing
@@ -143,7 +149,7 @@ def mirror(turns: Turns) -> Turns:
 
 
 @functools.cache
-def _neutral() -> Float32[np.ndarray, "B 3 3"]:
+def _neutral() -> Float[np.ndarray, "B 3 3"]:
     """Turns of the bones from the rest pose to the neutral one: each limb bone onto a vertical line."""
     assets = body.load()
     heads = body.rest(assets, body.Shape()).heads_mm
@@ -151,7 +157,7 @@ def _neutral() -> Float32[np.ndarray, "B 3 3"]:
     for side in "lr":
         for chain in ("upperarm lowerarm hand", "thigh calf foot ball"):
             bones = [assets.bone_names.index(f"{name}_{side}") for name in chain.split()]
-            for bone, child in zip(bones, bones[1:], strict=False):
+            for bone, child in itertools.pairwise(bones):
                 along = heads[child] - heads[bone]
                 goal = np.array([0.0, -1.0, 0.0])
                 if (
@@ -174,9 +180,9 @@ def _shortest(
 def to_pose(turns: Turns) -> body.Pose:
     """Puts turns on the body's bones.
 
-    The chest's turn is spread over three spine bones and the neck's over neck and head; collar bones
-    take a fifth of what an arm is raised beyond 30 degrees. The pelvis moves as on the clips' figure,
-    scaled to an average body: follow with body.grounded() for contact with the floor.
+    The chest's turn is spread over three spine bones and the neck's over neck and head; collar
+    bones take a fifth of what an arm is raised beyond 30 degrees. The pelvis moves as on the clips'
+    figure, scaled to an average body: follow with body.grounded() for contact with the floor.
     """
     assets = body.load()
     turn = dict(zip(JOINTS, turns.rotations.astype(np.float64), strict=True))

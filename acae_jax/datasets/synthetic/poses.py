@@ -1,7 +1,8 @@
-"""The pose sampler: clip frames, blends, key poses of everyday actions, disturbed inside human joint limits.
+"""The pose sampler: clip frames, blends and key poses, disturbed inside the limits of human joints.
 
-All random numbers come from the generator given. Poses stand at the world's origin with any heading; body.grounded() puts them on
-the floor. Everything is mirrored half the time, so left and right are alike on average.
+All random numbers come from the generator given. Poses stand at the world's origin with any
+heading; body.grounded() puts them on the floor. Everything is mirrored half the time, so left and
+right are alike on average.
 """
 
 from collections.abc import Sequence
@@ -16,9 +17,9 @@ from acae_jax.datasets.synthetic.motions import JOINTS, Turns
 
 # Standard deviation of the disturbance, radians of (x swing, twist, z swing).
 _SPREAD = {
-    "root": (0.06, 0.0, 0.05), "chest": (0.12, 0.12, 0.08), "neck": (0.2, 0.3, 0.12), "hip": (0.16, 0.12, 0.1),
-    "kne": (0.2, 0.0, 0.0), "ank": (0.12, 0.08, 0.06), "sho": (0.28, 0.25, 0.22), "elb": (0.3, 0.0, 0.0),
-    "wri": (0.1, 0.25, 0.25),
+    "root": (0.06, 0.0, 0.05), "chest": (0.12, 0.12, 0.08), "neck": (0.2, 0.3, 0.12),
+    "hip": (0.16, 0.12, 0.1), "kne": (0.2, 0.0, 0.0), "ank": (0.12, 0.08, 0.06),
+    "sho": (0.28, 0.25, 0.22), "elb": (0.3, 0.0, 0.0), "wri": (0.1, 0.25, 0.25),
 }  # fmt: skip
 _UPPER = [
     i for i, joint in enumerate(JOINTS) if joint == "neck" or joint[1:] in ("sho", "elb", "wri")
@@ -83,10 +84,10 @@ def _headed(turns: Turns, heading: float) -> Turns:
 def _anchor(rng: np.random.Generator, clips: Sequence[str], actions: Sequence[str]) -> Turns:
     """A clip frame or a key pose."""
     if clips and (not actions or rng.random() < 0.55):
-        clip = motions.load()[clips[rng.integers(len(clips))]]
+        clip = motions.load()[clips[int(rng.integers(len(clips)))]]
         turns = _frame(clip, int(rng.integers(len(clip.rotations))))
     else:
-        turns = action(actions[rng.integers(len(actions))])
+        turns = action(actions[int(rng.integers(len(actions)))])
     return motions.mirror(turns) if rng.random() < 0.5 else turns
 
 
