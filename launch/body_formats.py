@@ -11,85 +11,16 @@ points, so what differs is taken from what the rigs truly hold, their bones and 
   landmarks on the skin.
 
 coco_body has the 17 points of COCO where annotators click, markers a set of 41 skin markers (names
-as in BML-MoVi). Left is defined, right is its mirror image; central joints are averaged with theirs.
+as in BML-MoVi). Left is defined, right is its mirror image; central joints are averaged with it.
 """
 
 import itertools
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import numpy as np
-
-from acae_jax.datasets.synthetic.body import REGIONS
+from body_points import Mesh
 
 Combination = dict[int, float]
-# The bone that carries each joint cube; the joints of the posing rig stay rigid with their parent bone.
-_CARRIER = {
-    "pelvis": "pelvis", "spine-4": "pelvis", "spine-3": "spine_01", "spine-2": "spine_02",
-    "spine-1": "spine_03", "neck": "spine_03", "head": "neck_01", "head-2": "head", "jaw": "head",
-    "mouth": "head", "eye": "head", "clavicle": "spine_03", "scapula": "clavicle",
-    "shoulder": "clavicle", "elbow": "upperarm", "hand": "lowerarm", "hand-3": "hand",
-    "finger-1-2": "hand", "finger-3-1": "hand", "upper-leg": "pelvis", "knee": "thigh",
-    "ankle": "calf", "foot-1": "foot", "toe-2-1": "foot", "toe-3-1": "foot", "foot-2": "ball",
-    "toe-2-4": "ball",
-}  # fmt: skip
-
-
-class Mesh(NamedTuple):
-    """The reduced mesh of an average adult: skin vertices, then one point per joint cube."""
-
-    template: np.ndarray  # (V, 3) mm
-    faces: np.ndarray  # (F, 3)
-    mirror: np.ndarray  # (V,) index of each point's mirror image
-    cubes: dict[str, int]
-    eyes: np.ndarray  # (number of skin vertices,) bool
-    weights: np.ndarray  # (V, B)
-    bones: tuple[str, ...]
-
-
-def is_used(cube: str) -> bool:
-    """Says whether a joint cube becomes a point of the mesh."""
-    return cube.removeprefix("l-").removeprefix("r-") in _CARRIER
-
-
-def mirrored_names(cubes: Sequence[str] | dict, start: int) -> np.ndarray:
-    """Returns the index of each cube's mirror image, cubes being numbered from `start`."""
-    names = list(cubes)
-    swap = {"l": "r", "r": "l"}
-    partner = [swap[n[0]] + n[1:] if n[1:2] == "-" else n for n in names]
-    return np.array([start + names.index(n) for n in partner])
-
-
-def point_weights(
-    skin: np.ndarray, cubes: Sequence[str] | dict, bones: Sequence[str]
-) -> np.ndarray:
-    """Appends the weights of the cubes' points, each carried by one bone."""
-    rows = np.zeros((len(cubes), len(bones)))
-    for row, name in zip(rows, cubes, strict=True):
-        carrier = _CARRIER[name.removeprefix("l-").removeprefix("r-")]
-        row[bones.index(carrier if carrier in bones else f"{carrier}_{name[0]}")] = 1
-    return np.concatenate([skin, rows])
-
-
-def regions(mesh: Mesh) -> np.ndarray:
-    """Returns the region of every vertex (index into REGIONS), for colouring."""
-    by_bone = {
-        "pelvis": "hip", "spine": "torso", "clavicle": "torso", "neck": "neck", "head": "face",
-        "upperarm": "upper_arm", "lowerarm": "forearm", "hand": "hand", "thigh": "thigh",
-        "calf": "calf", "foot": "foot", "ball": "foot",
-    }  # fmt: skip
-    names = [by_bone[mesh.bones[b].split("_")[0]] for b in mesh.weights.argmax(1)]
-    at = np.array([REGIONS.index(name) for name in names], np.uint8)
-    skin = len(mesh.eyes)
-    head, top = mesh.template[mesh.cubes["head"]], mesh.template[mesh.cubes["head-2"]]
-    up, front = ((mesh.template - head) / (top[1] - head[1]))[:, 1:].T
-    is_face = at == REGIONS.index("face")
-    at[is_face & (up > -0.15) & (up > 0.62 + 0.55 * (front - 0.25))] = REGIONS.index("hair")
-    mouth, jaw = (mesh.template[mesh.cubes[name]] for name in ("mouth", "jaw"))
-    lips = np.linalg.norm((mesh.template - (0.55 * mouth + 0.45 * jaw)) * [0.6, 1.5, 0], axis=1)
-    at[is_face & (lips < 14) & (front > 0.4)] = REGIONS.index("mouth")
-    at[:skin][mesh.eyes] = REGIONS.index("eye")
-    return at
 
 
 def _mix(*parts: tuple[float, Combination]) -> Combination:
@@ -167,7 +98,7 @@ class _Definer:
     def ray(
         self, origin: Combination, direction: Sequence[float] | np.ndarray, reach_mm: float = 200
     ) -> Combination:
-        """The skin vertex nearest to a ray that leaves the body at `origin`, the outermost of near ones."""
+        """The skin vertex nearest to a ray from inside the body, the outermost of near ones."""
         unit = np.asarray(direction, float) / np.linalg.norm(direction)
         apart = self.mesh.template[: self.skin] - self.at(origin)
         along = apart @ unit
@@ -229,9 +160,9 @@ def _landmarks(d: _Definer) -> dict[str, Combination]:
 
 def _mh_default(d: _Definer, mark: dict[str, Combination]) -> dict[str, Combination]:
     places = (
-        "pelv pelvis,spi1 spine-4,spi2 spine-3,spi3 spine-2,spi4 spine-1,neck neck,head head,htop head-2,jaw jaw,"
-        "leye eye,lcla clavicle,lsca scapula,lsho shoulder,lelb elbow,lwri hand,lhan hand-3,lhip upper-leg,lkne knee,"
-        "lank ankle,lfoo foot-1,ltoe foot-2"
+        "pelv pelvis,spi1 spine-4,spi2 spine-3,spi3 spine-2,spi4 spine-1,neck neck,head head,"
+        "htop head-2,jaw jaw,leye eye,lcla clavicle,lsca scapula,lsho shoulder,lelb elbow,"
+        "lwri hand,lhan hand-3,lhip upper-leg,lkne knee,lank ankle,lfoo foot-1,ltoe foot-2"
     )
     joints = {name: d.cube(cube) for name, cube in (pair.split() for pair in places.split(","))}
     joints["nec2"] = d.seam("default", "neck01", "neck02")
@@ -247,8 +178,9 @@ def _mh_default(d: _Definer, mark: dict[str, Combination]) -> dict[str, Combinat
 
 def _game_engine(d: _Definer, mark: dict[str, Combination]) -> dict[str, Combination]:
     bones = (
-        "spi1 pelvis:spine_01,spi2 spine_01:spine_02,spi3 spine_02:spine_03,neck spine_03:neck_01,head neck_01:head,"
-        "lcla spine_03:clavicle_l,lsho clavicle_l:upperarm_l,lelb upperarm_l:lowerarm_l,lwri lowerarm_l:hand_l,"
+        "spi1 pelvis:spine_01,spi2 spine_01:spine_02,spi3 spine_02:spine_03,"
+        "neck spine_03:neck_01,head neck_01:head,lcla spine_03:clavicle_l,"
+        "lsho clavicle_l:upperarm_l,lelb upperarm_l:lowerarm_l,lwri lowerarm_l:hand_l,"
         "lhip pelvis:thigh_l,lkne thigh_l:calf_l,lank calf_l:foot_l,lfoo foot_l:ball_l"
     )
     joints = {"pelv": d.cube("pelvis")}
@@ -275,8 +207,8 @@ def _mixamo(d: _Definer, mark: dict[str, Combination]) -> dict[str, Combination]
 
 def _cmu_mb(d: _Definer, mark: dict[str, Combination]) -> dict[str, Combination]:
     places = (
-        "spi0 spine-4,spin spine-2,thor spine-1,neck neck,head head,htop head-2,lcla clavicle,lhan hand-3,"
-        "lfin finger-3-1,lthu finger-1-2,ltoe toe-3-1"
+        "spi0 spine-4,spin spine-2,thor spine-1,neck neck,head head,htop head-2,lcla clavicle,"
+        "lhan hand-3,lfin finger-3-1,lthu finger-1-2,ltoe toe-3-1"
     )
     joints = {name: d.cube(cube) for name, cube in (pair.split() for pair in places.split(","))}
     joints["nec1"] = d.seam("cmu_mb", "Neck", "Neck1")
@@ -306,23 +238,26 @@ def _coco_body(d: _Definer, mark: dict[str, Combination]) -> dict[str, Combinati
 
 
 def _markers(d: _Definer, mark: dict[str, Combination]) -> dict[str, Combination]:
-    central = "backneck upperback clavicle sternum umbilicus".split()
+    central = ("backneck", "upperback", "clavicle", "sternum", "umbilicus")
     left = (
-        "fronthead backhead shom upperarm elbm forearm writhumbside wripinkieside fin asis psis frontthigh thigh knem "
-        "shin ankm hee toe"
-    ).split()
+        "fronthead", "backhead", "shom", "upperarm", "elbm", "forearm", "writhumbside",
+        "wripinkieside", "fin", "asis", "psis", "frontthigh", "thigh", "knem", "shin", "ankm",
+        "hee", "toe",
+    )  # fmt: skip
     return {name: mark[name] for name in central} | {f"l{name}": mark[name] for name in left}
 
 
 _FORMATS: dict[str, tuple[Callable, str]] = {
     "mh_default": (
         _mh_default,
-        "pelv-spi1-spi2-spi3-spi4-neck-nec2-head-htop,head-jaw,head-leye,spi4-lcla-lsca-lsho-lupa-lelb-lfor-lwri-lhan,"
+        "pelv-spi1-spi2-spi3-spi4-neck-nec2-head-htop,head-jaw,head-leye,"
+        "spi4-lcla-lsca-lsho-lupa-lelb-lfor-lwri-lhan,"
         "pelv-lhip-lthi-lkne-lshi-lank-lfoo-ltoe",
     ),
     "cmu_mb": (
         _cmu_mb,
-        "pelv-spi0-spin-thor-neck-nec1-head-htop,thor-lcla-lsho-lelb-lwri-lhan-lfin,lwri-lthu,pelv-lhip-lkne-lank-ltoe",
+        "pelv-spi0-spin-thor-neck-nec1-head-htop,thor-lcla-lsho-lelb-lwri-lhan-lfin,lwri-lthu,"
+        "pelv-lhip-lkne-lank-ltoe",
     ),
     "game_engine": (
         _game_engine,
@@ -365,7 +300,7 @@ def formats(
 
 
 def pack(joints: dict[str, dict[str, Combination]]) -> dict[str, np.ndarray]:
-    """Turns combinations into flat arrays: names, sizes, vertex indices, weights (sum exactly 1 in float32)."""
+    """Turns combinations into flat arrays: names, sizes, vertex indices and weights."""
     arrays = {"format_names": np.array(list(joints))}
     for name, combinations in joints.items():
         arrays[f"{name}/joint_names"] = np.array(list(combinations))

@@ -26,7 +26,7 @@ def seen_faces(vertices_mm: np.ndarray, quads: np.ndarray, views: int = 64) -> n
         faces, counts = np.unique(canvas[canvas >= 0], return_counts=True)
         seen[faces[counts >= 2]] = True
     # Neighbours of what is seen stay too: folds of ears and nostrils would become holes.
-    return np.isin(quads, quads[seen]).any(axis=1)
+    return np.asarray(np.isin(quads, quads[seen]).any(axis=1))
 
 
 def triangles(quads: np.ndarray) -> np.ndarray:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import body_formats
 import body_mesh
+import body_points
 import numpy as np
 
 PACKAGE = Path(__file__).resolve().parent.parent / "acae_jax"
@@ -183,7 +184,7 @@ def build_body(archive: zipfile.ZipFile) -> dict[str, np.ndarray]:
         for name, ((start, end), *_) in groups.items()
         if name.startswith("joint-") and name != "joint-ground"
     }
-    cubes = {name: rows for name, rows in cubes.items() if body_formats.is_used(name)}
+    cubes = {name: rows for name, rows in cubes.items() if body_points.is_used(name)}
 
     def reduced(values: np.ndarray) -> np.ndarray:
         """Keeps the used vertices, then appends each joint cube's mean."""
@@ -191,9 +192,9 @@ def build_body(archive: zipfile.ZipFile) -> dict[str, np.ndarray]:
         return np.concatenate([values[used], np.stack(means)])
 
     mirror = np.concatenate(
-        [new_index[partner[used]], body_formats.mirrored_names(cubes, len(used))]
+        [new_index[partner[used]], body_points.mirrored_names(cubes, len(used))]
     )
-    mesh = body_formats.Mesh(
+    mesh = body_points.Mesh(
         template=reduced(template),
         faces=new_index[faces],
         mirror=mirror,
@@ -204,7 +205,7 @@ def build_body(archive: zipfile.ZipFile) -> dict[str, np.ndarray]:
                 [np.arange(*groups[g][0]) for g in groups if g in ("helper-l-eye", "helper-r-eye")]
             ),
         ),
-        weights=symmetric(body_formats.point_weights(weights[used], cubes, BONES), mirror),
+        weights=symmetric(body_points.point_weights(weights[used], cubes, BONES), mirror),
         bones=BONES,
     )
     rig_weights = {
@@ -221,7 +222,7 @@ def build_body(archive: zipfile.ZipFile) -> dict[str, np.ndarray]:
         "targets": np.stack([reduced(o) for o in offsets]).astype(np.float16),
         "target_names": np.array(names),
         "faces": mesh.faces.astype(np.uint16),
-        "vertex_region": body_formats.regions(mesh),
+        "vertex_region": body_points.regions(mesh),
         "mirror": mirror.astype(np.uint16),
         "bone_names": np.array(BONES),
         "parents": np.array(parents, np.int8),

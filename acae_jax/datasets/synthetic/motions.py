@@ -118,7 +118,7 @@ def _clip(name: str, frames: Float32[np.ndarray, "T 44"]) -> Clip:
 def to_swing_twist(rotation: Float[np.ndarray, "*n 3 3"]) -> Float[np.ndarray, "*n 3"]:
     """Splits R = swing(x, 0, z) · twist(y): the angles (x, y, z) in radians.
 
-    The y axis runs along every bone of the neutral pose, so the swing says where the bone points and
+    The y axis runs along every bone of the neutral pose, so the swing says where it points and
     the twist how it is rolled. The swing of a bone that points exactly backwards is arbitrary.
     """
     direction = rotation[..., :, 1]  # where the y axis goes
@@ -150,7 +150,7 @@ def mirror(turns: Turns) -> Turns:
 
 @functools.cache
 def _neutral() -> Float[np.ndarray, "B 3 3"]:
-    """Turns of the bones from the rest pose to the neutral one: each limb bone onto a vertical line."""
+    """Turns each bone from the rest pose to the neutral one, in which limbs hang vertically."""
     assets = body.load()
     heads = body.rest(assets, body.Shape()).heads_mm
     result = np.tile(np.eye(3), (len(assets.bone_names), 1, 1))
