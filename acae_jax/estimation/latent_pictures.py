@@ -1,0 +1,149 @@
+"""Pictures of a learned autoencoder: its decoding weights as a heat map, and where its latent points lie on a body."""
+
+import numpy as np
+from jaxtyping import Float, Int
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+
+from acae_jax.estimation import autoencoder, pictures
+from acae_jax.estimation.autoencoder import Latents, Matrices
+from acae_jax.geometry import alignment
+from acae_jax.skeletons import skeleton
+from acae_jax.skeletons.union import JointUnion
+
+SIDES = {"l": "left", "r": "right", "": "centre"}
+SIDE_COLOURS = {"l": "#0072B2", "r": "#D55E00", "": "#009E73"}
+# The nearest-to-average pose is sought among so many, which takes a second.
+CANDIDATES = 300
+
+
+def latents_of(maps: Matrices, joint_names: tuple[str, ...]) -> Latents:
+    """How many latent points are sided and central, found from how the weights change when joints are mirrored."""
+    encode = np.asarray(maps.encode)
+    mirrored = encode[:, skeleton.mirror_map(joint_names)]
+    total = len(encode)
+    splits = [Latents(sided, total - 2 * sided) for sided in range(total // 2 + 1)]
+    return min(
+        splits,
+        key=lambda split: float(np.abs(mirrored - encode[autoencoder.latent_mirror(split)]).sum()),
+    )
+
+
+def latent_sides(latents: Latents) -> list[str]:
+    """The side of each latent point, as the letter its joints' names would begin with."""
+    return ["l"] * latents.sided + ["r"] * latents.sided + [""] * latents.central
+
+
+def typical_pose(true_mm: Float[np.ndarray, "n j 3"], joint_names: tuple[str, ...]) -> np.ndarray:
+    """The true pose nearest to the average one, turned upright: x to the person's left, y down, z to the back.
+
+    The average of poses that face every way is a pole; so they are aligned before averaging, and a real pose is returned.
+    """
+    poses = np.asarray(true_mm[:CANDIDATES], np.float64)
+    valid = np.ones(poses.shape[:2], bool)
+    mean = poses[0]
+    for _ in range(3):
+        aligned = np.asarray(alignment.procrustes(poses, np.broadcast_to(mean, poses.shape), valid))
+        mean = aligned.mean(axis=0)
+    pose = poses[np.linalg.norm(aligned - mean, axis=-1).mean(axis=1).argmin()]
+    pose = pose - pose.mean(axis=0)
+    lateral = np.mean(
+        pose - pose[skeleton.mirror_map(joint_names)], axis=0, where=_left(joint_names)
+    )
+    lateral /= max(float(np.linalg.norm(lateral)), 1e-6)
+    upright = pose - np.outer(pose @ lateral, lateral)
+    down = np.linalg.svd(upright, full_matrices=False)[2][0]
+    # Images are mostly of people who stand: along the camera's y axis the head is up.
+    down = down * (1.0 if down[1] >= 0 else -1.0)
+    return pose @ np.stack([lateral, down, np.cross(lateral, down)]).T
+
+
+def _left(joint_names: tuple[str, ...]) -> np.ndarray:
+    return np.array([[name[0] == "l"] for name in joint_names])
+
+
+def weights(maps: Matrices, union: JointUnion, true_mm: Float[np.ndarray, "n j 3"]) -> Figure:
+    """The decoding matrix: joints by side, format and height; latent points by side and height."""
+    split = latents_of(maps, union.joint_names)
+    body = typical_pose(true_mm, union.joint_names)
+    places = np.asarray(maps.encode) @ body
+    owner = _owners(union)
+    joint_sides = [pictures.side_of(name) for name in union.joint_names]
+    columns = _order(latent_sides(split), [0] * split.total, places[:, 1])
+    rows = _order(joint_sides, owner, body[:, 1])
+    shown = np.asarray(maps.decode)[rows][:, columns]
+    figure = pictures.canvas(4.2, 5.6)
+    axes = figure.add_subplot()
+    reach = float(np.quantile(np.abs(shown), 0.995))
+    drawn = axes.imshow(
+        shown, cmap="RdBu_r", vmin=-reach, vmax=reach, aspect="auto", interpolation="none"
+    )
+    colours = list(pictures.format_colours(union).values())
+    for position, row in enumerate(rows):
+        axes.plot([-1.4, -0.7], [position] * 2, color=colours[owner[row]], linewidth=2.0)
+    axes.set_xlim(-1.6, split.total - 0.5)
+    _mark_sides(axes, [latent_sides(split)[i] for i in columns], axes.set_xticks, axes.axvline)
+    _mark_sides(axes, [joint_sides[i] for i in rows], axes.set_yticks, axes.axhline)
+    axes.set_xlabel("latent points, each side from head to foot", fontsize=8, color=pictures.TEXT)
+    axes.set_ylabel("joints, format by format", fontsize=8, color=pictures.TEXT)
+    axes.tick_params(labelsize=8, length=0)
+    bar = figure.colorbar(drawn, ax=axes, shrink=0.5, aspect=30, location="bottom")
+    bar.set_label("weight", fontsize=8, color=pictures.TEXT)
+    bar.ax.tick_params(labelsize=7, colors=pictures.TEXT)
+    pictures.frame(axes)
+    return figure
+
+
+def _owners(union: JointUnion) -> list[int]:
+    """For each joint the number of its format."""
+    owner = [0] * len(union.joint_names)
+    for number, indices in enumerate(union.members.values()):
+        for index in indices:
+            owner[index] = number
+    return owner
+
+
+def _order(sides: list[str], groups: list[int], heights: np.ndarray) -> Int[np.ndarray, " k"]:
+    """Left, right, centre; within them by group; within that from top to bottom."""
+    rank = [list(SIDES).index(side) for side in sides]
+    return np.lexsort((heights, groups, rank))
+
+
+def _mark_sides(axes: Axes, sides: list[str], ticks, line) -> None:
+    """Name the run of each side at its middle, and draw lines between them."""
+    places = {side: [i for i, other in enumerate(sides) if other == side] for side in SIDES}
+    present = {side: found for side, found in places.items() if found}
+    ticks([float(np.mean(found)) for found in present.values()], [SIDES[s] for s in present])
+    for found in list(present.values())[1:]:
+        line(found[0] - 0.5, color=pictures.QUIET, linewidth=0.8)
+
+
+def on_body(maps: Matrices, union: JointUnion, true_mm: Float[np.ndarray, "n j 3"]) -> Figure:
+    """The latent points of a typical pose, from the front and from the side, over all formats' skeletons in grey."""
+    sides = latent_sides(latents_of(maps, union.joint_names))
+    body = typical_pose(true_mm, union.joint_names)
+    places = np.asarray(maps.encode) @ body
+    everything = np.concatenate([body, places])
+    figure = pictures.canvas(4.6, 5.6)
+    grid = figure.subplots(1, 2, sharey=True)
+    for axes, (axis, text) in zip(grid, ((0, "from the front"), (2, "from the side")), strict=True):
+        flat = body[:, [axis, 1]]
+        segments = [flat[[a, b]] for a, b in union.edges]
+        axes.add_collection(LineCollection(segments, colors=pictures.QUIET, linewidths=0.5))
+        for side, name in SIDES.items():
+            chosen = [i for i, other in enumerate(sides) if other == side]
+            axes.scatter(
+                *places[chosen][:, [axis, 1]].T,
+                s=16,
+                color=SIDE_COLOURS[side],
+                label=name,
+                zorder=3,
+            )
+        reach = [everything[:, axis].min() - 60, everything[:, axis].max() + 60]
+        low, high = everything[:, 1].min() - 60, everything[:, 1].max() + 60
+        axes.set(xlim=reach, ylim=(high, low), xticks=[], yticks=[], aspect="equal")
+        axes.set_title(text, fontsize=9, color=pictures.TEXT)
+        pictures.frame(axes)
+    grid[0].legend(fontsize=8, frameon=False, labelcolor=pictures.TEXT, loc="lower left")
+    return figure

@@ -1,0 +1,79 @@
+"""Everything that a report shows of one finished workflow, and the choices that its tables and pictures share."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from acae_jax import metrics
+from acae_jax.estimation import autoencoder
+from acae_jax.skeletons.union import JointUnion
+
+BASELINE, PROPOSED = "separate", "regularised"
+MEAN = "mean"
+
+# Which image of the test set, ordered by error, stands for which part of it.
+EXAMPLES = {
+    "middle of the best quarter": 0.125,
+    "median": 0.5,
+    "middle of the worst quarter": 0.875,
+}
+
+
+class Run(NamedTuple):
+    """A finished workflow, on the test set: poses in crop-camera space, joints in the union's order.
+
+    `scores` goes variant → format, and "mean" over them → metric; `curves` stage → rows of its log; `relations` holds the
+    error in mm of predicting one format from another one, (from, to).
+    """
+
+    union: JointUnion
+    images: UInt8[np.ndarray, "n s s 3"]
+    intrinsics: Float[np.ndarray, "n 3 3"]
+    true_mm: Float[np.ndarray, "n j 3"]
+    predictions_mm: Mapping[str, Float[np.ndarray, "n j 3"]]
+    scores: Mapping[str, Mapping[str, Mapping[str, float]]]
+    curves: Mapping[str, Sequence[Mapping[str, float]]]
+    maps: autoencoder.Matrices | None
+    relations: Mapping[tuple[str, str], float] | None
+    mean_pose_mpjpe_mm: float
+    seconds: float
+
+
+def compared(run: Run) -> tuple[str, ...]:
+    """The variants that stand side by side: separate and regularised, or the last one if either is missing.
+
+    A ValueError if the run has no predictions.
+    """
+    if not run.predictions_mm:
+        raise ValueError("a report needs the predictions of at least one variant; evaluate one.")
+    if {BASELINE, PROPOSED} <= set(run.predictions_mm):
+        return (BASELINE, PROPOSED)
+    return (list(run.predictions_mm)[-1],)
+
+
+def change_percent(run: Run, metric: str) -> float:
+    """By how much `metric` of the regularised variant differs from that of the separate one."""
+    before, after = (run.scores[name][MEAN][metric] for name in (BASELINE, PROPOSED))
+    return 100.0 * (after - before) / before
+
+
+def image_errors_mm(run: Run, variant: str) -> Float[np.ndarray, " n"]:
+    """Root-relative error of each test image, averaged over its formats."""
+    errors = []
+    for indices in run.union.members.values():
+        chosen = list(indices)
+        root = metrics.root_weights([run.union.joint_names[i] for i in chosen])
+        poses = (run.predictions_mm[variant][:, chosen], run.true_mm[:, chosen])
+        relative = [metrics.root_relative(pose, root) for pose in poses]
+        errors.append(metrics.joint_errors(*relative).mean(axis=1))
+    return np.mean(errors, axis=0)
+
+
+def examples(run: Run) -> dict[str, int]:
+    """Test images to show, by a rule: ordered by error averaged over the compared variants, at fixed ranks."""
+    errors = np.mean([image_errors_mm(run, name) for name in compared(run)], axis=0)
+    order = np.argsort(errors, kind="stable")
+    last = len(order) - 1
+    return {label: int(order[round(rank * last)]) for label, rank in EXAMPLES.items()}

@@ -1,0 +1,300 @@
+"""Pictures of predicted skeletons, side by side and without pyplot: each function draws plain values onto given axes.
+
+Every format has its colour; lines of the left side are solid, of the right side dashed, of the centre dotted. The camera
+looks along z; seen from the side, it stands at the left and depth grows to the right. Side views move a pose by one
+translation for all formats, so that what formats disagree about stays visible.
+"""
+
+import io
+import itertools
+import re
+from collections.abc import Sequence
+
+import matplotlib
+import numpy as np
+from jaxtyping import Float, UInt8
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from PIL import Image
+
+from acae_jax.estimation import outcome
+from acae_jax.estimation.outcome import Run
+from acae_jax.skeletons import skeleton
+from acae_jax.skeletons.union import JointUnion
+
+PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
+# Stands for the page's own text colour, which differs between light and dark.
+TEXT = "#010203"
+QUIET = "#8a8a8a"
+TITLES = {
+    "initial": "Initial (stage 1)",
+    "separate": "Separate heads",
+    "regularised": "Regularised",
+    "latent": "Latent prediction",
+    "hybrid": "Hybrid",
+    "merged": "Merged by name",
+    "autoencoder": "Autoencoder (stage 2)",
+}
+DASHES = {"l": "-", "r": (0, (2.2, 1.4)), "": (0, (0.8, 0.8))}
+PNG_BYTES = 400_000
+
+
+def title(variant: str) -> str:
+    """What readers call a variant or stage."""
+    return TITLES.get(variant, variant)
+
+
+def format_colours(union: JointUnion) -> dict[str, str]:
+    """A colour for each format, distinguishable by the colour-blind while there are no more than six."""
+    names = list(union.members)
+    if len(names) <= len(PALETTE):
+        return dict(zip(names, PALETTE, strict=False))
+    ramp = matplotlib.colormaps["turbo"](np.linspace(0.05, 0.95, len(names)))
+    return {
+        name: matplotlib.colors.to_hex(colour) for name, colour in zip(names, ramp, strict=True)
+    }
+
+
+def side_of(joint_name: str) -> str:
+    """The letter l or r of a sided joint, empty for a central one."""
+    return joint_name[0] if joint_name[0] in skeleton.OTHER_SIDE else ""
+
+
+def draw_skeletons(
+    axes: Axes, points: Float[np.ndarray, "j 2"], union: JointUnion, width: float = 1.1
+) -> None:
+    """All formats' skeletons at 2D points of the axes, later formats over earlier ones."""
+    colours = format_colours(union)
+    for name, indices in union.members.items():
+        inside = set(indices)
+        runs: dict[str, list] = {side: [] for side in DASHES}
+        for a, b in union.edges:
+            if a in inside and b in inside:
+                sides = {side_of(union.joint_names[a]), side_of(union.joint_names[b])} - {""}
+                runs[sides.pop() if len(sides) == 1 else ""].append(points[[a, b]])
+        for side, segments in runs.items():
+            lines = LineCollection(
+                segments, colors=colours[name], linewidths=width, linestyles=[DASHES[side]]
+            )
+            axes.add_collection(lines, autolim=False)
+
+
+def draw_crop(
+    axes: Axes,
+    image: UInt8[np.ndarray, "s s 3"],
+    intrinsics: Float[np.ndarray, "3 3"],
+    pose_mm: Float[np.ndarray, "j 3"],
+    union: JointUnion,
+) -> None:
+    """The crop, with the pose projected onto it."""
+    side = len(image)
+    axes.imshow(image, interpolation="none")
+    rays = pose_mm / np.maximum(pose_mm[:, 2:], 1.0)
+    draw_skeletons(axes, rays @ intrinsics[:2].T, union)
+    axes.set(xlim=(-0.5, side - 0.5), ylim=(side - 0.5, -0.5))
+    axes.set_axis_off()
+
+
+def draw_side(
+    axes: Axes,
+    pose_mm: Float[np.ndarray, "j 3"],
+    true_mm: Float[np.ndarray, "j 3"],
+    union: JointUnion,
+) -> None:
+    """The pose seen from the side, its mean joint where the true one has its own; true joints as faint dots."""
+    truth = (true_mm - true_mm.mean(axis=0))[:, [2, 1]]
+    points = (pose_mm - pose_mm.mean(axis=0))[:, [2, 1]]
+    middle = (truth.min(axis=0) + truth.max(axis=0)) / 2
+    reach = max(float(np.ptp(truth, axis=0).max()) * 0.62, 500.0)
+    axes.scatter(*truth.T, s=2.5, color=QUIET, linewidths=0, alpha=0.8)
+    draw_skeletons(axes, points, union)
+    axes.set(xlim=middle[0] + reach * np.array([-1, 1]), ylim=middle[1] + reach * np.array([1, -1]))
+    axes.set_aspect("equal")
+    frame(axes)
+    axes.set(xticks=[], yticks=[])
+
+
+def body_points(union: JointUnion, true_mm: Float[np.ndarray, "n j 3"]) -> dict[str, list[int]]:
+    """Joints of equal base name, for each name that at least half of the formats (and two) have, head first."""
+    found: dict[str, dict[str, int]] = {}
+    for name, indices in union.members.items():
+        for index in indices:
+            found.setdefault(skeleton.base_name(union.joint_names[index]), {})[name] = index
+    enough = max(2, (len(union.members) + 1) // 2)
+    points = {base: [*owners.values()] for base, owners in found.items() if len(owners) >= enough}
+    height = true_mm[..., 1].mean(axis=0)
+    return dict(sorted(points.items(), key=lambda item: float(height[item[1]].mean())))
+
+
+def depth_errors(
+    pose_mm: Float[np.ndarray, "j 3"], true_mm: Float[np.ndarray, "j 3"]
+) -> Float[np.ndarray, " j"]:
+    """Depth error of each joint in mm, beyond what all joints have in common."""
+    error = (pose_mm - true_mm)[:, 2]
+    return error - error.mean()
+
+
+def draw_depth_errors(
+    axes: Axes,
+    errors_mm: Float[np.ndarray, " j"],
+    points: dict[str, list[int]],
+    union: JointUnion,
+    reach_mm: float,
+) -> None:
+    """One row for each body point: a dot for each format at its depth error, and a bar over their range."""
+    colours = format_colours(union)
+    owner = {index: name for name, indices in union.members.items() for index in indices}
+    for row, indices in enumerate(points.values()):
+        values = errors_mm[indices]
+        axes.plot([values.min(), values.max()], [row, row], color=QUIET, linewidth=5, alpha=0.35)
+        axes.scatter(
+            values, [row] * len(indices), s=13, color=[colours[owner[i]] for i in indices], zorder=3
+        )
+    axes.axvline(0.0, color=QUIET, linewidth=0.8)
+    axes.set(xlim=(-reach_mm, reach_mm), ylim=(len(points) - 0.4, -0.6))
+    axes.set_yticks(range(len(points)), [spoken(name) for name in points])
+    axes.tick_params(labelsize=7, length=2, colors=TEXT)
+    axes.set_xlabel("depth error, mm", fontsize=8, color=TEXT)
+    frame(axes)
+
+
+def spoken(base_name: str) -> str:
+    """A joint's base name with its side first and apart: ``lkne`` becomes ``L kne``."""
+    side = side_of(base_name)
+    return f"{side.upper()} {base_name[1:]}" if side else base_name
+
+
+def frame(axes: Axes) -> None:
+    """A quiet frame without fill, for light and dark pages."""
+    axes.patch.set_alpha(0.0)
+    for spine in axes.spines.values():
+        spine.set(color=QUIET, linewidth=0.6)
+    axes.tick_params(colors=TEXT)
+
+
+def canvas(width_in: float, height_in: float) -> Figure:
+    """An empty transparent figure."""
+    figure = Figure((width_in, height_in), layout="constrained")
+    figure.patch.set_alpha(0.0)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def full(width_in: float, height_in: float) -> tuple[Figure, Axes]:
+    """A transparent figure that its one pair of axes fills."""
+    figure = Figure((width_in, height_in))
+    figure.patch.set_alpha(0.0)
+    return figure, figure.add_axes((0.005, 0.005, 0.99, 0.99))
+
+
+def crop(run: Run, index: int, pose_mm: Float[np.ndarray, "j 3"]) -> Figure:
+    """A test image with a pose drawn onto it."""
+    figure, axes = full(3.0, 3.0)
+    draw_crop(axes, run.images[index], run.intrinsics[index], pose_mm, run.union)
+    return figure
+
+
+def side_view(run: Run, index: int, pose_mm: Float[np.ndarray, "j 3"]) -> Figure:
+    """A pose of a test image, seen from the side."""
+    figure, axes = full(3.0, 3.0)
+    draw_side(axes, pose_mm, run.true_mm[index], run.union)
+    return figure
+
+
+def depth_spread(run: Run, index: int, variant: str) -> Figure:
+    """How far formats differ in depth at the same points of the body; compared variants share one scale."""
+    errors = {
+        name: depth_errors(run.predictions_mm[name][index], run.true_mm[index])
+        for name in outcome.compared(run)
+    }
+    points = body_points(run.union, run.true_mm)
+    shown = sorted({index for indices in points.values() for index in indices})
+    reach = max([float(np.abs(error[shown]).max()) for error in errors.values() if shown] + [10.0])
+    figure = canvas(3.0, 3.6)
+    draw_depth_errors(figure.add_subplot(), errors[variant], points, run.union, 1.08 * reach)
+    return figure
+
+
+def curves(rows: dict[str, Sequence[dict[str, float]]], key: str) -> Figure:
+    """`key` of the given stages against their steps, faint as logged and bold as running mean."""
+    figure = canvas(4.6, 2.6)
+    axes = figure.add_subplot()
+    for (stage, logged), colour in zip(rows.items(), itertools.cycle(PALETTE), strict=False):
+        steps = np.array([row["step"] for row in logged if key in row])
+        values = np.array([row[key] for row in logged if key in row])
+        if not len(steps):
+            continue
+        width = max(1, len(values) // 20)
+        smooth = np.convolve(
+            np.pad(values, (width - 1, 0), "edge"), np.ones(width) / width, "valid"
+        )
+        axes.plot(steps, values, color=colour, linewidth=0.7, alpha=0.35)
+        axes.plot(steps, smooth, color=colour, linewidth=1.6, label=title(stage))
+    axes.set_xlabel("step", fontsize=8, color=TEXT)
+    axes.set_ylabel(key, fontsize=8, color=TEXT)
+    axes.set_ylim(bottom=0)
+    axes.tick_params(labelsize=8)
+    axes.grid(color=QUIET, alpha=0.25, linewidth=0.5)
+    if len(rows) > 1:
+        axes.legend(fontsize=8, frameon=False, labelcolor=TEXT)
+    frame(axes)
+    return figure
+
+
+def svg(figure: Figure) -> str:
+    """The figure as inline SVG that takes its text colour from the page and needs nothing from outside."""
+    file = io.StringIO()
+    nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "acae_jax"}):
+        figure.savefig(file, format="svg", metadata=nothing, transparent=True)
+    text = file.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r' xmlns(:\w+)?="[^"]*"', "", text)
+    text = re.sub(r' width="[\d.]+pt" height="[\d.]+pt"|<!--.*?-->', "", text, count=0)
+    text = re.sub(r"\s*\n\s*", "\n", text)
+    return text.replace(TEXT, "currentColor")
+
+
+def overview(run: Run) -> bytes:
+    """A PNG for a page about the project: the median and a hard example, true and predicted, in front and from the side."""
+    shown = outcome.examples(run)
+    chosen = [shown[label] for label in ("median", "middle of the worst quarter")]
+    names = outcome.compared(run)
+    figure = Figure((2.3 * (2 + len(names)), 4.9))
+    grid = figure.subplots(len(chosen), 2 + len(names), squeeze=False)
+    figure.subplots_adjust(0.005, 0.06, 0.995, 0.935, 0.03, 0.03)
+    for row, index in zip(grid, chosen, strict=True):
+        draw_crop(
+            row[0],
+            run.images[index],
+            run.intrinsics[index],
+            run.predictions_mm[names[-1]][index],
+            run.union,
+        )
+        poses = [run.true_mm[index], *(run.predictions_mm[name][index] for name in names)]
+        for axes, pose in zip(row[1:], poses, strict=True):
+            draw_side(axes, pose, run.true_mm[index], run.union)
+    heads = [f"{title(names[-1])}, on the image", "Truth, from the side"]
+    heads += [f"{title(name)}, from the side" for name in names]
+    for axes, text in zip(grid[0], heads, strict=True):
+        axes.set_title(text, fontsize=9)
+    for number, (name, colour) in enumerate(format_colours(run.union).items()):
+        figure.text(0.01 + number * 0.98 / len(run.union.members), 0.02, name, color=colour, size=9)
+    return _small_png(figure)
+
+
+def _small_png(figure: Figure) -> bytes:
+    """The figure as a PNG of at most `PNG_BYTES`: with a palette, and no sharper than fits."""
+    for dpi in (130, 100, 75, 50):
+        figure.set_dpi(dpi)
+        drawn = FigureCanvasAgg(figure)
+        drawn.draw()
+        pixels = Image.fromarray(np.asarray(drawn.buffer_rgba())[..., :3])
+        file = io.BytesIO()
+        pixels.quantize(192, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
+        if file.tell() <= PNG_BYTES:
+            break
+    return file.getvalue()
