@@ -1,0 +1,261 @@
+"""Building the embedded datasets: in parallel, resumably, with the same bits for any number of workers.
+
+A dataset is made in chunks of whole takes. A worker writes a chunk beside the dataset (to a temporary name,
+then renamed, so that a chunk is complete or absent); when all are there, they become one TFDS dataset and are
+removed. A run that was stopped finds its chunks and continues.
+"""
+
+import contextlib
+import errno
+import multiprocessing
+import os
+import shutil
+import signal
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import tensorflow_datasets as tfds
+import tqdm
+
+from acae_jax.data import record as records
+from acae_jax.datasets import writer
+from acae_jax.datasets.synthetic import scenes, studios, takes
+from acae_jax.skeletons import skeleton
+
+VERSION = "1.0.0"
+_TAKES_PER_CHUNK = 5
+_BYTES_PER_RECORD = 2 * 11_000  # as a chunk and in the dataset
+_SHAPES = {"intrinsics": (3, 3), "rotation": (3, 3), "joints_mm": (-1, 3), "joints_px": (-1, 2)}
+
+
+class _Chunk(NamedTuple):
+    """What a worker is told: which records, and where they go."""
+
+    path: str
+    studio: str
+    seed: int
+    start: int
+    stop: int
+
+
+def names() -> tuple[str, ...]:
+    """Names of the embedded datasets."""
+    return tuple(studios.STUDIOS)
+
+
+def split(name: str) -> str:
+    """The one split that a dataset has."""
+    return "test" if studios.STUDIOS[name].format == studios.EVERY else "train"
+
+
+def folder(out: str | Path, name: str) -> Path:
+    """Where a built dataset lies, for tfds.builder_from_directory."""
+    return writer.folder(out, name, VERSION)
+
+
+def build(
+    out: str | Path,
+    *,
+    size: str = "quick",
+    seed: int = 0,
+    workers: int | None = None,
+    datasets: Sequence[str] | None = None,
+) -> list[Path]:
+    """Builds the embedded datasets (all by default) into a folder; returns theirs.
+
+    Finished datasets are kept, unfinished ones continued. Raises ValueError for an unknown dataset or size and
+    for a folder that holds something else under these names; OSError when the disk is full.
+    """
+    out = Path(out)
+    chosen = _choose(datasets)
+    counts = {studio.name: studios.count(studio, size) for studio in chosen}
+    missing = [s for s in chosen if not _is_finished(out, s.name, counts[s.name], seed)]
+    todo = {s.name: _chunks(out, s, counts[s.name], seed) for s in missing}
+    _check_space(out, todo)
+    waiting = {name: {c.path for c in chunks} for name, chunks in todo.items()}
+    work = [c for chunks in todo.values() for c in chunks if not Path(c.path).exists()]
+    done = sum(c.stop - c.start for chunks in todo.values() for c in chunks) - sum(
+        c.stop - c.start for c in work
+    )
+    total = sum(counts[name] for name in todo)
+    with tqdm.tqdm(total=total, initial=done, unit="images", disable=not total) as bar:
+        for name in todo:
+            waiting[name] -= {p for p in waiting[name] if Path(p).exists()}
+            if not waiting[name]:
+                _assemble(out, name, todo[name], size, seed)
+        for chunk in _run(work, workers):
+            bar.set_description(chunk.studio)
+            bar.update(chunk.stop - chunk.start)
+            waiting[chunk.studio].discard(chunk.path)
+            if not waiting[chunk.studio]:
+                _assemble(out, chunk.studio, todo[chunk.studio], size, seed)
+    return [folder(out, studio.name) for studio in chosen]
+
+
+def _choose(datasets: Sequence[str] | None) -> list[studios.Studio]:
+    if not datasets:
+        return list(studios.STUDIOS.values())
+    for name in datasets:
+        if name not in studios.STUDIOS:
+            hint = skeleton.near_misses(name, names())
+            raise ValueError(f"no embedded dataset '{name}'; {hint}")
+    return [studios.STUDIOS[name] for name in dict.fromkeys(datasets)]
+
+
+def _is_finished(out: Path, name: str, count: int, seed: int) -> bool:
+    """Whether exactly this dataset is there; ValueError if something else is in its place."""
+    for other in sorted((out / name).glob("[0-9]*.[0-9]*.[0-9]*")):
+        if other.name != VERSION and "incomplete" not in other.name:
+            raise ValueError(
+                f"{out / name} holds version {other.name}, but this code makes {VERSION}; "
+                "choose another --out or delete that folder"
+            )
+    place = folder(out, name)
+    if not (place / "dataset_info.json").exists():
+        return False
+    info = tfds.builder_from_directory(place).info
+    found = info.splits[split(name)].num_examples, (info.metadata or {}).get("seed")
+    if found != (count, seed):
+        raise ValueError(
+            f"{place} holds {found[0]} records of seed {found[1]}, but {count} of seed {seed} are asked "
+            "for; choose another --out or delete that folder"
+        )
+    return True
+
+
+def _chunks(out: Path, studio: studios.Studio, count: int, seed: int) -> list[_Chunk]:
+    step = takes.FRAMES * _TAKES_PER_CHUNK
+    # The number of records is not in the folder's name: chunks of another size serve as well.
+    place = _partial(out, studio.name, seed)
+    return [
+        _Chunk(str(place / f"{a:06d}-{min(a + step, count):06d}.npz"), studio.name, seed, a, min(a + step, count))
+        for a in range(0, count, step)
+    ]  # fmt: skip
+
+
+def _partial(out: Path, name: str, seed: int) -> Path:
+    return out / name / f".partial-{VERSION}-{seed}"
+
+
+def _check_space(out: Path, todo: dict[str, list[_Chunk]]) -> None:
+    """Raises OSError before any work if the disk cannot hold the result."""
+    needed = _BYTES_PER_RECORD * sum(chunks[-1].stop for chunks in todo.values())
+    place = next(p for p in (out, *out.absolute().parents) if p.exists())
+    free = shutil.disk_usage(place).free
+    if free < needed:
+        raise OSError(
+            errno.ENOSPC,
+            f"the disk of {out} has {free / 1e6:.0f} MB free but {needed / 1e6:.0f} MB are needed; free "
+            "space or choose another --out, then run again (finished parts are kept)",
+        )
+
+
+def _run(work: list[_Chunk], workers: int | None) -> Iterator[_Chunk]:
+    """Makes chunks in worker processes and yields them as they finish."""
+    if not work:
+        return
+    count = min(workers or _cores(), len(work))
+    if count < 1:
+        raise ValueError(f"--workers must be at least 1, got {workers}")
+    # Linear algebra stays on one thread, which is faster here and gives the same bits everywhere.
+    with _environment(OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1", JAX_PLATFORMS="cpu"):
+        context = multiprocessing.get_context("spawn")
+        with context.Pool(count, initializer=_start_worker) as pool:
+            yield from pool.imap_unordered(_make_chunk, work)
+
+
+def _cores() -> int:
+    available = getattr(os, "sched_getaffinity", None)
+    return len(available(0)) if available else os.cpu_count() or 1
+
+
+@contextlib.contextmanager
+def _environment(**values: str) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _start_worker() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent stops its workers
+    cv2.setNumThreads(0)
+
+
+def _make_chunk(chunk: _Chunk) -> _Chunk:
+    """Makes and stores the records of a chunk: a pure function of its description."""
+    studio = studios.STUDIOS[chunk.studio]
+    made = []
+    for number in range(chunk.start // takes.FRAMES, -(-chunk.stop // takes.FRAMES)):
+        take = takes.make(studio, chunk.seed, number)
+        first = number * takes.FRAMES
+        last = min(first + takes.FRAMES, chunk.stop)
+        made += [scenes.make(studio, chunk.seed, take, index) for index in range(first, last)]
+    _save(Path(chunk.path), made)
+    return chunk
+
+
+def _save(path: Path, made: Sequence[records.Record]) -> None:
+    """Stores records as flat arrays and their sizes, atomically."""
+    arrays = {}
+    for field in records.Record._fields:
+        values = [getattr(record, field) for record in made]
+        if isinstance(values[0], str):
+            arrays[field] = np.array(values)
+            continue
+        flat = [np.frombuffer(v, np.uint8) if isinstance(v, bytes) else v.ravel() for v in values]
+        arrays[field] = np.concatenate(flat)
+        arrays[f"{field}/sizes"] = np.array([len(v) for v in flat])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.stem}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            np.savez(file, **arrays)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _load(path: Path) -> Iterator[records.Record]:
+    with np.load(path, allow_pickle=False) as arrays:
+        columns = {}
+        for field in records.Record._fields:
+            column = arrays[field]
+            if f"{field}/sizes" in arrays:
+                parts = np.split(column, np.cumsum(arrays[f"{field}/sizes"])[:-1])
+                column = [part.reshape(_SHAPES.get(field, -1)) for part in parts]
+                if field == "image":
+                    column = [part.tobytes() for part in column]
+            else:
+                column = [str(text) for text in column]
+            columns[field] = column
+    for values in zip(*columns.values(), strict=True):
+        yield records.Record(**dict(zip(columns, values, strict=True)))
+
+
+def _assemble(out: Path, name: str, chunks: Sequence[_Chunk], size: str, seed: int) -> None:
+    """Turns a dataset's complete chunks into the dataset and removes them."""
+    studio = studios.STUDIOS[name]
+
+    def stored() -> Iterator[records.Record]:
+        for chunk in chunks:
+            yield from _load(Path(chunk.path))
+
+    writer.write(
+        out,
+        name,
+        VERSION,
+        {split(name): stored},
+        description=f"Embedded synthetic people, labelled as {studio.format}.",
+        metadata={"seed": seed, "size": size, "format": studio.format, "side_px": scenes.SIDE_PX},
+    )
+    shutil.rmtree(_partial(out, name, seed))

@@ -1,0 +1,87 @@
+"""A picture that shows every embedded dataset: crops in a row, with the labelled skeleton drawn on."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import tensorflow_datasets as tfds
+from jaxtyping import Float, UInt8
+
+from acae_jax.data import record as records
+from acae_jax.datasets.synthetic import body, build, studios
+from acae_jax.geometry import cameras
+from acae_jax.images import decoding
+from acae_jax.skeletons import catalogue
+
+_COLOURS = {"l": (60, 150, 255), "r": (255, 120, 40)}  # RGB
+_CENTRAL = (255, 255, 255)
+_ZOOM = 2
+_TITLE_PX = 22
+
+
+def joints_px(record: records.Record) -> Float[np.ndarray, "j 2"]:
+    """A record's joints in its stored crop, 3D-labelled or 2D-labelled."""
+    if len(record.joints_px):
+        return record.joints_px
+    camera = cameras.create(record.intrinsics, record.rotation, record.position_mm)
+    return cameras.project(camera, record.joints_mm)
+
+
+def skeleton(format_name: str) -> tuple[tuple[str, ...], list[tuple[int, int]]]:
+    """Joint names and edges of a record's format, "every" included."""
+    if format_name != studios.EVERY:
+        found = catalogue.load(format_name)
+        return found.joint_names, list(found.edges)
+    names: list[str] = []
+    edges: list[tuple[int, int]] = []
+    for part in body.FORMATS:
+        found = catalogue.load(part)
+        edges += [(a + len(names), b + len(names)) for a, b in found.edges]
+        names += found.joint_names
+    return tuple(names), edges
+
+
+def draw(record: records.Record) -> UInt8[np.ndarray, "h w 3"]:
+    """A record's crop, enlarged, with its joints and edges."""
+    image = decoding.decode(record.image)
+    image = cv2.resize(image, None, fx=_ZOOM, fy=_ZOOM, interpolation=cv2.INTER_CUBIC)
+    points = (joints_px(record) + 0.5) * _ZOOM - 0.5
+    names, edges = skeleton(record.format)
+    fine = 3
+    fixed = [
+        None if np.isnan(p).any() else tuple(np.round(p * 2**fine).astype(int)) for p in points
+    ]
+    width = 1 if len(names) > 60 else 2
+    for a, b in edges:
+        if fixed[a] is not None and fixed[b] is not None:
+            tint = _COLOURS.get(names[b][0], _CENTRAL)
+            cv2.line(image, fixed[a], fixed[b], tint, width, cv2.LINE_AA, fine)
+    for name, point in zip(names, fixed, strict=True):
+        if point is not None:
+            tint = _COLOURS.get(name[0], _CENTRAL)
+            cv2.circle(image, point, 2 << fine, tint, -1, cv2.LINE_AA, fine)
+    return image
+
+
+def write(path: str | Path, folders: Sequence[Path], columns: int = 6) -> None:
+    """Writes the sheet as PNG: a row for each dataset folder."""
+    rows = []
+    for folder in folders:
+        name = folder.parent.name
+        builder = tfds.builder_from_directory(folder)
+        decoders = {"image": tfds.decode.SkipDecoding()}
+        source = builder.as_data_source(build.split(name), decoders=decoders)
+        found = [records.from_dict(source[i]) for i in range(min(columns, len(source)))]
+        tiles = [draw(record) for record in found]
+        tiles += [np.zeros_like(tiles[0])] * (columns - len(tiles))
+        strip = np.concatenate(tiles, axis=1)
+        title = np.full((_TITLE_PX, strip.shape[1], 3), 255, np.uint8)
+        count = len(skeleton(found[0].format)[0])
+        text = f"{name}   {found[0].format}, {count} joints   {len(source)} records"
+        cv2.putText(title, text, (6, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
+        rows += [title, strip]
+    done, encoded = cv2.imencode(".png", np.concatenate(rows)[..., ::-1])
+    if not done:
+        raise ValueError("OpenCV could not encode the contact sheet as PNG")
+    Path(path).write_bytes(encoded.tobytes())

@@ -1,0 +1,172 @@
+"""A small software rasteriser: triangles to visible pixels, exact and vectorised in numpy.
+
+Conventions: image points in px with pixel centres at integers; depth grows away from the camera; triangles
+are counter-clockwise seen from outside. A body at crop size has triangles of one or two pixels, so instead
+of a loop of polygon fills every triangle is expanded into the pixels of its bounding box, all of them are
+tested at once, and `np.minimum.at` keeps the nearest. Shading is deferred: only visible pixels are coloured.
+Interpolation is affine inside a triangle; across two pixels perspective does not matter.
+"""
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float, Int, UInt8
+
+_DEPTH_STEPS_PER_MM = 16.0
+
+
+class Visible(NamedTuple):
+    """The visible pixels of a mesh on a square canvas."""
+
+    pixels: Int[np.ndarray, " n"]  # flat index y * side + x
+    faces: Int[np.ndarray, " n"]
+    weights: Float[np.ndarray, "n 3"]  # barycentric, of the face's corners
+
+
+class Light(NamedTuple):
+    """One directional lamp and a sky: colours are linear RGB multipliers."""
+
+    direction: Float[np.ndarray, "3"]  # unit, from the scene towards the lamp, world
+    lamp: Float[np.ndarray, "3"]
+    sky: Float[np.ndarray, "3"]  # ambient from above
+    ground: Float[np.ndarray, "3"]  # ambient from below
+
+
+def rasterise(
+    points_px: Float[np.ndarray, "v 2"],
+    depth_mm: Float[np.ndarray, " v"],
+    faces: Int[np.ndarray, "f 3"],
+    side_px: int,
+) -> Visible:
+    """Finds the nearest front-facing triangle at every pixel centre of a square canvas.
+
+    A triangle with a corner behind the camera (depth below 1 mm) is left out.
+    """
+    corners = points_px.astype(np.float32)[faces]
+    depths = depth_mm.astype(np.float32)[faces]
+    u = corners[:, 1] - corners[:, 0]
+    v = corners[:, 2] - corners[:, 0]
+    area = u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0]
+    low = np.ceil(corners.min(axis=1))
+    high = np.floor(corners.max(axis=1))
+    np.clip(low, 0, side_px, out=low)
+    np.clip(high, -1, side_px - 1, out=high)
+    size = high - low + 1
+    # y points down in the image, so outward counter-clockwise triangles have negative area.
+    drawn = (area < -1e-6) & (size[:, 0] > 0) & (size[:, 1] > 0) & (depths.min(axis=1) > 1)
+    chosen = np.flatnonzero(drawn)
+    if chosen.size == 0:
+        return Visible(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 3), np.float32))
+    plane = _barycentric_planes(corners[chosen, 0], u[chosen], v[chosen], area[chosen])
+    d = depths[chosen]
+
+    width = size[chosen, 0].astype(np.int64)
+    count = width * size[chosen, 1].astype(np.int64)
+    row = np.repeat(np.arange(chosen.size), count)
+    start = np.cumsum(count) - count
+    offset = np.arange(row.size) - start[row]
+    x = low[chosen, 0].astype(np.int64)[row] + offset % width[row]
+    y = low[chosen, 1].astype(np.int64)[row] + offset // width[row]
+    p = plane[row]
+    second = p[:, 0] * x + p[:, 1] * y + p[:, 2]
+    third = p[:, 3] * x + p[:, 4] * y + p[:, 5]
+    inside = np.flatnonzero((second >= 0) & (third >= 0) & (second + third <= 1))
+    row, second, third = row[inside], second[inside], third[inside]
+    pixel = y[inside] * side_px + x[inside]
+
+    z = d[row, 0] + second * (d[row, 1] - d[row, 0]) + third * (d[row, 2] - d[row, 0])
+    key = (z * _DEPTH_STEPS_PER_MM).astype(np.uint64) << np.uint64(32)
+    key |= np.arange(row.size, dtype=np.uint64)
+    empty = np.iinfo(np.uint64).max
+    nearest = np.full(side_px * side_px, empty, np.uint64)
+    np.minimum.at(nearest, pixel, key)
+    pixels = np.flatnonzero(nearest != empty)
+    winner = (nearest[pixels] & np.uint64(0xFFFFFFFF)).astype(np.int64)
+    second, third = second[winner], third[winner]
+    weights = np.stack([1 - second - third, second, third], axis=1).astype(np.float32)
+    return Visible(pixels, chosen[row[winner]], weights)
+
+
+def _barycentric_planes(origin, u, v, area):
+    """Coefficients (x, y, 1) of the second and third barycentric coordinate."""
+    a2, b2 = v[:, 1] / area, -v[:, 0] / area
+    a3, b3 = -u[:, 1] / area, u[:, 0] / area
+    c2 = -(a2 * origin[:, 0] + b2 * origin[:, 1])
+    c3 = -(a3 * origin[:, 0] + b3 * origin[:, 1])
+    return np.stack([a2, b2, c2, a3, b3, c3], axis=1)
+
+
+def vertex_normals(
+    vertices_mm: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"]
+) -> Float[np.ndarray, "v 3"]:
+    """Area-weighted unit normals of a mesh's vertices; zero where a vertex has no face."""
+    a, b, c = (vertices_mm[faces[:, k]] for k in range(3))
+    face_normals = np.cross(b - a, c - a)
+    flat = faces.T.reshape(-1)
+    sums = [np.bincount(flat, np.tile(face_normals[:, k], 3), len(vertices_mm)) for k in range(3)]
+    normals = np.stack(sums, axis=1)
+    return normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)
+
+
+def interpolate(
+    visible: Visible, values: Float[np.ndarray, "v c"], faces: Int[np.ndarray, "f 3"]
+) -> Float[np.ndarray, "n c"]:
+    """Values of the vertices, interpolated at the visible pixels."""
+    corner = faces[visible.faces]
+    w = visible.weights
+    return (
+        w[:, :1] * values[corner[:, 0]]
+        + w[:, 1:2] * values[corner[:, 1]]
+        + (w[:, 2:] * values[corner[:, 2]])
+    )
+
+
+def shade(
+    albedo: Float[np.ndarray, "n 3"],
+    normals: Float[np.ndarray, "n 3"],
+    view: Float[np.ndarray, "3"],
+    light: Light,
+    gloss: Float[np.ndarray, " n"],
+) -> Float[np.ndarray, "n 3"]:
+    """Diffuse lamp with a soft terminator, hemispherical ambient, and a small highlight.
+
+    `normals` need not be unit length; `view` is the unit direction from the scene to the camera; world axes
+    with y up. Linear RGB in and out.
+    """
+    normals = normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)
+    facing = np.maximum((normals @ light.direction + 0.15) / 1.15, 0)
+    up = 0.5 + 0.5 * normals[:, 1:2]
+    colour = albedo * (light.lamp * facing[:, None] + light.sky * up + light.ground * (1 - up))
+    half = light.direction + view
+    half = half / max(float(np.linalg.norm(half)), 1e-9)
+    highlight = np.maximum(normals @ half, 0) ** 24 * gloss * (facing > 0)
+    return colour + light.lamp * highlight[:, None]
+
+
+def to_canvas(
+    visible: Visible, colours: Float[np.ndarray, "n 3"], side_px: int, supersampling: int
+) -> tuple[Float[np.ndarray, "s s 3"], Float[np.ndarray, "s s"]]:
+    """Box-filters shaded pixels of a supersampled canvas to premultiplied colour and coverage."""
+    big = side_px * supersampling
+    canvas = np.zeros((big * big, 4), np.float32)
+    canvas[visible.pixels, :3] = colours
+    canvas[visible.pixels, 3] = 1
+    canvas = canvas.reshape(big, big, 4)
+    if supersampling > 1:
+        canvas = cv2.resize(canvas, (side_px, side_px), interpolation=cv2.INTER_AREA)
+    return canvas[..., :3], canvas[..., 3]
+
+
+def encode_srgb(linear: Float[np.ndarray, "*s 3"]) -> UInt8[np.ndarray, "*s 3"]:
+    """Linear RGB in [0, 1] to 8 bit with gamma 2.2 (the gamma that every crop is resampled in)."""
+    table_steps = 4095
+    steps = np.arange(table_steps + 1) / table_steps
+    table = np.round(255 * steps ** (1 / 2.2)).astype(np.uint8)
+    index = np.clip(linear, 0, 1) * table_steps
+    return table[index.astype(np.int32)]
+
+
+def silhouette(coverage: Float[np.ndarray, "s s"]) -> Bool[np.ndarray, "s s"]:
+    """The mask of a layer: pixels covered by at least a half."""
+    return coverage >= 0.5

@@ -1,0 +1,121 @@
+"""Takes: a subject in motion, filtered by the 100 mm rule before anything is drawn.
+
+A take always gives FRAMES poses, so record i of a dataset is frame i % FRAMES of take i // FRAMES, whoever makes it.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from acae_jax.datasets.synthetic import actions, body, looks, motions, poses, studios
+
+FRAMES = 12  # kept poses of a take
+NEAR_REPEAT_MM = 100.0
+_BATCH = 16  # poses made at a time, at ten a second
+_AIRBORNE = ("jump", "backflip", "cartwheel", "run", "spinkick", "kick")
+
+
+class Take(NamedTuple):
+    """A subject, dressed, with the kept poses of one motion."""
+
+    key: str
+    look: looks.Look
+    rest_mm: Float[np.ndarray, "v 3"]  # shaped body, not posed
+    vertices_mm: list[Float[np.ndarray, "v 3"]]  # posed, in the world
+
+
+def moved(
+    pose_mm: Float[np.ndarray, "j 3"],
+    kept_mm: Float[np.ndarray, "j 3"] | None,
+    threshold_mm: float = NEAR_REPEAT_MM,
+) -> bool:
+    """Whether a pose differs from the last kept one: some joint moved by the threshold or more."""
+    if kept_mm is None:
+        return True
+    return bool(np.linalg.norm(pose_mm - kept_mm, axis=-1).max() >= threshold_mm)
+
+
+def labels(
+    assets: body.Body, format_name: str, vertices_mm: Float[np.ndarray, "v 3"]
+) -> Float[np.ndarray, "j 3"]:
+    """Joints of a format, or of all formats in order for the format "every"."""
+    if format_name != studios.EVERY:
+        return body.joints(assets, format_name, vertices_mm)
+    return np.concatenate([body.joints(assets, name, vertices_mm) for name in body.FORMATS])
+
+
+def make(studio: studios.Studio, seed: int, index: int) -> Take:
+    """Makes take `index` of a studio: a pure function of its arguments."""
+    rng = studios.stream(seed, studio, "take", index)
+    subject = int(rng.integers(studio.subjects))
+    shape, identity = _subject(studio, seed, subject)
+    look = looks.sample(rng, studio.wardrobe)
+    look = look._replace(
+        skin=identity.skin,
+        hair=identity.hair,
+        long_hair=identity.long_hair,
+        beard=identity.beard and shape.sex > 0.5,
+    )
+    assets = body.load()
+    rest = body.rest(assets, shape)
+    improvised = rng.random() < studio.improvised
+    motion = str(rng.choice(studio.motions))
+    spot = rng.uniform(-500, 500, 3) * np.array([1, 0, 1])
+    person = f"{'man' if shape.sex > 0.5 else 'woman'}{subject:03d}"
+    title = "improvised" if improvised else motion
+    kept: list[np.ndarray] = []
+    last = None
+    while len(kept) < FRAMES:
+        if improvised:
+            motion_poses = _improvise(rng, studio.motions, _BATCH)
+        else:
+            motion_poses = poses.sequence(rng, motion, _BATCH, disturbance=1.0, step=3)
+        vertices = _placed(assets, rest, motion_poses, spot, motion in _AIRBORNE and not improvised)
+        for posed in vertices:
+            joints = labels(assets, studio.format, posed)
+            if len(kept) < FRAMES and moved(joints, last):
+                kept.append(posed)
+                last = joints
+    return Take(f"{studio.name}/{person}/{title}/{index:05d}", look, rest.vertices_mm, kept)
+
+
+def _subject(studio: studios.Studio, seed: int, subject: int) -> tuple[body.Shape, looks.Look]:
+    """A person: the shape and what does not change with clothes."""
+    rng = studios.stream(seed, studio, "subject", subject)
+    shape = body.sample_shape(rng, studio.ages, spread=1.2)
+    return shape, looks.sample(rng, studio.wardrobe)
+
+
+def _improvise(
+    rng: np.random.Generator, names: tuple[str, ...], count: int, hold: int = 4
+) -> list[body.Pose]:
+    """Wanders between random poses: a new goal every `hold` frames, reached with a soft start and stop."""
+    clips = [name for name in names if name not in actions.ACTIONS]
+    key_poses = [name for name in names if name in actions.ACTIONS]
+    pitch = 0.15 if rng.random() < 0.3 else 0.0
+    goals = [
+        poses.sample(rng, clips, key_poses, disturbance=1.3, pitch_spread=pitch)
+        for _ in range(count // hold + 1)
+    ]
+    result = []
+    for start, end in zip(goals, goals[1:], strict=False):
+        apart = motions.to_vector(np.swapaxes(start.rotations, 1, 2) @ end.rotations)
+        for step in range(hold):
+            share = 0.5 - 0.5 * np.cos(np.pi * step / hold)
+            turns = start.rotations @ motions.from_vector(apart * share)
+            shift = start.translation_mm + share * (end.translation_mm - start.translation_mm)
+            result.append(body.Pose(turns.astype(np.float32), shift.astype(np.float32)))
+    return result
+
+
+def _placed(assets, rest, motion_poses, spot, airborne) -> list[np.ndarray]:
+    """Poses the body through a motion, over `spot`, on the floor unless it is a leap."""
+    centre = np.mean([p.translation_mm for p in motion_poses], axis=0)
+    offset = (spot - centre) * np.array([1, 0, 1])
+    vertices = [body.pose(assets, rest, p) + offset.astype(np.float32) for p in motion_poses]
+    low = [float(v[: assets.skin_count, 1].min()) for v in vertices]
+    return [
+        body.grounded(assets, v, clearance_mm=height - min(low) if airborne else 0.0)
+        for v, height in zip(vertices, low, strict=True)
+    ]
