@@ -20,11 +20,15 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
+from acae_jax.models.efficientnet import STAGES, EfficientNetV2
+from acae_jax.models.mobilenet import BLOCKS, MobileNetV3
 from acae_jax.models.narrow import Narrow
 from acae_jax.models.resnet import BLOCKS_PER_STAGE, ResNet
 
 _STRIDE_32: dict[str, Callable[..., nn.Module]] = {
     **{f"resnet{depth}": partial(ResNet, depth) for depth in BLOCKS_PER_STAGE},
+    **{f"efficientnetv2_{size}": partial(EfficientNetV2, size) for size in STAGES},
+    **{f"mobilenetv3_{size}": partial(MobileNetV3, size) for size in BLOCKS},
 }
 
 

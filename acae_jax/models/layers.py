@@ -1,4 +1,4 @@
-"""Convolutions with fixed padding, with their norm, and squeeze-and-excitation.
+"""Dense convolutions with fixed padding, alone and with norm and activation; input pixels.
 
 Images are (b, height, width, channels). Padding is explicit: for kernel k, (k − 1) // 2 before
 and the rest after, for every stride, so that the sampling grid does not depend on the input's

@@ -40,13 +40,11 @@ class BasicBlock(nn.Module):
     def __call__(self, x: Inexact[Array, "b h w c"], train: bool) -> Inexact[Array, "b h2 w2 d"]:
         """Returns relu(residual(x) + shortcut(x))."""
         conv = partial(ConvNorm, ghost_size=self.ghost_size, epsilon=self.epsilon, dtype=self.dtype)
-        strided = {"stride": self.stride, "shift": self.shift}
-        y = conv(self.features, **strided, name="conv1")(x, train)
+        strided = partial(conv, stride=self.stride, shift=self.shift)
+        y = strided(self.features, name="conv1")(x, train)
         y = conv(self.features, activation=None, scale_init=_zeros, name="conv2")(y, train)
         if self.stride > 1 or x.shape[-1] != self.features:
-            shortcut = conv(
-                self.features, kernel_size=1, **strided, activation=None, name="shortcut"
-            )
+            shortcut = strided(self.features, kernel_size=1, activation=None, name="shortcut")
             x = shortcut(x, train)
         return nn.relu(x + y)
 
@@ -66,15 +64,13 @@ class BottleneckBlock(nn.Module):
     def __call__(self, x: Inexact[Array, "b h w c"], train: bool) -> Inexact[Array, "b h2 w2 d"]:
         """Returns relu(residual(x) + shortcut(x))."""
         conv = partial(ConvNorm, ghost_size=self.ghost_size, epsilon=self.epsilon, dtype=self.dtype)
-        strided = {"stride": self.stride, "shift": self.shift}
+        strided = partial(conv, stride=self.stride, shift=self.shift)
         y = conv(self.inner, kernel_size=1, name="conv1")(x, train)
-        y = conv(self.inner, **strided, name="conv2")(y, train)
+        y = strided(self.inner, name="conv2")(y, train)
         last = conv(self.features, kernel_size=1, activation=None, scale_init=_zeros, name="conv3")
         y = last(y, train)
         if self.stride > 1 or x.shape[-1] != self.features:
-            shortcut = conv(
-                self.features, kernel_size=1, **strided, activation=None, name="shortcut"
-            )
+            shortcut = strided(self.features, kernel_size=1, activation=None, name="shortcut")
             x = shortcut(x, train)
         return nn.relu(x + y)
 
