@@ -1,0 +1,244 @@
+"""Checkpoints: what is saved is what is restored, to the bit.
+
+A checkpoint holds the whole `TrainState` and the run's facts (seed, steps). It needs no separate
+data position: the batch of step t is a pure function of (seed, t), so `state.step` *is* the
+position in the data. Checkpoints are written in the background to `WORKDIR/checkpoints/STEP`; a
+directory gets its final name only when it is complete, and the previous checkpoint is kept beside
+it. Nothing is ever unpickled.
+"""
+
+import errno
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+from jax.sharding import Sharding
+
+from acae_jax.training.state import TrainState
+
+FOLDER = "checkpoints"
+ITEM = "state"
+KEPT = 2
+HEAD = "head"
+
+
+class Checkpoints:
+    """The checkpoints of one run; use as a context, which waits for the last save."""
+
+    def __init__(self, workdir: str | Path, facts: Mapping[str, Any]):
+        self._folder = Path(workdir).absolute() / FOLDER
+        self._facts = dict(facts)
+        self._manager = _manager(self._folder)
+
+    def save(self, state: TrainState, wait: bool = False) -> None:
+        """Save in the background; with `wait`, return when it is on the disk.
+
+        An OSError with one line if the disk is full, also for the save before this one.
+        """
+        step = int(state.step)
+        try:
+            self._manager.save(
+                step,
+                args=ocp.args.Composite(
+                    state=ocp.args.PyTreeSave(state), facts=ocp.args.JsonSave(self._facts)
+                ),
+                force=True,
+            )
+            if wait:
+                self._manager.wait_until_finished()
+        except Exception as error:
+            raise self._explained(error) from error
+
+    def latest_step(self) -> int | None:
+        """The newest complete checkpoint, or None."""
+        return self._manager.latest_step()
+
+    def restore(self, like: TrainState, sharding: Sharding) -> TrainState | None:
+        """The newest checkpoint that can be read, placed as told; None if there is none at all.
+
+        `like` gives the structure, shapes and types. A damaged newest checkpoint is set aside with
+        a warning and the one before is used. A ValueError if none can be read or another seed wrote
+        it.
+        """
+        steps = sorted(self._manager.all_steps(), reverse=True)
+        failures: dict[int, Exception] = {}
+        for step in steps:
+            try:
+                state, facts = self._read(step, like, sharding)
+            except Exception as error:  # orbax raises many types for damaged files
+                failures[step] = error
+                continue
+            self._check_facts(facts)
+            for damaged, error in failures.items():
+                self._set_aside(damaged, step, error)
+            return state
+        if steps:
+            first_line = str(failures[steps[0]]).strip().splitlines()[0][:300]
+            raise ValueError(
+                f"no checkpoint in {self._folder} can be read as this task's state; if the config "
+                f"has changed, use another --workdir. Step {steps[0]}: {first_line}"
+            ) from failures[steps[0]]
+        return None
+
+    def close(self) -> None:
+        """Wait for the last save and release the files."""
+        try:
+            self._manager.wait_until_finished()
+        except Exception as error:
+            raise self._explained(error) from error
+        finally:
+            self._manager.close()
+
+    def __enter__(self) -> "Checkpoints":
+        return self
+
+    def __exit__(
+        self, kind: type | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self.close()
+        except OSError:
+            if error is None:  # else the first error is the one to show
+                raise
+
+    def _read(
+        self, step: int, like: TrainState, sharding: Sharding
+    ) -> tuple[TrainState, Mapping[str, Any]]:
+        placed = jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), like
+        )
+        restored = self._manager.restore(
+            step,
+            args=ocp.args.Composite(
+                state=ocp.args.PyTreeRestore(
+                    placed, restore_args=ocp.checkpoint_utils.construct_restore_args(placed)
+                ),
+                facts=ocp.args.JsonRestore(),
+            ),
+        )
+        state = restored.state
+        jax.tree.map(_check_leaf, like, state)
+        return state, restored.facts
+
+    def _check_facts(self, facts: Mapping[str, Any]) -> None:
+        if facts["seed"] != self._facts["seed"]:
+            raise ValueError(
+                f"{self._folder} was begun with seed {facts['seed']}, not {self._facts['seed']}: "
+                "use that seed or another --workdir"
+            )
+
+    def _set_aside(self, damaged: int, used: int, error: Exception) -> None:
+        aside = self._folder.with_name("checkpoints_damaged")
+        aside.mkdir(exist_ok=True)
+        target = aside / f"{damaged}"
+        (self._folder / f"{damaged}").rename(_unused(target))
+        self._manager.reload()
+        logging.warning(
+            "checkpoint %d is damaged (%s); it is now in %s, training continues from step %d",
+            damaged,
+            str(error).strip().splitlines()[0][:200],
+            aside,
+            used,
+        )
+
+    def _explained(self, error: Exception) -> Exception:
+        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+        if not full and "No space left on device" not in str(error):
+            return error
+        kept = self._manager.latest_step()
+        safe = "nothing was saved yet" if kept is None else f"the checkpoint of step {kept} is safe"
+        return OSError(
+            errno.ENOSPC,
+            f"the disk of {self._folder} is full, so the newest checkpoint could not be written; "
+            f"{safe}: free some space and start the same command again",
+        )
+
+
+def load_params(path: str | Path, step: int | None = None) -> dict[str, Any]:
+    """The network of a finished or running run: {"params": …, "batch_stats": …} as host arrays.
+
+    `path` is the run's workdir; without `step`, the newest checkpoint. A FileNotFoundError if there
+    is none.
+    """
+    folder = Path(path).absolute() / FOLDER
+    found = ocp.utils.checkpoint_steps(folder) if folder.is_dir() else []
+    step = max(found, default=None) if step is None else step
+    if step is None or step not in found:
+        raise FileNotFoundError(
+            f"{path} holds no complete checkpoint{'' if step is None else f' of step {step}'}: "
+            "train that stage first"
+        )
+    item = folder / f"{step}" / ITEM
+    with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
+        stored = checkpointer.metadata(item).item_metadata.tree
+        wanted = {name: stored[name] for name in ("params", "batch_stats")}
+        as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), wanted)
+        return checkpointer.restore(
+            item,
+            args=ocp.args.PyTreeRestore(wanted, restore_args=as_numpy, partial_restore=True),
+        )
+
+
+def init_from(
+    fresh: Mapping[str, Any], loaded: Mapping[str, Any], part: str = "whole"
+) -> tuple[dict[str, Any], list[str]]:
+    """Fresh variables with another run's weights in their place, and the names that stayed fresh.
+
+    Both are {"params": …, "batch_stats": …}. `part` is "whole", which must fit completely, or
+    "backbone": all but the head. A ValueError if a name or shape that should be loaded does not
+    fit.
+    """
+    if part not in ("whole", "backbone"):
+        raise ValueError(f"part is 'whole' or 'backbone', not '{part}'")
+    source = {_name(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(loaded)}
+    kept: list[str] = []
+    wrong: list[str] = []
+
+    def choose(path: tuple, leaf: Any) -> Any:
+        name = _name(path)
+        if part == "backbone" and HEAD in name.split("/"):
+            kept.append(name)
+            return leaf
+        if name not in source or source[name].shape != leaf.shape:
+            wrong.append(name)
+            return leaf
+        return source[name].astype(leaf.dtype)
+
+    merged = jax.tree_util.tree_map_with_path(choose, dict(fresh))
+    if wrong:
+        raise ValueError(
+            f"{len(wrong)} variables are missing in the loaded weights or have another shape, "
+            f"first '{wrong[0]}': load a run of the same backbone (or part='backbone' for another head)"
+        )
+    return merged, kept
+
+
+def _manager(folder: Path) -> ocp.CheckpointManager:
+    options = ocp.CheckpointManagerOptions(
+        max_to_keep=KEPT, create=True, cleanup_tmp_directories=True
+    )
+    return ocp.CheckpointManager(folder, options=options)
+
+
+def _check_leaf(like: Any, leaf: Any) -> None:
+    if like.shape != leaf.shape or like.dtype != leaf.dtype:
+        raise ValueError(f"stored {leaf.dtype}{leaf.shape}, expected {like.dtype}{like.shape}")
+
+
+def _name(path: tuple) -> str:
+    return jax.tree_util.keystr(path, simple=True, separator="/")
+
+
+def _unused(path: Path) -> Path:
+    """The path, or with a number behind it if it exists."""
+    number = 1
+    free = path
+    while free.exists():
+        number += 1
+        free = path.with_name(f"{path.name}_{number}")
+    return free

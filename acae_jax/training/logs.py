@@ -1,0 +1,115 @@
+"""The record of a run: metrics.jsonl for programs, a progress bar for people.
+
+One JSON object a line: `step` (finished updates), `time` (Unix seconds), `seconds` (of training up
+to this line, interruptions left out) and the metrics. A number that is not finite is written as
+null.
+"""
+
+import json
+import math
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from tqdm import tqdm
+
+QUIET_SECONDS = 30.0  # between two lines where there is no terminal to draw a bar on
+
+
+def read(path: str | Path) -> list[dict[str, Any]]:
+    """The rows of a log; an unfinished last line, as a kill leaves it, is left out."""
+    lines = Path(path).read_text(encoding="utf-8").splitlines(keepends=True)
+    return [json.loads(line) for line in lines if line.endswith("\n")]
+
+
+def truncate(path: str | Path, step: int) -> float:
+    """Drop the rows after `step`, so that a resumed run does not write them twice.
+
+    Returns the seconds of training that the kept rows cover; 0 if there is no log.
+    """
+    path = Path(path)
+    if not path.exists():
+        return 0.0
+    rows = [row for row in read(path) if row["step"] <= step]
+    part = path.with_suffix(".part")
+    part.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    part.replace(path)
+    return max((row["seconds"] for row in rows), default=0.0)
+
+
+class Log:
+    """Appends rows to metrics.jsonl; every row is on its way to the disk when `write` returns."""
+
+    def __init__(self, path: str | Path, resumed_step: int = 0):
+        earlier = truncate(path, resumed_step)
+        self._start = time.monotonic() - earlier
+        self._file = Path(path).open("a", encoding="utf-8")  # noqa: SIM115 - closed in __exit__
+
+    def write(self, step: int, metrics: Mapping[str, Any]) -> None:
+        """One row; metrics are scalars."""
+        seconds = round(time.monotonic() - self._start, 3)
+        row = {"step": step, "time": round(time.time(), 3), "seconds": seconds}
+        row |= {name: _number(value) for name, value in metrics.items()}
+        self._file.write(json.dumps(row, allow_nan=False) + "\n")
+        self._file.flush()
+
+    def __enter__(self) -> "Log":
+        return self
+
+    def __exit__(
+        self, kind: type | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+
+def _number(value: Any) -> float | int | None:
+    number = value.item() if hasattr(value, "item") else value
+    return number if math.isfinite(number) else None
+
+
+class Progress:
+    """Rate, time left and loss: a bar on a terminal, elsewhere a line now and then."""
+
+    def __init__(self, steps: int, start: int, unit: str):
+        self._quiet = not sys.stderr.isatty()
+        # The bar also does the arithmetic of the quiet form, hence no `disable`.
+        self._bar = tqdm(
+            total=steps,
+            initial=start,
+            unit=unit,
+            dynamic_ncols=True,
+            file=_Nowhere() if self._quiet else sys.stderr,
+            smoothing=0.05,
+        )
+        self._spoke = time.monotonic()
+
+    def advance(self, loss: float) -> None:
+        """One more step is finished."""
+        self._bar.set_postfix_str(f"loss {loss:.4g}", refresh=False)
+        self._bar.update()
+        now = time.monotonic()
+        if self._quiet and (now - self._spoke > QUIET_SECONDS or self._bar.n == self._bar.total):
+            self._spoke = now
+            print(str(self._bar), file=sys.stderr, flush=True)
+
+    def say(self, text: str) -> None:
+        """A line above the bar."""
+        with self._bar.external_write_mode(file=sys.stderr):
+            print(text, file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """Leave the bar as it is and go to the next line."""
+        self._bar.close()
+
+
+class _Nowhere:
+    """A stream that forgets."""
+
+    def write(self, text: str) -> int:
+        return len(text)
+
+    def flush(self) -> None:
+        pass

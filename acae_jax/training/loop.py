@@ -1,0 +1,221 @@
+"""The one training loop.
+
+Order within a step: take a batch, launch the update, and only then look at the metrics of the step
+*before*, so that the host prepares the next batch while the device works, and never runs more than
+one step ahead. At a step that is due, evaluation comes before saving: the log of a killed run is
+cut at its checkpoint, and nothing is missing from it.
+
+A run killed at any moment and started again with the same command ends in the same state, to the
+bit, as one that was never stopped: state and data position are saved together, randomness is a
+function of (seed, step).
+"""
+
+import math
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from acae_jax.training import parallel
+from acae_jax.training.checkpoints import Checkpoints
+from acae_jax.training.logs import Log, Progress
+from acae_jax.training.state import TrainState, all_finite
+
+LOG = "metrics.jsonl"
+
+Batch = Mapping[str, np.ndarray | jax.Array]
+Metrics = Mapping[str, jax.Array]
+
+
+class Task(NamedTuple):
+    """What a system gives to the loop.
+
+    `init` makes the first state from a key. `update` takes the number of finished updates (on the
+    host, so that it may choose between compiled programs), the state, which it may donate, and a
+    batch; its metrics are scalars on the device and contain "loss". `batches` gives the endless
+    batches from a step on: this process's part, a pure function of the step. `evaluate` holds named
+    functions from a state to scores. `group_size` is the ghost batch.
+    """
+
+    init: Callable[[jax.Array], TrainState]
+    update: Callable[[int, TrainState, dict[str, jax.Array]], tuple[TrainState, Metrics]]
+    batches: Callable[[int], Iterator[Batch]]
+    evaluate: Mapping[str, Callable[[TrainState], Mapping[str, float]]] = {}
+    group_size: int = 1
+
+
+class Interrupted(Exception):  # noqa: N818 - not an error: the run was asked to stop
+    """Training stopped on a signal after saving; `signal` is its number."""
+
+    def __init__(self, number: int, step: int, workdir: Path):
+        super().__init__(
+            f"stopped by {signal.Signals(number).name} after step {step}, saved in {workdir}; "
+            "the same command continues from there"
+        )
+        self.signal = number
+
+
+def fit(
+    task: Task,
+    workdir: str | Path,
+    *,
+    steps: int,
+    seed: int,
+    save_every: int,
+    evaluate_every: int = 0,
+    log_every: int = 50,
+    unit: str = "step",
+    mesh: Mesh | None = None,
+) -> TrainState:
+    """Train until `steps` updates are finished, from the newest checkpoint in `workdir` if any.
+
+    A finished run is returned at once. With `evaluate_every` 0 nothing is evaluated. `mesh`
+    defaults to all devices. Raises Interrupted on Ctrl-C or SIGTERM (after saving),
+    FloatingPointError when the loss or a parameter is no longer finite (the last good checkpoint
+    stays), OSError when the disk is full.
+    """
+    mesh = parallel.mesh() if mesh is None else mesh
+    workdir = Path(workdir)
+    workdir.mkdir(parents=True, exist_ok=True)
+    with Checkpoints(workdir, {"seed": seed, "steps": steps}) as checkpoints:
+        state = _start(task, checkpoints, seed, mesh)
+        start = int(state.step)
+        if start >= steps:
+            return state
+        with (
+            Log(workdir / LOG, start) as log,
+            closing(Progress(steps, start, unit)) as progress,
+            _stop_signal() as stop,
+            _closed(task.batches(start)) as batches,
+        ):
+            watch = _Watch(log, progress, log_every, steps)
+            for step in range(start, steps):
+                batch = parallel.place_batch(_next(batches, step), mesh, task.group_size)
+                state, metrics = task.update(step, state, batch)
+                watch.launched(step + 1, metrics)
+                last = step + 1 == steps
+                evaluates = evaluate_every and (last or (step + 1) % evaluate_every == 0)
+                if not (last or evaluates or stop or (step + 1) % save_every == 0):
+                    continue
+                watch.settle()
+                if evaluates:
+                    log.write(step + 1, _evaluate(task, state))
+                if last or stop or (step + 1) % save_every == 0:
+                    _check_finite(state)
+                    checkpoints.save(state, wait=last or bool(stop))
+                if stop and not last:
+                    raise Interrupted(stop[0], step + 1, workdir)
+    return state
+
+
+def _start(task: Task, checkpoints: Checkpoints, seed: int, mesh: Mesh) -> TrainState:
+    """The newest checkpoint, or a fresh state."""
+    key = jax.random.key(seed)
+    if checkpoints.latest_step() is None:
+        return parallel.replicate(task.init(key), mesh)
+    state = checkpoints.restore(jax.eval_shape(task.init, key), parallel.replicated(mesh))
+    assert state is not None
+    return state
+
+
+def _evaluate(task: Task, state: TrainState) -> dict[str, float]:
+    return {
+        f"{name}/{metric}": float(value)
+        for name, evaluate in task.evaluate.items()
+        for metric, value in evaluate(state).items()
+    }
+
+
+def _check_finite(state: TrainState) -> None:
+    """A FloatingPointError rather than a checkpoint that cannot be trained on."""
+    if not all_finite((state.params, state.batch_stats, state.opt_state)):
+        raise FloatingPointError(_not_finite("a parameter or statistic is", int(state.step)))
+
+
+def _not_finite(what: str, step: int) -> str:
+    return (
+        f"{what} not finite after step {step}; the last checkpoint is good: "
+        "continue from it with a lower learning rate, or look at that step's batch"
+    )
+
+
+def _next(batches: Iterator[Batch], step: int) -> Batch:
+    try:
+        return next(batches)
+    except StopIteration:
+        raise ValueError(f"the batches ended before step {step}: they must be endless") from None
+
+
+class _Watch:
+    """Reads the metrics of the step before the one in flight: checks, logs and shows them."""
+
+    def __init__(self, log: Log, progress: Progress, log_every: int, steps: int):
+        self._log = log
+        self._progress = progress
+        self._log_every = log_every
+        self._steps = steps
+        self._pending: tuple[int, Metrics] | None = None
+
+    def launched(self, step: int, metrics: Metrics) -> None:
+        """A step is in flight; wait for the one before it."""
+        before, self._pending = self._pending, (step, metrics)
+        if before is not None:
+            self._read(*before)
+
+    def settle(self) -> None:
+        """Wait for the step in flight too."""
+        if self._pending is not None:
+            self._read(*self._pending)
+            self._pending = None
+
+    def _read(self, step: int, metrics: Metrics) -> None:
+        loss = float(metrics["loss"])
+        if not math.isfinite(loss):
+            raise FloatingPointError(_not_finite(f"the loss ({loss}) is", step))
+        if step % self._log_every == 0 or step in (1, self._steps):
+            self._log.write(step, jax.device_get(dict(metrics)))
+        self._progress.advance(loss)
+
+
+@contextmanager
+def _closed(batches: Iterator[Batch]) -> Iterator[Iterator[Batch]]:
+    """Closes an iterator that can be closed, and with it its worker processes."""
+    try:
+        yield batches
+    finally:
+        close: Any = getattr(batches, "close", None)
+        if close is not None:
+            close()
+
+
+@contextmanager
+def _stop_signal() -> Iterator[list[int]]:
+    """A list that receives the number of a Ctrl-C or SIGTERM; a second one acts as usual."""
+    received: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield received  # signals reach the main thread only
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    previous = {number: signal.getsignal(number) for number in numbers}
+
+    def restore() -> None:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+    def receive(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        restore()
+
+    for number in numbers:
+        signal.signal(number, receive)
+    try:
+        yield received
+    finally:
+        restore()

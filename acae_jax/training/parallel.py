@@ -1,0 +1,70 @@
+"""Data parallelism: the only module that knows of several devices.
+
+One mesh axis, 'data'. The state is replicated, a batch is cut into contiguous equal parts along its
+first axis, and the compiler inserts the sums over devices. A ghost group is never cut: its
+statistics stay on one device, so results do not depend on the number of devices. Every process
+passes its own part of the batch.
+"""
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+Tree = TypeVar("Tree")
+AXIS = "data"
+
+
+def mesh(count: int | None = None) -> Mesh:
+    """The mesh over all devices, or over the first `count`.
+
+    A ValueError if there are fewer devices than that.
+    """
+    devices = jax.devices()
+    if count is not None and not 1 <= count <= len(devices):
+        raise ValueError(f"{count} devices are asked for, but {len(devices)} are here: {devices}")
+    devices = devices[:count]
+    return jax.make_mesh((len(devices),), (AXIS,), axis_types=(AxisType.Auto,), devices=devices)
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+    """Placement of the state: whole on every device."""
+    return NamedSharding(mesh, PartitionSpec())
+
+
+def replicate(tree: Tree, mesh: Mesh) -> Tree:
+    """The tree on every device."""
+    return jax.device_put(tree, replicated(mesh))
+
+
+def place_batch(
+    batch: Mapping[str, np.ndarray | jax.Array], mesh: Mesh, group_size: int = 1
+) -> dict[str, jax.Array]:
+    """This process's batch as arrays cut over the devices, whole groups of `group_size` on each.
+
+    A ValueError if the batch has no equal number of whole groups for every device.
+    """
+    sharding = NamedSharding(mesh, PartitionSpec(AXIS))
+    local = len(sharding.addressable_devices)
+    for name, value in batch.items():
+        check_division(name, len(value), local, group_size)
+    return {name: _place(value, sharding) for name, value in batch.items()}
+
+
+def _place(value: np.ndarray | jax.Array, sharding: NamedSharding) -> jax.Array:
+    if isinstance(value, jax.Array):
+        return jax.device_put(value, sharding)
+    return jax.make_array_from_process_local_data(sharding, value)
+
+
+def check_division(name: str, examples: int, devices: int, group_size: int) -> None:
+    """A ValueError unless every device gets the same number of whole groups."""
+    if examples % (devices * group_size):
+        groups = f"groups of {group_size} on {devices} devices"
+        raise ValueError(
+            f"a batch of {examples} examples ('{name}') cannot be cut into equally many whole "
+            f"{groups}: scale the quotas to a multiple of {devices * group_size}, or use fewer "
+            "devices"
+        )
