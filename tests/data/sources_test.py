@@ -1,0 +1,144 @@
+import pickle
+
+import cv2
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+
+from acae_jax.data import record as records
+from acae_jax.data import sources
+
+COUNT = 12
+
+
+def make(number):
+    """A small 3D record with a noisy picture, so that every JPEG is long and different."""
+    image = np.random.default_rng(number).integers(0, 255, (48, 40, 3), dtype=np.uint8)
+    return records.Record(
+        image=cv2.imencode(".jpg", image)[1].tobytes(),
+        intrinsics=np.array([[50, 0, 19.5], [0, 50, 23.5], [0, 0, 1]], np.float32),
+        rotation=np.eye(3, dtype=np.float32),
+        position_mm=np.zeros(3, np.float32),
+        joints_mm=np.array([[number, 0, 3000], [np.nan] * 3], np.float32),
+        joints_px=np.zeros((0, 2), np.float32),
+        box=np.array([2, 3, 20, 18], np.float32),
+        mask_rle=np.array([10, 20], np.uint32),
+        format="coco_body",
+        key=f"studio/{number:06d}",
+    )
+
+
+class Studio(tfds.core.GeneratorBasedBuilder):
+    """What a dataset's builder looks like to TFDS."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    pkg_dir_path = None
+
+    def _info(self):
+        return tfds.core.DatasetInfo(builder=self, features=records.features())
+
+    def _split_generators(self, dl_manager):
+        return {"train": self._generate_examples()}
+
+    def _generate_examples(self):
+        for number in range(COUNT):
+            yield number, records.to_dict(make(number))
+
+
+@pytest.fixture
+def data_dir(tmp_path):
+    builder = Studio(data_dir=tmp_path, file_format="array_record")
+    builder.download_and_prepare()
+    return tmp_path
+
+
+def shard(data_dir):
+    (path,) = (data_dir / "studio" / "1.0.0").glob("*.array_record-*")
+    return path
+
+
+def number_of(record):
+    return int(record.key.split("/")[1])
+
+
+def test_every_record_comes_back_as_it_was_written(data_dir):
+    source = sources.open("studio", data_dir, "train")
+    assert len(source) == COUNT
+    assert sorted(number_of(record) for record in source) == list(range(COUNT))
+    for record in source:
+        for have, want in zip(record, make(number_of(record)), strict=True):
+            np.testing.assert_array_equal(have, want)
+            assert type(have) is type(want)
+
+
+def test_a_source_holds_records_and_travels_to_other_processes(data_dir):
+    source = sources.open("studio", data_dir, "train")
+    again = pickle.loads(pickle.dumps(source))  # our own bytes
+    assert again[3].key == source[3].key == source[3 - COUNT].key
+    assert isinstance(source, sources.Records) and isinstance([make(0)], sources.Records)
+    with pytest.raises(IndexError, match="has 12 records, no 12"):
+        source[COUNT]
+
+
+def test_the_newest_version_is_read(data_dir):
+    old = data_dir / "studio" / "1.0.0"
+    for version in ("1.9.0", "1.10.0"):
+        new = old.with_name(version)
+        new.mkdir()
+        for file in old.iterdir():
+            text = file.read_bytes().replace(b'"1.0.0"', f'"{version}"'.encode())
+            (new / file.name).write_bytes(text)
+    assert sources.open("studio", data_dir, "train").directory.name == "1.10.0"
+
+
+def test_missing_dataset_says_what_is_there_and_how_to_prepare_it(data_dir):
+    with pytest.raises(ValueError, match="did you mean 'studio'") as caught:
+        sources.open("studoi", data_dir, "train")
+    message = str(caught.value)
+    assert "it holds studio;" in message and "\n" not in message
+    assert f"python -m acae_jax.prepare --out {data_dir} --datasets studoi" in message
+
+
+def test_missing_folder_and_split(data_dir):
+    with pytest.raises(ValueError, match="the folder does not exist; run: python -m"):
+        sources.open("studio", data_dir / "nowhere", "train")
+    with pytest.raises(ValueError, match="has no split 'test'; it has train"):
+        sources.open("studio", data_dir, "test")
+
+
+def test_available_lists_prepared_datasets_only(data_dir):
+    (data_dir / "other").mkdir()
+    assert sources.available(data_dir) == ("studio",)
+
+
+def test_a_flipped_byte_is_found_and_named_and_harms_no_other_record(data_dir):
+    path = shard(data_dir)
+    damaged = bytearray(path.read_bytes())
+    damaged[len(make(0).image) * 5] ^= 0xFF
+    path.write_bytes(bytes(damaged))
+    source, errors = sources.open("studio", data_dir, "train"), {}
+    for index in range(COUNT):
+        try:
+            record = source[index]
+        except ValueError as error:
+            errors[index] = str(error)
+        else:
+            assert record.image == make(number_of(record)).image
+    ((index, message),) = errors.items()
+    assert f"dataset 'studio' (train), record {index}: " in message
+    assert "hash mismatch" in message and "\n" not in message
+
+
+@pytest.mark.parametrize("size", [0, 70_000])
+def test_a_file_cut_short_is_named(data_dir, size):
+    path = shard(data_dir)
+    path.write_bytes(path.read_bytes()[:size])
+    with pytest.raises(ValueError, match=r"dataset 'studio' \(train\), record 11: ") as caught:
+        sources.open("studio", data_dir, "train")[11]
+    assert "prepare" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_damaged_description_is_named(data_dir):
+    (data_dir / "studio" / "1.0.0" / "features.json").write_text("{")
+    with pytest.raises(ValueError, match=r"dataset 'studio': .* cannot be opened"):
+        sources.open("studio", data_dir, "train")
