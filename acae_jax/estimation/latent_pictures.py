@@ -1,4 +1,4 @@
-"""Pictures of a learned autoencoder: its decoding weights as a heat map, and where its latent points lie on a body."""
+"""Pictures of a learned autoencoder: its weights, and where its latent points lie on a body."""
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -19,7 +19,7 @@ CANDIDATES = 300
 
 
 def latents_of(maps: Matrices, joint_names: tuple[str, ...]) -> Latents:
-    """How many latent points are sided and central, found from how the weights change when joints are mirrored."""
+    """How many latent points are sided: the split that explains best what mirrored joints do."""
     encode = np.asarray(maps.encode)
     mirrored = encode[:, skeleton.mirror_map(joint_names)]
     total = len(encode)
@@ -36,9 +36,9 @@ def latent_sides(latents: Latents) -> list[str]:
 
 
 def typical_pose(true_mm: Float[np.ndarray, "n j 3"], joint_names: tuple[str, ...]) -> np.ndarray:
-    """The true pose nearest to the average one, turned upright: x to the person's left, y down, z to the back.
+    """The true pose nearest to the average one, turned upright: x to the person's left, y down.
 
-    The average of poses that face every way is a pole; so they are aligned before averaging, and a real pose is returned.
+    Poses face every way, and their plain average is a pole; so they are aligned before averaging.
     """
     poses = np.asarray(true_mm[:CANDIDATES], np.float64)
     valid = np.ones(poses.shape[:2], bool)
@@ -107,7 +107,8 @@ def _owners(union: JointUnion) -> list[int]:
 def _order(sides: list[str], groups: list[int], heights: np.ndarray) -> Int[np.ndarray, " k"]:
     """Left, right, centre; within them by group; within that from top to bottom."""
     rank = [list(SIDES).index(side) for side in sides]
-    return np.lexsort((heights, groups, rank))
+    order = sorted(range(len(sides)), key=lambda i: (rank[i], groups[i], heights[i]))
+    return np.array(order, np.int64)
 
 
 def _mark_sides(axes: Axes, sides: list[str], ticks, line) -> None:
@@ -120,29 +121,27 @@ def _mark_sides(axes: Axes, sides: list[str], ticks, line) -> None:
 
 
 def on_body(maps: Matrices, union: JointUnion, true_mm: Float[np.ndarray, "n j 3"]) -> Figure:
-    """The latent points of a typical pose, from the front and from the side, over all formats' skeletons in grey."""
+    """The latent points of a typical pose, from two sides, over all formats' skeletons in grey."""
     sides = latent_sides(latents_of(maps, union.joint_names))
     body = typical_pose(true_mm, union.joint_names)
     places = np.asarray(maps.encode) @ body
-    everything = np.concatenate([body, places])
-    figure = pictures.canvas(4.6, 5.6)
-    grid = figure.subplots(1, 2, sharey=True)
+    middle = (body.min(axis=0) + body.max(axis=0)) / 2
+    # Both views on one scale; a point outside, which negative weights allow, stands on the border.
+    reach = np.array([np.ptp(body[:, [0, 2]], axis=0).max(), np.ptp(body[:, 1])]) * 0.6 + 100.0
+    figure = pictures.canvas(4.6, 0.35 + 2.25 * float(np.clip(reach[1] / reach[0], 1.0, 2.5)))
+    grid = figure.subplots(1, 2)
     for axes, (axis, text) in zip(grid, ((0, "from the front"), (2, "from the side")), strict=True):
         flat = body[:, [axis, 1]]
         segments = [flat[[a, b]] for a, b in union.edges]
         axes.add_collection(LineCollection(segments, colors=pictures.QUIET, linewidths=0.5))
+        centre = middle[[axis, 1]]
+        points = np.clip(places[:, [axis, 1]], centre - 0.97 * reach, centre + 0.97 * reach)
         for side, name in SIDES.items():
             chosen = [i for i, other in enumerate(sides) if other == side]
-            axes.scatter(
-                *places[chosen][:, [axis, 1]].T,
-                s=16,
-                color=SIDE_COLOURS[side],
-                label=name,
-                zorder=3,
-            )
-        reach = [everything[:, axis].min() - 60, everything[:, axis].max() + 60]
-        low, high = everything[:, 1].min() - 60, everything[:, 1].max() + 60
-        axes.set(xlim=reach, ylim=(high, low), xticks=[], yticks=[], aspect="equal")
+            axes.scatter(*points[chosen].T, s=16, color=SIDE_COLOURS[side], label=name, zorder=3)
+        low, high = centre - reach, centre + reach
+        axes.set(xlim=(low[0], high[0]), ylim=(high[1], low[1]), xticks=[], yticks=[])
+        axes.set_aspect("equal")
         axes.set_title(text, fontsize=9, color=pictures.TEXT)
         pictures.frame(axes)
     grid[0].legend(fontsize=8, frameon=False, labelcolor=pictures.TEXT, loc="lower left")

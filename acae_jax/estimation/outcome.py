@@ -1,4 +1,4 @@
-"""Everything that a report shows of one finished workflow, and the choices that its tables and pictures share."""
+"""What a report shows of a finished workflow, and the choices its tables and pictures share."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -22,10 +22,11 @@ EXAMPLES = {
 
 
 class Run(NamedTuple):
-    """A finished workflow, on the test set: poses in crop-camera space, joints in the union's order.
+    """A finished workflow on the test set; poses in crop-camera space, joints in the union's order.
 
-    `scores` goes variant → format, and "mean" over them → metric; `curves` stage → rows of its log; `relations` holds the
-    error in mm of predicting one format from another one, (from, to).
+    `scores` leads from variant and format ("mean": the average over formats) to metrics, `curves`
+    from stage to the rows of its log; `relations` holds the error in mm of predicting one format
+    from another one, (from, to).
     """
 
     union: JointUnion
@@ -34,7 +35,7 @@ class Run(NamedTuple):
     true_mm: Float[np.ndarray, "n j 3"]
     predictions_mm: Mapping[str, Float[np.ndarray, "n j 3"]]
     scores: Mapping[str, Mapping[str, Mapping[str, float]]]
-    curves: Mapping[str, Sequence[Mapping[str, float]]]
+    curves: Mapping[str, Sequence[Mapping[str, float | int]]]
     maps: autoencoder.Matrices | None
     relations: Mapping[tuple[str, str], float] | None
     mean_pose_mpjpe_mm: float
@@ -42,7 +43,7 @@ class Run(NamedTuple):
 
 
 def compared(run: Run) -> tuple[str, ...]:
-    """The variants that stand side by side: separate and regularised, or the last one if either is missing.
+    """The variants shown side by side: separate and regularised, or the last if one is missing.
 
     A ValueError if the run has no predictions.
     """
@@ -72,7 +73,7 @@ def image_errors_mm(run: Run, variant: str) -> Float[np.ndarray, " n"]:
 
 
 def examples(run: Run) -> dict[str, int]:
-    """Test images to show, by a rule: ordered by error averaged over the compared variants, at fixed ranks."""
+    """Test images to show: those at fixed ranks of the error averaged over compared variants."""
     errors = np.mean([image_errors_mm(run, name) for name in compared(run)], axis=0)
     order = np.argsort(errors, kind="stable")
     last = len(order) - 1

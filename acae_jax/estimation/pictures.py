@@ -1,18 +1,20 @@
-"""Pictures of predicted skeletons, side by side and without pyplot: each function draws plain values onto given axes.
+"""Pictures of predicted skeletons, drawn without pyplot, as SVG for a page or as one PNG.
 
-Every format has its colour; lines of the left side are solid, of the right side dashed, of the centre dotted. The camera
-looks along z; seen from the side, it stands at the left and depth grows to the right. Side views move a pose by one
-translation for all formats, so that what formats disagree about stays visible.
+Every format has its colour; lines of the left side are solid, of the right side dashed, of the
+centre dotted. The camera looks along z; seen from the side, it stands at the left and depth grows
+to the right. Side views move a pose by one translation for all formats, so that what formats
+disagree about stays visible.
 """
 
 import io
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib
 import numpy as np
 from jaxtyping import Float, UInt8
+from matplotlib import colors
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
@@ -37,6 +39,23 @@ TITLES = {
     "merged": "Merged by name",
     "autoencoder": "Autoencoder (stage 2)",
 }
+WORDS = {
+    "ank": "ankle",
+    "cla": "collarbone",
+    "elb": "elbow",
+    "fin": "finger",
+    "foo": "foot",
+    "han": "hand",
+    "htop": "head top",
+    "kne": "knee",
+    "pelv": "pelvis",
+    "sca": "shoulder blade",
+    "sho": "shoulder",
+    "spin": "spine",
+    "thor": "thorax",
+    "thu": "thumb",
+    "wri": "wrist",
+}
 DASHES = {"l": "-", "r": (0, (2.2, 1.4)), "": (0, (0.8, 0.8))}
 PNG_BYTES = 400_000
 
@@ -47,14 +66,12 @@ def title(variant: str) -> str:
 
 
 def format_colours(union: JointUnion) -> dict[str, str]:
-    """A colour for each format, distinguishable by the colour-blind while there are no more than six."""
+    """A colour for each format; for up to six, colours that the colour-blind tell apart."""
     names = list(union.members)
     if len(names) <= len(PALETTE):
         return dict(zip(names, PALETTE, strict=False))
     ramp = matplotlib.colormaps["turbo"](np.linspace(0.05, 0.95, len(names)))
-    return {
-        name: matplotlib.colors.to_hex(colour) for name, colour in zip(names, ramp, strict=True)
-    }
+    return {name: colors.to_hex(colour) for name, colour in zip(names, ramp, strict=True)}
 
 
 def side_of(joint_name: str) -> str:
@@ -103,29 +120,40 @@ def draw_side(
     true_mm: Float[np.ndarray, "j 3"],
     union: JointUnion,
 ) -> None:
-    """The pose seen from the side, its mean joint where the true one has its own; true joints as faint dots."""
+    """The pose from the side, moved to the truth's mean joint; true joints are faint dots."""
     truth = (true_mm - true_mm.mean(axis=0))[:, [2, 1]]
     points = (pose_mm - pose_mm.mean(axis=0))[:, [2, 1]]
     middle = (truth.min(axis=0) + truth.max(axis=0)) / 2
-    reach = max(float(np.ptp(truth, axis=0).max()) * 0.62, 500.0)
+    reach = max(float(np.ptp(truth, axis=0).max()) * 0.7, 500.0)
     axes.scatter(*truth.T, s=2.5, color=QUIET, linewidths=0, alpha=0.8)
     draw_skeletons(axes, points, union)
     axes.set(xlim=middle[0] + reach * np.array([-1, 1]), ylim=middle[1] + reach * np.array([1, -1]))
     axes.set_aspect("equal")
     frame(axes)
     axes.set(xticks=[], yticks=[])
+    axes.text(
+        0.02, 0.02, "← camera", fontsize=7, color=QUIET, transform=axes.transAxes, va="bottom"
+    )
 
 
 def body_points(union: JointUnion, true_mm: Float[np.ndarray, "n j 3"]) -> dict[str, list[int]]:
-    """Joints of equal base name, for each name that at least half of the formats (and two) have, head first."""
+    """Joints of equal base name, for names that most formats (and two) have; from head to foot."""
     found: dict[str, dict[str, int]] = {}
     for name, indices in union.members.items():
         for index in indices:
             found.setdefault(skeleton.base_name(union.joint_names[index]), {})[name] = index
-    enough = max(2, (len(union.members) + 1) // 2)
+    enough = max(2, len(union.members) // 2 + 1)
     points = {base: [*owners.values()] for base, owners in found.items() if len(owners) >= enough}
     height = true_mm[..., 1].mean(axis=0)
-    return dict(sorted(points.items(), key=lambda item: float(height[item[1]].mean())))
+    pairs: dict[str, list[int]] = {}
+    for base, indices in points.items():
+        pairs.setdefault(base.removeprefix(side_of(base)), []).extend(indices)
+
+    def rank(base: str) -> tuple[float, str]:
+        # Left and right stand together, at the height of both.
+        return float(height[pairs[base.removeprefix(side_of(base))]].mean()), base
+
+    return {base: points[base] for base in sorted(points, key=rank)}
 
 
 def depth_errors(
@@ -143,7 +171,7 @@ def draw_depth_errors(
     union: JointUnion,
     reach_mm: float,
 ) -> None:
-    """One row for each body point: a dot for each format at its depth error, and a bar over their range."""
+    """One row for each body point: a dot for each format at its error, a bar over their range."""
     colours = format_colours(union)
     owner = {index: name for name, indices in union.members.items() for index in indices}
     for row, indices in enumerate(points.values()):
@@ -161,9 +189,10 @@ def draw_depth_errors(
 
 
 def spoken(base_name: str) -> str:
-    """A joint's base name with its side first and apart: ``lkne`` becomes ``L kne``."""
+    """A joint's base name in words, as far as known: ``lkne`` becomes ``L knee``."""
     side = side_of(base_name)
-    return f"{side.upper()} {base_name[1:]}" if side else base_name
+    name = base_name.removeprefix(side)
+    return f"{side.upper()} {WORDS.get(name, name)}".strip()
 
 
 def frame(axes: Axes) -> None:
@@ -204,7 +233,7 @@ def side_view(run: Run, index: int, pose_mm: Float[np.ndarray, "j 3"]) -> Figure
 
 
 def depth_spread(run: Run, index: int, variant: str) -> Figure:
-    """How far formats differ in depth at the same points of the body; compared variants share one scale."""
+    """Depth errors of the formats at the same points of the body; all variants on one scale."""
     errors = {
         name: depth_errors(run.predictions_mm[name][index], run.true_mm[index])
         for name in outcome.compared(run)
@@ -217,7 +246,7 @@ def depth_spread(run: Run, index: int, variant: str) -> Figure:
     return figure
 
 
-def curves(rows: dict[str, Sequence[dict[str, float]]], key: str) -> Figure:
+def curves(rows: Mapping[str, Sequence[Mapping[str, float | int]]], key: str) -> Figure:
     """`key` of the given stages against their steps, faint as logged and bold as running mean."""
     figure = canvas(4.6, 2.6)
     axes = figure.add_subplot()
@@ -244,7 +273,7 @@ def curves(rows: dict[str, Sequence[dict[str, float]]], key: str) -> Figure:
 
 
 def svg(figure: Figure) -> str:
-    """The figure as inline SVG that takes its text colour from the page and needs nothing from outside."""
+    """The figure as inline SVG, which takes its text colour from the page that it stands in."""
     file = io.StringIO()
     nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "acae_jax"}):
@@ -253,13 +282,13 @@ def svg(figure: Figure) -> str:
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r' xmlns(:\w+)?="[^"]*"', "", text)
-    text = re.sub(r' width="[\d.]+pt" height="[\d.]+pt"|<!--.*?-->', "", text, count=0)
+    text = re.sub(r' width="[\d.]+pt" height="[\d.]+pt"', "", text)
     text = re.sub(r"\s*\n\s*", "\n", text)
     return text.replace(TEXT, "currentColor")
 
 
 def overview(run: Run) -> bytes:
-    """A PNG for a page about the project: the median and a hard example, true and predicted, in front and from the side."""
+    """A PNG for a page about the project: two examples, from the camera and from the side."""
     shown = outcome.examples(run)
     chosen = [shown[label] for label in ("median", "middle of the worst quarter")]
     names = outcome.compared(run)
@@ -274,6 +303,7 @@ def overview(run: Run) -> bytes:
             run.predictions_mm[names[-1]][index],
             run.union,
         )
+        row[0].images[0].set_interpolation("bilinear")
         poses = [run.true_mm[index], *(run.predictions_mm[name][index] for name in names)]
         for axes, pose in zip(row[1:], poses, strict=True):
             draw_side(axes, pose, run.true_mm[index], run.union)
@@ -282,19 +312,23 @@ def overview(run: Run) -> bytes:
     for axes, text in zip(grid[0], heads, strict=True):
         axes.set_title(text, fontsize=9)
     for number, (name, colour) in enumerate(format_colours(run.union).items()):
-        figure.text(0.01 + number * 0.98 / len(run.union.members), 0.02, name, color=colour, size=9)
+        place = (number + 0.5) / len(run.union.members)
+        figure.text(place, 0.02, name, color=colour, size=9, ha="center")
     return _small_png(figure)
 
 
 def _small_png(figure: Figure) -> bytes:
-    """The figure as a PNG of at most `PNG_BYTES`: with a palette, and no sharper than fits."""
-    for dpi in (130, 100, 75, 50):
+    """The figure as a PNG of at most `PNG_BYTES`: as sharp as fits, if need be with a palette."""
+    file = io.BytesIO()
+    for dpi, colours in ((150, 0), (150, 256), (110, 256), (80, 256), (50, 64)):
         figure.set_dpi(dpi)
         drawn = FigureCanvasAgg(figure)
         drawn.draw()
         pixels = Image.fromarray(np.asarray(drawn.buffer_rgba())[..., :3])
+        if colours:
+            pixels = pixels.quantize(colours, dither=Image.Dither.NONE)
         file = io.BytesIO()
-        pixels.quantize(192, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
+        pixels.save(file, "PNG", optimize=True)
         if file.tell() <= PNG_BYTES:
             break
     return file.getvalue()
