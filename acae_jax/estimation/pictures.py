@@ -280,7 +280,6 @@ def svg(figure: Figure) -> str:
         figure.savefig(file, format="svg", metadata=nothing, transparent=True)
     text = file.getvalue()
     text = text[text.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r' xmlns(:\w+)?="[^"]*"', "", text)
     text = re.sub(r' width="[\d.]+pt" height="[\d.]+pt"', "", text)
     text = re.sub(r"\s*\n\s*", "\n", text)

@@ -21,6 +21,10 @@ COLUMNS = {
     "disagreement_plane_mm": ("Δ plane mm", "Disagreement in the image plane, mm"),
 }
 BARS = ("mpjpe_mm", "disagreement_depth_mm", "disagreement_plane_mm")
+DEPTH_NOTE = (
+    "Depth errors at the same points of the body, a dot for each format, less what all joints have "
+    "in common. A short bar: the formats agree, be they right or wrong."
+)
 # No curve on the page has more points.
 CURVE_POINTS = 400
 
@@ -202,15 +206,14 @@ def _examples(run: Run) -> str:
             _figure(pictures.side_view(run, index, pose), f"{name}, from the side")
             for name, pose in poses.items()
         ]
-        tiles.append(
-            "<p>Depth errors at the same points of the body, a dot for each format, less what all "
-            "joints have in common. A short bar: the formats agree, be they right or wrong.</p>"
-        )
-        tiles += [
+        depths = [
             _figure(pictures.depth_spread(run, index, name), f"{pictures.title(name)}, depth")
             for name in names
         ]
-        parts.append(f'<h3>{label.capitalize()}</h3><div class="example">{"".join(tiles)}</div>')
+        parts.append(
+            f'<h3>{label.capitalize()}</h3><div class="example">{"".join(tiles)}</div>'
+            f'<div class="example depth"><p>{DEPTH_NOTE}</p>{"".join(depths)}</div>'
+        )
     return "".join(parts)
 
 
@@ -244,7 +247,7 @@ def _autoencoder(run: Run) -> str:
     body = _figure(
         latent_pictures.on_body(run.maps, run.union, run.true_mm),
         "Latent points on the test pose nearest to the average, all formats in grey. They may lie "
-        "outside the body, as weights may be negative.",
+        "outside the body, as weights may be negative; those far outside stand on the border.",
     )
     weights = _figure(
         latent_pictures.weights(run.maps, run.union, run.true_mm),
