@@ -37,10 +37,13 @@ def main(argv: list[str]) -> None:
     except KeyboardInterrupt:
         print("\nstopped; the same command continues from here", file=sys.stderr)
         sys.exit(130)
-    except (ValueError, OSError) as error:
-        full = isinstance(error, OSError) and error.errno == errno.ENOSPC
-        hint = " (disk full: nothing is lost, free space and run again)" if full else ""
-        sys.exit(f"prepare: {error}{hint}")
+    except OSError as error:
+        text = error.strerror or str(error)
+        if error.errno == errno.ENOSPC:
+            text = f"disk full: {text}; nothing is lost: free space and run the same command again"
+        sys.exit(f"prepare: {text}" + (f": {error.filename}" if error.filename else ""))
+    except ValueError as error:
+        sys.exit(f"prepare: {error}")
     print(f"{len(folders)} datasets in {out}; look at {sheet}")
 
 

@@ -1,8 +1,8 @@
 """Records → a TFDS dataset of ArrayRecord files, at <folder>/<name>/<version>/.
 
-Readable without builder code: `tfds.builder_from_directory(folder).as_data_source(split)`. TensorFlow is never
-needed. TFDS writes into a temporary folder and renames it at the end, so the version's folder is complete or
-absent.
+Readable without builder code: `tfds.builder_from_directory(folder).as_data_source(split)`.
+TensorFlow is never needed. TFDS writes into a temporary folder and renames it at the end, so the
+version's folder is complete or absent.
 """
 
 import contextlib
@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import tensorflow_datasets as tfds
+from tensorflow_datasets.core import registered
 
 from acae_jax.data import record as records
 
@@ -33,9 +34,9 @@ def write(
 ) -> Path:
     """Writes a dataset with the one record schema; returns its folder.
 
-    `splits` gives a fresh iterable of records per split. A complete dataset that is there already is kept.
-    Order on disk is shuffled by key, the same way every time. Raises ValueError for a record that breaks the
-    schema or a key that occurs twice.
+    `splits` gives a fresh iterable of records per split. A complete dataset that is there already
+    is kept. Order on disk is shuffled by key, the same way every time. Raises ValueError for a
+    record that breaks the schema or a key that occurs twice.
     """
     for left_over in Path(out).glob(f"{name}/*incomplete*"):
         shutil.rmtree(left_over)
@@ -52,10 +53,14 @@ def write(
         return {split: self._generate_examples(make) for split, make in splits.items()}
 
     def generate(self, make):
+        keys = set()
         for record in make():
+            if record.key in keys:
+                raise ValueError(f"{name}: two records have the key {record.key!r}; make it unique")
+            keys.add(record.key)
             yield record.key, records.to_dict(record)
 
-    with tfds.core.registered.skip_registration():
+    with registered.skip_registration():
         builder_class = type(
             "RecordBuilder",
             (tfds.core.GeneratorBasedBuilder,),
@@ -70,15 +75,7 @@ def write(
         )
     builder = builder_class(data_dir=str(out), file_format="array_record")
     tfds.disable_progress_bar()
-    try:
-        # TFDS wants a place for downloads although there are none, and announces itself on stdout.
-        with (
-            tempfile.TemporaryDirectory() as downloads,
-            contextlib.redirect_stdout(io.StringIO()),
-        ):
-            builder.download_and_prepare(download_dir=downloads)
-    except tfds.core.DuplicatedKeysError as error:
-        raise ValueError(
-            f"{name}: two records have one key; keys must be unique: {error}"
-        ) from error
+    # TFDS wants a place for downloads although there are none, and announces itself on stdout.
+    with tempfile.TemporaryDirectory() as downloads, contextlib.redirect_stdout(io.StringIO()):
+        builder.download_and_prepare(download_dir=downloads)
     return folder(out, name, version)

@@ -1,10 +1,13 @@
-"""Building the embedded datasets: in parallel, resumably, with the same bits for any number of workers.
+"""Building the embedded datasets: in parallel, resumably, with the same bits for any number of
+workers.
 
-A dataset is made in chunks of whole takes. A worker writes a chunk beside the dataset (to a temporary name,
-then renamed, so that a chunk is complete or absent); when all are there, they become one TFDS dataset and are
-removed. A run that was stopped finds its chunks and continues.
+A dataset is made in chunks of whole takes. A worker writes a chunk beside the dataset (to a
+temporary name, then renamed, so that a chunk is complete or absent); when all are there, they
+become one TFDS dataset and are removed. A run that was stopped finds its chunks and continues.
 """
 
+import concurrent.futures
+import concurrent.futures.process
 import contextlib
 import errno
 import multiprocessing
@@ -66,8 +69,9 @@ def build(
 ) -> list[Path]:
     """Builds the embedded datasets (all by default) into a folder; returns theirs.
 
-    Finished datasets are kept, unfinished ones continued. Raises ValueError for an unknown dataset or size and
-    for a folder that holds something else under these names; OSError when the disk is full.
+    Finished datasets are kept, unfinished ones continued. Raises ValueError for an unknown dataset
+    or size and for a folder that holds something else under these names; OSError when the disk is
+    full.
     """
     out = Path(out)
     chosen = _choose(datasets)
@@ -120,8 +124,8 @@ def _is_finished(out: Path, name: str, count: int, seed: int) -> bool:
     found = info.splits[split(name)].num_examples, (info.metadata or {}).get("seed")
     if found != (count, seed):
         raise ValueError(
-            f"{place} holds {found[0]} records of seed {found[1]}, but {count} of seed {seed} are asked "
-            "for; choose another --out or delete that folder"
+            f"{place} holds {found[0]} records of seed {found[1]}, not {count} of seed {seed}; "
+            "choose another --out or delete that folder"
         )
     return True
 
@@ -130,10 +134,12 @@ def _chunks(out: Path, studio: studios.Studio, count: int, seed: int) -> list[_C
     step = takes.FRAMES * _TAKES_PER_CHUNK
     # The number of records is not in the folder's name: chunks of another size serve as well.
     place = _partial(out, studio.name, seed)
-    return [
-        _Chunk(str(place / f"{a:06d}-{min(a + step, count):06d}.npz"), studio.name, seed, a, min(a + step, count))
-        for a in range(0, count, step)
-    ]  # fmt: skip
+    chunks = []
+    for start in range(0, count, step):
+        stop = min(start + step, count)
+        path = place / f"{start:06d}-{stop:06d}.npz"
+        chunks.append(_Chunk(str(path), studio.name, seed, start, stop))
+    return chunks
 
 
 def _partial(out: Path, name: str, seed: int) -> Path:
@@ -148,8 +154,7 @@ def _check_space(out: Path, todo: dict[str, list[_Chunk]]) -> None:
     if free < needed:
         raise OSError(
             errno.ENOSPC,
-            f"the disk of {out} has {free / 1e6:.0f} MB free but {needed / 1e6:.0f} MB are needed; free "
-            "space or choose another --out, then run again (finished parts are kept)",
+            f"{needed / 1e6:.0f} MB needed, {free / 1e6:.0f} MB free on the disk of {out}",
         )
 
 
@@ -161,10 +166,24 @@ def _run(work: list[_Chunk], workers: int | None) -> Iterator[_Chunk]:
     if count < 1:
         raise ValueError(f"--workers must be at least 1, got {workers}")
     # Linear algebra stays on one thread, which is faster here and gives the same bits everywhere.
-    with _environment(OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1", JAX_PLATFORMS="cpu"):
-        context = multiprocessing.get_context("spawn")
-        with context.Pool(count, initializer=_start_worker) as pool:
-            yield from pool.imap_unordered(_make_chunk, work)
+    settings = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), "1")
+    with _environment(**settings, JAX_PLATFORMS="cpu"):
+        executor = concurrent.futures.ProcessPoolExecutor(
+            count, multiprocessing.get_context("spawn"), initializer=_start_worker
+        )
+        try:
+            futures = [executor.submit(_make_chunk, chunk) for chunk in work]
+            for future in concurrent.futures.as_completed(futures):
+                yield future.result()
+        except concurrent.futures.process.BrokenProcessPool as error:
+            raise OSError(
+                errno.ENOMEM,
+                "a worker was killed, perhaps for memory; run again with fewer --workers "
+                "(finished parts are kept)",
+            ) from error
+        finally:
+            # Chunks take about a second: those under way are finished and kept.
+            executor.shutdown(wait=True, cancel_futures=True)
 
 
 def _cores() -> int:

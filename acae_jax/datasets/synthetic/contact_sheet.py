@@ -1,4 +1,4 @@
-"""A picture that shows every embedded dataset: crops in a row, with the labelled skeleton drawn on."""
+"""A picture of all embedded datasets: a row of crops each, with the labelled skeletons drawn on."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +17,7 @@ from acae_jax.skeletons import catalogue
 _COLOURS = {"l": (60, 150, 255), "r": (255, 120, 40)}  # RGB
 _CENTRAL = (255, 255, 255)
 _ZOOM = 2
+_FINE = 3  # fractional bits of drawn positions
 _TITLE_PX = 22
 
 
@@ -48,19 +49,16 @@ def draw(record: records.Record) -> UInt8[np.ndarray, "h w 3"]:
     image = cv2.resize(image, None, fx=_ZOOM, fy=_ZOOM, interpolation=cv2.INTER_CUBIC)
     points = (joints_px(record) + 0.5) * _ZOOM - 0.5
     names, edges = skeleton(record.format)
-    fine = 3
-    fixed = [
-        None if np.isnan(p).any() else tuple(np.round(p * 2**fine).astype(int)) for p in points
-    ]
+    seen = np.isfinite(points).all(axis=1)
+    places = [(int(x), int(y)) for x, y in np.round(np.where(seen[:, None], points, 0) * 2**_FINE)]
     width = 1 if len(names) > 60 else 2
     for a, b in edges:
-        if fixed[a] is not None and fixed[b] is not None:
+        if seen[a] and seen[b]:
             tint = _COLOURS.get(names[b][0], _CENTRAL)
-            cv2.line(image, fixed[a], fixed[b], tint, width, cv2.LINE_AA, fine)
-    for name, point in zip(names, fixed, strict=True):
-        if point is not None:
-            tint = _COLOURS.get(name[0], _CENTRAL)
-            cv2.circle(image, point, 2 << fine, tint, -1, cv2.LINE_AA, fine)
+            cv2.line(image, places[a], places[b], tint, width, cv2.LINE_AA, _FINE)
+    for index in np.flatnonzero(seen):
+        tint = _COLOURS.get(names[index][0], _CENTRAL)
+        cv2.circle(image, places[index], 2 << _FINE, tint, -1, cv2.LINE_AA, _FINE)
     return image
 
 
@@ -71,7 +69,7 @@ def write(path: str | Path, folders: Sequence[Path], columns: int = 6) -> None:
         name = folder.parent.name
         builder = tfds.builder_from_directory(folder)
         decoders = {"image": tfds.decode.SkipDecoding()}
-        source = builder.as_data_source(build.split(name), decoders=decoders)
+        source = builder.as_data_source(split=build.split(name), decoders=decoders)
         found = [records.from_dict(source[i]) for i in range(min(columns, len(source)))]
         tiles = [draw(record) for record in found]
         tiles += [np.zeros_like(tiles[0])] * (columns - len(tiles))

@@ -1,7 +1,8 @@
-"""What a person looks like: skin, hair, clothes and their patterns, as a colour at every point of the rest body.
+"""What a person looks like: skin, hair, clothes and their patterns, as a colour at every point of
+the rest body.
 
-Patterns are functions of the position on the rest body, scaled to a stature of 1750 mm, so they bend with the
-person. Colours are linear RGB.
+Patterns are functions of the position on the rest body, scaled to a stature of 1750 mm, so they
+bend with the person. Colours are linear RGB.
 """
 
 from typing import NamedTuple
@@ -23,6 +24,9 @@ _HAIR = np.array(
         [0.62, 0.6, 0.6],
     ]
 )
+
+
+_GRAIN = np.array([[0.11, 0.05], [0.07, 0.13], [0.09, -0.06]], np.float32)
 
 
 class Wardrobe(NamedTuple):
@@ -101,12 +105,14 @@ def _garment(rng: np.random.Generator, wardrobe: Wardrobe) -> Garment:
     kinds = ("rows", "columns", "checks", "blots", "print")
     pattern = str(rng.choice(kinds)) if rng.random() < wardrobe.patterned else "plain"
     period = float(rng.uniform(45, 170))
-    return Garment(_linear(np.stack(colours)), pattern, period, rng.uniform(0, 6.28, 3))
+    return Garment(
+        _linear(np.stack(colours)), pattern, period, rng.uniform(0, 6.28, 3).astype(np.float32)
+    )
 
 
 def _mix(garment: Garment, point_mm: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
     """How much of the garment's second colour there is at points of the rest body."""
-    wave = np.sin(point_mm * (2 * np.pi / garment.period_mm) + garment.phase)
+    wave = np.sin(point_mm * np.float32(2 * np.pi / garment.period_mm) + garment.phase)
     x, y, z = wave.T
     if garment.pattern == "rows":
         return (y > 0.2).astype(np.float32)
@@ -173,5 +179,5 @@ def albedo(
         mix = _mix(garment, rest_mm[mask])[:, None]
         result[mask] = garment.colours[0] * (1 - mix) + garment.colours[1] * mix
     result[shoes] = look.shoes
-    grain = np.sin(rest_mm @ np.array([[0.11, 0.05], [0.07, 0.13], [0.09, -0.06]])).sum(axis=1)
+    grain = np.sin(rest_mm @ _GRAIN).sum(axis=1)
     return (result * (1 + 0.06 * grain)[:, None]).astype(np.float32)

@@ -1,7 +1,7 @@
 """Procedural things around a person: textures, walls, pictures, and objects in front of people.
 
-Everything is a pure function of a seed or a generator. `backgrounds` and `occluders` stand in, in training-time
-augmentation, for photographs without people and for cut-out objects.
+Everything is a pure function of a seed or a generator. `backgrounds` and `occluders` stand in, in
+training-time augmentation, for photographs without people and for cut-out objects.
 """
 
 import cv2
@@ -266,9 +266,9 @@ def _board(rng: np.random.Generator, alpha: np.ndarray) -> None:
 def _lump(rng: np.random.Generator, alpha: np.ndarray) -> None:
     h, w = alpha.shape
     angles = np.linspace(0, 2 * np.pi, 40, endpoint=False)
-    radius = 0.75 + sum(
-        rng.uniform(0, 0.25 / k) * np.cos(k * angles + rng.uniform(0, 6)) for k in range(1, 6)
-    )
+    radius = np.full_like(angles, 0.75)
+    for k in range(1, 6):
+        radius += rng.uniform(0, 0.25 / k) * np.cos(k * angles + rng.uniform(0, 6))
     radius = radius / radius.max()
     points = np.stack(
         [w / 2 * (1 + radius * np.cos(angles)), h / 2 * (1 + radius * np.sin(angles))], axis=1

@@ -1,8 +1,10 @@
-"""One record: a posed person in a studio's room, seen by one of its cameras, stored as an undistorted crop.
+"""One record: a posed person in a studio's room, seen by one of its cameras, stored as an
+undistorted crop.
 
-World: y up, floor at y = 0, millimetres. The person's box is found in the (distorted) picture of the studio's
-camera; the stored crop is then seen by a virtual camera with the same centre, turned to the middle of that box,
-upright, without distortion. The crop is drawn directly: resampling a large picture would only cost time.
+World: y up, floor at y = 0, millimetres. The person's box is found in the (distorted) picture of
+the studio's camera; the stored crop is then seen by a virtual camera with the same centre, turned
+to the middle of that box, upright, without distortion. The crop is drawn directly: resampling a
+large picture would only cost time.
 """
 
 import functools
@@ -54,10 +56,10 @@ def room(studio: studios.Studio, seed: int, index: int) -> Room:
     warm = np.array([1, 0.95, 0.88]) ** rng.uniform(-1, 2)
     ambient = rng.uniform(*studio.ambient)
     light = render.Light(
-        direction=lamp,
-        lamp=rng.uniform(*studio.lamp_strength) * warm,
-        sky=ambient * warm[::-1],
-        ground=ambient * 0.5 * np.sqrt(floor.mean(axis=(0, 1))),
+        direction=lamp.astype(np.float32),
+        lamp=(rng.uniform(*studio.lamp_strength) * warm).astype(np.float32),
+        sky=(ambient * warm[::-1]).astype(np.float32),
+        ground=(ambient * 0.5 * np.sqrt(floor.mean(axis=(0, 1)))).astype(np.float32),
     )
     height = studio.room_mm * (0.55 if kind in ("room", "studio", "green") else 0.8)
     ring = [_camera(rng, studio.rig, k) for k in range(min(studio.rig.count, 16))]
@@ -190,8 +192,8 @@ def _person(light, camera, take, vertices_mm):
     rest = looks.reference_points(take.rest_mm[:count])
     points = vertices_mm[:count].astype(np.float32)
     normals = render.vertex_normals(points, faces).astype(np.float32)
-    stands_off = looks.offsets(take.look, region, rest)
-    points = points + normals * stands_off[:, None].astype(np.float32)
+    stands_off = looks.offsets(take.look, region, rest).astype(np.float32)
+    points = points + normals * stands_off[:, None]
     side = SIDE_PX * _SUPERSAMPLING
     fine = cameras.scale_output(camera, float(_SUPERSAMPLING))
     in_camera = cameras.world_to_camera(fine, points)
@@ -203,19 +205,21 @@ def _person(light, camera, take, vertices_mm):
     albedo = looks.albedo(take.look, region[nearest], values[:, 3:])
     cloth = stands_off[nearest] > 0
     wave = np.sin(values[:, 3:] @ _FOLDS + take.look.top.phase)
-    bent = values[:, :3] + 0.22 * wave * cloth[:, None]
+    bent = values[:, :3] + np.float32(0.22) * wave * cloth[:, None]
     view = camera.position_mm - points.mean(axis=0)
     view = view / np.linalg.norm(view)
-    gloss = np.where(cloth, 0.03, 0.1)
+    gloss = np.where(cloth, np.float32(0.03), np.float32(0.1))
     colours = render.shade(albedo, bent, view, light, gloss)
     return render.to_canvas(visible, colours, SIDE_PX, _SUPERSAMPLING)
 
 
-_FOLDS = np.array([[0.045, 0.021, 0.013], [0.018, 0.052, 0.031], [0.03, 0.012, 0.047]])
+_FOLDS = np.array([[0.045, 0.021, 0.013], [0.018, 0.052, 0.031], [0.03, 0.012, 0.047]], np.float32)
 
 
 def _background(studio, scene, camera, vertices_mm) -> Float32[np.ndarray, "s s 3"]:
-    """The floor with the person's shadow, and the wall: a cylinder around the scene; half resolution."""
+    """The floor with the person's shadow, and the wall: a cylinder around the scene; half
+    resolution.
+    """
     side = SIDE_PX // 2
     rough = cameras.scale_output(camera, 0.5)
     grid = np.arange(side, dtype=np.float32)
@@ -270,7 +274,9 @@ def _things() -> list[np.ndarray]:
 
 
 def _occlude(linear, mask, rng) -> Bool[np.ndarray, "s s"]:
-    """Puts an object in front of the lower part of the picture, in place; returns what is still seen."""
+    """Puts an object in front of the lower part of the picture, in place; returns what is still
+    seen.
+    """
     things = _things()
     thing = things[int(rng.integers(len(things)))]
     factor = rng.uniform(0.35, 0.75)

@@ -1,8 +1,9 @@
 """The embedded datasets: who is filmed, how, and what is labelled. One table, nothing else.
 
-Each studio has a skeleton format, people, motions, cameras, rooms, clothes, light and label noise of its own,
-as real ones do, and labels its own format only. `embedded_2d` labels COCO's points in the image only.
-`embedded_test` labels every format, free of noise; its people, motions, rooms and clothes occur nowhere else.
+Each studio has a skeleton format, people, motions, cameras, rooms, clothes, light and label noise
+of its own, as real ones do, and labels its own format only. `embedded_2d` labels COCO's points in
+the image only. `embedded_test` labels every format, free of noise; its people, motions, rooms and
+clothes occur nowhere else.
 """
 
 from typing import NamedTuple
@@ -53,9 +54,10 @@ class Studio(NamedTuple):
 
 
 TEST_MOTIONS = (
-    "dance_b", "spinkick", "getup_faceup", "throw", "ski", "sit_desk", "tie_shoe", "point", "cycle", "half_kneel",
-    "carry_box", "photograph", "step_over", "twist_trunk", "arms_crossed", "reach_side", "drink", "stairs_up",
-)  # fmt: skip
+    *("dance_b", "spinkick", "getup_faceup", "throw", "ski", "sit_desk", "tie_shoe", "point"),
+    *("cycle", "half_kneel", "carry_box", "photograph", "step_over", "twist_trunk"),
+    *("arms_crossed", "reach_side", "drink", "stairs_up"),
+)
 _CLIPS = tuple(name for name in motions.load() if name not in TEST_MOTIONS)
 _ACTIONS = tuple(name for name in actions.ACTIONS if name not in TEST_MOTIONS)
 
@@ -68,63 +70,152 @@ def _share(part: int, parts: int, clips: tuple[str, ...]) -> tuple[str, ...]:
 
 _TABLE = (
     Studio(
-        "embedded_mh_default", "mh_default", _share(0, 5, ("walk", "run", "jump")),
-        Rig(4, (1300, 1900), (3800, 5200), (48, 56), (1000, 1000), (-0.20, 0.10, 0.0008, -0.0005, 0.0)),
-        rooms=2, walls=("studio",), floors=("carpet", "planks"), wardrobe=Wardrobe(saturation=0.5, patterned=0.4),
-        noise_mm=5.0, subjects=12, lamp_elevation_deg=(60, 85), ambient=(0.5, 0.7),
+        name="embedded_mh_default",
+        format="mh_default",
+        motions=_share(0, 5, ("walk", "run", "jump")),
+        rig=Rig(
+            4,
+            (1300, 1900),
+            (3800, 5200),
+            (48, 56),
+            (1000, 1000),
+            (-0.20, 0.10, 0.0008, -0.0005, 0.0),
+        ),
+        rooms=2,
+        walls=("studio",),
+        floors=("carpet", "planks"),
+        wardrobe=Wardrobe(saturation=0.5, patterned=0.4),
+        noise_mm=5.0,
+        subjects=12,
+        lamp_elevation_deg=(60, 85),
+        ambient=(0.5, 0.7),
     ),
     Studio(
-        "embedded_cmu_mb", "cmu_mb", _share(1, 5, ("dance_a", "cartwheel", "kick", "walk", "roll")),
-        Rig(12, (800, 3200), (3000, 5000), (60, 75), (1920, 1080), (-0.28, 0.09, 0.0, 0.0, 0.0)),
-        rooms=3, walls=("studio",), floors=("plain", "carpet"),
+        name="embedded_cmu_mb",
+        format="cmu_mb",
+        motions=_share(1, 5, ("dance_a", "cartwheel", "kick", "walk", "roll")),
+        rig=Rig(
+            12, (800, 3200), (3000, 5000), (60, 75), (1920, 1080), (-0.28, 0.09, 0.0, 0.0, 0.0)
+        ),
+        rooms=3,
+        walls=("studio",),
+        floors=("plain", "carpet"),
         wardrobe=Wardrobe(saturation=0.3, brightness=0.5, tight=0.8, patterned=0.15),
-        noise_mm=8.0, subjects=14, occlusion=0.05, ambient=(0.4, 0.6),
+        noise_mm=8.0,
+        subjects=14,
+        occlusion=0.05,
+        ambient=(0.4, 0.6),
     ),
     Studio(
-        "embedded_game_engine", "game_engine", _share(2, 5, ("run", "punch", "spin", "crawl", "jump")),
-        Rig(40, (600, 2600), (2600, 6500), (45, 80)),
-        rooms=24, walls=("street", "nature"), floors=("grass", "tiles", "plain"),
-        wardrobe=Wardrobe(saturation=0.95, patterned=0.7, shorts=0.3), noise_mm=1.0, subjects=30, room_mm=14000,
-        lamp_elevation_deg=(20, 70), lamp_strength=(0.8, 1.4), ambient=(0.2, 0.45), blur_px=(0.0, 0.3), grain=0.0,
+        name="embedded_game_engine",
+        format="game_engine",
+        motions=_share(2, 5, ("run", "punch", "spin", "crawl", "jump")),
+        rig=Rig(40, (600, 2600), (2600, 6500), (45, 80)),
+        rooms=24,
+        walls=("street", "nature"),
+        floors=("grass", "tiles", "plain"),
+        wardrobe=Wardrobe(saturation=0.95, patterned=0.7, shorts=0.3),
+        noise_mm=1.0,
+        subjects=30,
+        room_mm=14000,
+        lamp_elevation_deg=(20, 70),
+        lamp_strength=(0.8, 1.4),
+        ambient=(0.2, 0.45),
+        blur_px=(0.0, 0.3),
+        grain=0.0,
     ),
     Studio(
-        "embedded_mixamo", "mixamo", _share(3, 5, ("backflip", "dance_a", "punch", "kick", "getup_facedown")),
-        Rig(10, (300, 3500), (2800, 4500), (50, 70), (2048, 2048), (-0.1, 0.02, 0.0, 0.0005, 0.0)),
-        rooms=3, walls=("green",), floors=("plain",), wardrobe=Wardrobe(saturation=0.8, patterned=0.6, shorts=0.4),
-        noise_mm=10.0, subjects=12, lamp_strength=(0.7, 1.1),
+        name="embedded_mixamo",
+        format="mixamo",
+        motions=_share(3, 5, ("backflip", "dance_a", "punch", "kick", "getup_facedown")),
+        rig=Rig(
+            10, (300, 3500), (2800, 4500), (50, 70), (2048, 2048), (-0.1, 0.02, 0.0, 0.0005, 0.0)
+        ),
+        rooms=3,
+        walls=("green",),
+        floors=("plain",),
+        wardrobe=Wardrobe(saturation=0.8, patterned=0.6, shorts=0.4),
+        noise_mm=10.0,
+        subjects=12,
+        lamp_strength=(0.7, 1.1),
     ),
     Studio(
-        "embedded_coco_body", "coco_body", _share(4, 5, ("walk", "spin", "crawl")),
-        Rig(16, (1000, 2200), (2200, 4500), (55, 80), (1280, 720), (0.05, -0.12, 0.001, 0.001, 0.0)),
-        rooms=12, walls=("room",), floors=("planks", "tiles", "carpet"), wardrobe=Wardrobe(loose_mm=22.0, cap=0.2),
-        noise_mm=15.0, subjects=24, room_mm=4600, occlusion=0.35, lamp_strength=(0.3, 0.9), grain=0.025, quality=80,
+        name="embedded_coco_body",
+        format="coco_body",
+        motions=_share(4, 5, ("walk", "spin", "crawl")),
+        rig=Rig(
+            16, (1000, 2200), (2200, 4500), (55, 80), (1280, 720), (0.05, -0.12, 0.001, 0.001, 0.0)
+        ),
+        rooms=12,
+        walls=("room",),
+        floors=("planks", "tiles", "carpet"),
+        wardrobe=Wardrobe(loose_mm=22.0, cap=0.2),
+        noise_mm=15.0,
+        subjects=24,
+        room_mm=4600,
+        occlusion=0.35,
+        lamp_strength=(0.3, 0.9),
+        grain=0.025,
+        quality=80,
         ages=(14.0, 80.0),
     ),
     Studio(
-        "embedded_markers", "markers", _share(5, 5, ("cartwheel", "jump", "roll", "getup_facedown", "run")),
-        Rig(8, (900, 2400), (4200, 6000), (38, 50), (800, 600), (-0.15, 0.05, 0.0, 0.0, 0.0)),
-        rooms=2, walls=("studio", "room"), floors=("tiles", "plain"),
-        wardrobe=Wardrobe(saturation=0.4, brightness=0.7, tight=0.45, shorts=0.5), noise_mm=3.0, subjects=16,
-        lamp_elevation_deg=(30, 60), grain=0.02, quality=85,
+        name="embedded_markers",
+        format="markers",
+        motions=_share(5, 5, ("cartwheel", "jump", "roll", "getup_facedown", "run")),
+        rig=Rig(8, (900, 2400), (4200, 6000), (38, 50), (800, 600), (-0.15, 0.05, 0.0, 0.0, 0.0)),
+        rooms=2,
+        walls=("studio", "room"),
+        floors=("tiles", "plain"),
+        wardrobe=Wardrobe(saturation=0.4, brightness=0.7, tight=0.45, shorts=0.5),
+        noise_mm=3.0,
+        subjects=16,
+        lamp_elevation_deg=(30, 60),
+        grain=0.02,
+        quality=85,
     ),
     Studio(
-        "embedded_2d", "coco_body", (*_CLIPS, *_ACTIONS),
-        Rig(200, (500, 2800), (2200, 9000), (40, 85)),
-        rooms=60, walls=("room", "street", "nature"), floors=("planks", "tiles", "carpet", "grass", "plain"),
-        wardrobe=Wardrobe(saturation=0.9, patterned=0.6, cap=0.25, loose_mm=24.0, shorts=0.35), noise_mm=12.0,
-        subjects=120, room_mm=8000, improvised=0.7, occlusion=0.3, lamp_elevation_deg=(15, 80),
-        lamp_strength=(0.3, 1.4), ambient=(0.2, 0.6), blur_px=(0.0, 1.2), grain=0.02, quality=85, ages=(12.0, 80.0),
+        name="embedded_2d",
+        format="coco_body",
+        motions=(*_CLIPS, *_ACTIONS),
+        rig=Rig(200, (500, 2800), (2200, 9000), (40, 85)),
+        rooms=60,
+        walls=("room", "street", "nature"),
+        floors=("planks", "tiles", "carpet", "grass", "plain"),
+        wardrobe=Wardrobe(saturation=0.9, patterned=0.6, cap=0.25, loose_mm=24.0, shorts=0.35),
+        noise_mm=12.0,
+        subjects=120,
+        room_mm=8000,
+        improvised=0.7,
+        occlusion=0.3,
+        lamp_elevation_deg=(15, 80),
+        lamp_strength=(0.3, 1.4),
+        ambient=(0.2, 0.6),
+        blur_px=(0.0, 1.2),
+        grain=0.02,
+        quality=85,
+        ages=(12.0, 80.0),
         labels_2d=True,
     ),
     Studio(
-        "embedded_test", EVERY, TEST_MOTIONS,
-        Rig(60, (700, 2800), (2500, 6500), (42, 78)),
-        rooms=24, walls=("room", "street", "nature", "studio"), floors=("planks", "tiles", "carpet", "grass", "plain"),
-        wardrobe=Wardrobe(saturation=0.85, patterned=0.6, cap=0.2, loose_mm=18.0, shorts=0.3), noise_mm=0.0,
-        subjects=40, room_mm=7000, occlusion=0.1, lamp_elevation_deg=(20, 80), lamp_strength=(0.4, 1.2),
-        ambient=(0.25, 0.6), grain=0.012,
+        name="embedded_test",
+        format=EVERY,
+        motions=TEST_MOTIONS,
+        rig=Rig(60, (700, 2800), (2500, 6500), (42, 78)),
+        rooms=24,
+        walls=("room", "street", "nature", "studio"),
+        floors=("planks", "tiles", "carpet", "grass", "plain"),
+        wardrobe=Wardrobe(saturation=0.85, patterned=0.6, cap=0.2, loose_mm=18.0, shorts=0.3),
+        noise_mm=0.0,
+        subjects=40,
+        room_mm=7000,
+        occlusion=0.1,
+        lamp_elevation_deg=(20, 80),
+        lamp_strength=(0.4, 1.2),
+        ambient=(0.25, 0.6),
+        grain=0.012,
     ),
-)  # fmt: skip
+)
 STUDIOS = {studio.name: studio for studio in _TABLE}
 
 # Records of each dataset by size: of the 3D sets for training, of the 2D set, of the test set.

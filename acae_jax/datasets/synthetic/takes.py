@@ -1,8 +1,10 @@
 """Takes: a subject in motion, filtered by the 100 mm rule before anything is drawn.
 
-A take always gives FRAMES poses, so record i of a dataset is frame i % FRAMES of take i // FRAMES, whoever makes it.
+A take always gives FRAMES poses, so record i of a dataset is frame i % FRAMES of take i // FRAMES,
+whoever makes it.
 """
 
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -90,7 +92,9 @@ def _subject(studio: studios.Studio, seed: int, subject: int) -> tuple[body.Shap
 def _improvise(
     rng: np.random.Generator, names: tuple[str, ...], count: int, hold: int = 4
 ) -> list[body.Pose]:
-    """Wanders between random poses: a new goal every `hold` frames, reached with a soft start and stop."""
+    """Wanders between random poses: a new goal every `hold` frames, reached with a soft start and
+    stop.
+    """
     clips = [name for name in names if name not in actions.ACTIONS]
     key_poses = [name for name in names if name in actions.ACTIONS]
     pitch = 0.15 if rng.random() < 0.3 else 0.0
@@ -99,7 +103,7 @@ def _improvise(
         for _ in range(count // hold + 1)
     ]
     result = []
-    for start, end in zip(goals, goals[1:], strict=False):
+    for start, end in itertools.pairwise(goals):
         apart = motions.to_vector(np.swapaxes(start.rotations, 1, 2) @ end.rotations)
         for step in range(hold):
             share = 0.5 - 0.5 * np.cos(np.pi * step / hold)
