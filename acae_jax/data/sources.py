@@ -25,6 +25,10 @@ class Records(Protocol):
     def __getitem__(self, index: int, /) -> records.Record: ...
 
 
+class UnreadableRecordError(ValueError):
+    """A record cannot be read; the message names dataset, index and cause."""
+
+
 class Source:
     """One split of a prepared dataset; picklable, and cheap to send to a worker process."""
 
@@ -47,7 +51,7 @@ class Source:
         if splits[split] == 0:
             raise ValueError(f"dataset {name!r}: split {split!r} is empty; prepare it again")
         self._records = builder.as_data_source(
-            split, decoders={"image": tfds.decode.SkipDecoding()}
+            split=split, decoders={"image": tfds.decode.SkipDecoding()}
         )
         self._length = splits[split]
 
@@ -61,7 +65,7 @@ class Source:
         return (self[index] for index in range(self._length))
 
     def __getitem__(self, index: int, /) -> records.Record:
-        """Read one record; ValueError naming dataset, index and cause if it cannot be read."""
+        """Read one record, or raise UnreadableRecordError."""
         if not -self._length <= index < self._length:
             raise IndexError(f"dataset {self.name!r} has {self._length} records, no {index}")
         index %= self._length
@@ -71,7 +75,7 @@ class Source:
                 raise ValueError("nothing is stored there, the file is cut short")
             return records.from_dict(example)
         except Exception as error:  # array_record and protobuf raise types of their own
-            raise ValueError(
+            raise UnreadableRecordError(
                 f"dataset {self.name!r} ({self.split}), record {index}: {_one_line(error)}; "
                 f"prepare {self.directory} again"
             ) from error
