@@ -127,14 +127,21 @@ def matrices(params: Params, sides: Sides) -> Matrices:
     return Matrices(encode=encode.T[:, back], decode=decode.T[back])
 
 
+def combine(
+    matrix: Float[Array | np.ndarray, "o i"], points: Float[Array, "*b i c"]
+) -> Float[Array, "*b o c"]:
+    """Points combined by the rows of a matrix, in full float32 precision on every device."""
+    return jnp.einsum("oi,...ic->...oc", matrix, points, precision="highest")
+
+
 def to_latents(maps: Matrices, joints_mm: Float[Array, "*b j 3"]) -> Float[Array, "*b l 3"]:
     """Latent points of poses."""
-    return jnp.einsum("lj,...jc->...lc", maps.encode, joints_mm, precision="highest")
+    return combine(maps.encode, joints_mm)
 
 
 def to_joints(maps: Matrices, latents_mm: Float[Array, "*b l 3"]) -> Float[Array, "*b j 3"]:
     """Joints of every format from latent points."""
-    return jnp.einsum("jl,...lc->...jc", maps.decode, latents_mm, precision="highest")
+    return combine(maps.decode, latents_mm)
 
 
 def reconstruct(maps: Matrices, joints_mm: Float[Array, "*b j 3"]) -> Float[Array, "*b j 3"]:

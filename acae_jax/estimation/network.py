@@ -5,11 +5,12 @@ box around the person. Their soft-argmaxes are the pixel and the relative positi
 them to absolute positions. The points are joints, or latent points of the autoencoder: nothing here knows which.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import flax.linen as nn
-
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int, UInt8
 
 from acae_jax.geometry import absolute, heatmaps
@@ -92,26 +93,37 @@ def locate(
     )
 
 
+Readout = Callable[[Points], Points]
+
+
 def predict(
     network: PoseNetwork,
+    readout: Readout,
     variables: dict,
     images: UInt8[Array, "b s s 3"],
     intrinsics: Float[Array, "b 3 3"],
-) -> Float[Array, "b p 3"]:
-    """Absolute positions of all points, in mm, as at test time (running statistics, equal mix)."""
+) -> Float[Array, "b j 3"]:
+    """Absolute joints in mm as at test time: running statistics, equal mix.
+
+    `readout` turns the head's points into joints, as a variant's `joints` does.
+    """
     points = network.apply(variables, as_float(images), train=False)
-    return locate(points, intrinsics, 0.5, network.geometry)
+    return locate(readout(points), intrinsics, 0.5, network.geometry)
 
 
 def predict_mirrored_mean(
     network: PoseNetwork,
+    readout: Readout,
     variables: dict,
     images: UInt8[Array, "b s s 3"],
     intrinsics: Float[Array, "b 3 3"],
-    mirror: Int[Array, " p"],
-) -> Float[Array, "b p 3"]:
-    """Mean of the poses of an image and of its mirror image, mirrored back; needs a centred principal point."""
-    plain = predict(network, variables, images, intrinsics)
-    flipped = predict(network, variables, images[:, :, ::-1], intrinsics)
-    back = jnp.take(flipped, mirror, axis=1) * jnp.array([[[-1.0, 1.0, 1.0]]])
+    mirror: Int[Array | np.ndarray, " j"],
+) -> Float[Array, "b j 3"]:
+    """Mean of the poses of an image and of its mirror image, mirrored back.
+
+    The principal point must be the centre of the crop, as `images.crops` places it.
+    """
+    plain = predict(network, readout, variables, images, intrinsics)
+    flipped = predict(network, readout, variables, images[:, :, ::-1], intrinsics)
+    back = flipped[:, mirror] * jnp.array([[[-1.0, 1.0, 1.0]]])
     return (plain + back) / 2.0

@@ -1,7 +1,11 @@
 """What one batch costs: the pose loss on 3D and 2D labels, and the variants of training built on it.
 
-A batch holds 3D-labelled and 2D-labelled examples side by side; every term masks what it needs. Weights are the published
-ones (Sárándi et al. 2023): terms of 2D-labelled examples count 0.2, the absolute term 0.1.
+A batch holds 3D-labelled and 2D-labelled examples side by side; every term masks what it needs.
+Weights are the published ones (Sárándi et al. 2023): terms of 2D-labelled examples count 0.2, the
+absolute term 0.1.
+
+A variant acts on what the head says of its points, in the image and in the metric box alike: both
+are combined by the same affine weights, and only then is the absolute pose solved for.
 """
 
 from collections.abc import Callable
@@ -14,16 +18,16 @@ from jaxtyping import Array, Float
 
 from acae_jax import losses
 from acae_jax.estimation import autoencoder
-from acae_jax.estimation.network import Geometry
+from acae_jax.estimation.network import Geometry, Points
 from acae_jax.geometry import absolute
 
 Batch = dict[str, Array]
 Terms = dict[str, Float[Array, ""]]
-PoseLoss = Callable[[Float[Array, "b j 3"]], Terms]
+Judge = Callable[[Points], tuple[Float[Array, "b j 3"], Terms]]
 
 
 class Weights(NamedTuple):
-    """Factors of the loss terms; the absolute term starts after `absolute_from` steps, the teacher likewise."""
+    """Factors of the loss terms, and the steps from which the absolute term and the teacher count."""
 
     projected: float = 1.0
     absolute: float = 0.1
@@ -35,14 +39,19 @@ class Weights(NamedTuple):
 
 
 class Variant(NamedTuple):
-    """One way to train: which points the head predicts, how joints are read out of them, and what they cost."""
+    """One way to train: which points the head predicts, how joints are read out, what it costs.
+
+    `cost` gets the head's points, a judge that locates joints and prices them, the batch, the step
+    and the weights.
+    """
 
     points: int
-    joints: Callable[[Float[Array, "b p 3"]], Float[Array, "b j 3"]]
-    cost: Callable[[Float[Array, "b p 3"], Batch, PoseLoss, Array, Weights], Terms]
+    joints: Callable[[Points], Points]
+    cost: Callable[[Points, Judge, Batch, Array, Weights], Terms]
 
 
 def pose_loss(
+    joints: Points,
     joints_mm: Float[Array, "b j 3"],
     batch: Batch,
     groups: Float[np.ndarray, "k j"],
@@ -50,32 +59,36 @@ def pose_loss(
     geometry: Geometry,
     weights: Weights,
 ) -> Terms:
-    """L_pose, term by term: mean-relative, projected and absolute on 3D labels, and projected on 2D labels.
+    """L_pose: mean-relative, projected and absolute on 3D labels, and projected on 2D labels.
 
-    `groups` averages all joints that a 2D label names (its rows are zero where no joint has that name).
+    `joints_mm` are the absolute joints that follow from the head's `joints`. `groups` averages all
+    joints that a 2D label names (its rows are zero where no joint has that name).
     """
     true_mm, valid, intrinsics = batch["joints_mm"], batch["valid"], batch["intrinsics"]
     metres_per_px = geometry.box_mm / 1000.0 / geometry.side_px
-    px = losses.project_px(joints_mm, intrinsics)
     true_px = losses.project_px(true_mm, intrinsics)
     near_border_px = -20.0 / 256.0 * geometry.side_px
     visible = (
         valid
-        & absolute.in_view(px, geometry.side_px, 0.75 * geometry.stride)
         & absolute.in_view(true_px, geometry.side_px, near_border_px)
         & (true_mm[..., 2] > losses.NEAR_MM)
     )
     late = (step >= weights.absolute_from).astype(jnp.float32)
     named = jnp.asarray(groups)
     labelled = batch["labels_valid"] & (jnp.sum(named, axis=1) > 0)[None]
-    averaged = jnp.einsum("kj,bjc->bkc", named, joints_mm)
-    averaged_px = losses.project_px(averaged, intrinsics)
+    label_px = (
+        jnp.einsum("kj,bjc->bkc", named, joints.px),
+        losses.project_px(jnp.einsum("kj,bjc->bkc", named, joints_mm), intrinsics),
+    )
+    label_losses = [
+        losses.pixel_loss(px, batch["labels_px"], labelled, metres_per_px) for px in label_px
+    ]
     return {
         "relative": losses.mean_relative_loss(joints_mm, true_mm, valid),
-        "projected": weights.projected * losses.pixel_loss(px, true_px, visible, metres_per_px),
+        "projected": weights.projected
+        * losses.pixel_loss(joints.px, true_px, visible, metres_per_px),
         "absolute": weights.absolute * late * losses.absolute_loss(joints_mm, true_mm, valid),
-        "labels_2d": weights.labels_2d
-        * losses.pixel_loss(averaged_px, batch["labels_px"], labelled, metres_per_px),
+        "labels_2d": weights.labels_2d * sum(label_losses) / len(label_losses),
     }
 
 
@@ -93,57 +106,69 @@ def _agreement(
     )
 
 
+def _as_they_are(points: Points) -> Points:
+    return points
+
+
+def _combined(matrix: Array, points: Points) -> Points:
+    """The head's points, each combined from others by the rows of a matrix that sum to 1."""
+    return Points(*(autoencoder.combine(matrix, values) for values in points))
+
+
 def separate(joint_count: int) -> Variant:
-    """One output point per joint, nothing that ties them together (stage 1, and the baseline of stage 3)."""
-    return Variant(
-        points=joint_count,
-        joints=lambda points: points,
-        cost=lambda points, batch, pose, step, weights: pose(points),
-    )
+    """One output point per joint, nothing that ties them together (stage 1; control of stage 3)."""
+
+    def cost(points: Points, judge: Judge, batch: Batch, step: Array, weights: Weights) -> Terms:
+        return judge(points)[1]
+
+    return Variant(joint_count, _as_they_are, cost)
 
 
 def regularised(maps: autoencoder.Matrices) -> Variant:
     """Output regularisation: joints must pass the frozen autoencoder unchanged."""
 
-    def cost(points: Array, batch: Batch, pose: PoseLoss, step: Array, weights: Weights) -> Terms:
-        again = autoencoder.reconstruct(maps, points)
-        agreement = weights.consistency * _agreement(points, again, batch, weights)
-        return {**pose(points), "consistency": agreement}
+    def cost(points: Points, judge: Judge, batch: Batch, step: Array, weights: Weights) -> Terms:
+        joints_mm, terms = judge(points)
+        again_mm = autoencoder.reconstruct(maps, joints_mm)
+        agreement = weights.consistency * _agreement(joints_mm, again_mm, batch, weights)
+        return {**terms, "consistency": agreement}
 
-    return Variant(points=maps.decode.shape[0], joints=lambda points: points, cost=cost)
+    return Variant(len(maps.decode), _as_they_are, cost)
 
 
 def latent(maps: autoencoder.Matrices) -> Variant:
-    """Direct latent prediction: the head predicts the latent points, joints are decoded from them."""
+    """Direct latent prediction: the head predicts latent points, joints are decoded from them."""
 
-    def joints(points: Array) -> Array:
-        return autoencoder.to_joints(maps, points)
+    def joints(points: Points) -> Points:
+        return _combined(maps.decode, points)
 
-    return Variant(
-        points=maps.decode.shape[1],
-        joints=joints,
-        cost=lambda points, batch, pose, step, weights: pose(joints(points)),
-    )
+    def cost(points: Points, judge: Judge, batch: Batch, step: Array, weights: Weights) -> Terms:
+        return judge(joints(points))[1]
+
+    return Variant(len(maps.encode), joints, cost)
 
 
 def hybrid(maps: autoencoder.Matrices) -> Variant:
-    """Student and teacher: joints with output regularisation teach the latent points, which are what is used."""
-    count = maps.decode.shape[0]
+    """Student and teacher: regularised joints teach the latent points, which are what is used."""
+    count = len(maps.decode)
 
-    def joints(points: Array) -> Array:
-        return autoencoder.to_joints(maps, points[:, count:])
+    def joints(points: Points) -> Points:
+        return _combined(maps.decode, Points(*(values[:, count:] for values in points)))
 
-    def cost(points: Array, batch: Batch, pose: PoseLoss, step: Array, weights: Weights) -> Terms:
-        teacher, student = points[:, :count], joints(points)
-        again = autoencoder.reconstruct(maps, teacher)
+    def cost(points: Points, judge: Judge, batch: Batch, step: Array, weights: Weights) -> Terms:
+        direct = Points(*(values[:, :count] for values in points))
+        teacher_mm, teacher_terms = judge(direct)
+        student_mm, student_terms = judge(joints(points))
+        passed = _combined(maps.decode, _combined(maps.encode, direct))
+        again_mm = autoencoder.reconstruct(maps, teacher_mm)
         late = (step >= weights.teacher_from).astype(jnp.float32)
-        taught = _agreement(jax.lax.stop_gradient(teacher), student, batch, weights)
+        taught = _agreement(jax.lax.stop_gradient(teacher_mm), student_mm, batch, weights)
         return {
-            **pose(student),
-            **_prefixed("teacher", pose(teacher)),
-            **_prefixed("again", pose(again)),
-            "consistency": weights.consistency * _agreement(teacher, again, batch, weights),
+            **student_terms,
+            **_prefixed("teacher", teacher_terms),
+            **_prefixed("again", judge(passed)[1]),
+            "consistency": weights.consistency * _agreement(teacher_mm, again_mm, batch, weights),
             "teacher": weights.teacher * late * taught,
         }
 
-    return Variant(points=count + maps.decode.shape[1], joints=joints, cost=cost)
+    return Variant(count + len(maps.encode), joints, cost)

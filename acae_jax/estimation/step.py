@@ -25,22 +25,20 @@ class Schedule(NamedTuple):
     frozen_norm_from: int | None = None
 
 
-def initial_state(
-    network: networks.PoseNetwork,
-    optimizer: optax.GradientTransformation,
-    key: jax.Array,
-    variables: dict | None = None,
-) -> TrainState:
-    """Fresh state; `variables` (params and batch_stats) replaces the freshly drawn ones."""
-    if variables is None:
-        side = network.geometry.side_px
-        images = jnp.zeros((1, side, side, 3), jnp.float32)
-        variables = jax.jit(partial(network.init, train=False))(key, images)
+def fresh_variables(network: networks.PoseNetwork, key: jax.Array) -> dict:
+    """Newly drawn params and batch_stats."""
+    side = network.geometry.side_px
+    images = jnp.zeros((1, side, side, 3), jnp.float32)
+    return dict(jax.jit(partial(network.init, train=False))(key, images))
+
+
+def initial_state(optimizer: optax.GradientTransformation, variables: dict) -> TrainState:
+    """The state at step 0 with these params and batch_stats."""
     params = variables["params"]
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         params=params,
-        batch_stats=variables.get("batch_stats", {}),
+        batch_stats=variables["batch_stats"],
         opt_state=optimizer.init(params),
     )
 
@@ -69,14 +67,14 @@ def make_update(
         )
         mix = jax.random.uniform(mix_key, (len(batch["image"]),))
         weak = state.step < schedule.weak_until
-        points_mm = networks.locate(points, batch["intrinsics"], mix, network.geometry, weak)
 
-        def pose(joints_mm: Array) -> Metrics:
-            return objective.pose_loss(
-                joints_mm, batch, groups, state.step, network.geometry, weights
+        def judge(joints: networks.Points) -> tuple[Array, Metrics]:
+            joints_mm = networks.locate(joints, batch["intrinsics"], mix, network.geometry, weak)
+            return joints_mm, objective.pose_loss(
+                joints, joints_mm, batch, groups, state.step, network.geometry, weights
             )
 
-        terms = variant.cost(points_mm, batch, pose, state.step, weights)
+        terms = variant.cost(points, judge, batch, state.step, weights)
         loss = sum(terms.values(), start=jnp.zeros(()))
         return loss, ({"loss": loss, **terms}, updated.get("batch_stats", {}))
 

@@ -1,0 +1,174 @@
+"""From a config to the values that the stages are made of: unions, batches, networks, evaluation.
+
+Only this module and the task builders see a config; everything below receives values.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+from ml_collections import ConfigDict
+
+from acae_jax.data import examples, feed, mixture, sources
+from acae_jax.data.record import Record
+from acae_jax.datasets.synthetic import props
+from acae_jax.estimation import evaluation, objective
+from acae_jax.estimation import network as networks
+from acae_jax.models import backbones
+from acae_jax.skeletons import catalogue
+from acae_jax.skeletons import union as unions
+from acae_jax.skeletons.union import JointUnion
+from acae_jax.training.state import TrainState
+
+Batch = dict[str, np.ndarray]
+ASSET_SEED = 0
+
+
+def joint_union(data: ConfigDict) -> JointUnion:
+    """The model's outputs: a named mixture, or the given formats, side by side or merged by name."""
+    if isinstance(data.union, str):
+        return unions.mixture(data.union)
+    skeletons = [catalogue.load(name) for name in data.union]
+    return unions.merged_by_name(skeletons) if data.merge_by_name else unions.of(skeletons)
+
+
+def label_names(data: ConfigDict) -> tuple[str, ...]:
+    """Names of the 2D labels."""
+    return catalogue.load(data.labels).joint_names
+
+
+def _example(
+    record: Record, dataset: int, seed_step_slot: tuple[int, int, int], **settings: object
+) -> Batch:
+    """`examples.make` in the form that the feed calls (it must be importable by the workers)."""
+    return examples.make(record, seed_step_slot, dataset_index=dataset, **settings)  # type: ignore[arg-type]
+
+
+def training_batches(config: ConfigDict, union: JointUnion) -> Callable[[int], Iterator[Batch]]:
+    """The function from a first step to the endless batches of the config's quotas."""
+    data = config.data
+    opened = [sources.open(name, data.folder, "train") for name, _ in data.quotas]
+    plan = mixture.create(
+        data.quotas,
+        [len(source) for source in opened],
+        seed=config.seed,
+        ghost_size=data.ghost_size,
+        devices=jax.device_count(),
+    )
+    make_example = partial(
+        _example,
+        union=union,
+        label_names=label_names(data),
+        side_px=data.side_px,
+        augmentation=examples.Augmentation(**data.augmentation),
+        occluders=props.occluders(ASSET_SEED, data.occluders),
+        backgrounds=props.backgrounds(ASSET_SEED, data.backgrounds, 2 * data.side_px),
+    )
+    return partial(feed.batches, plan, opened, make_example, workers=data.workers)
+
+
+def clean_examples(
+    config: ConfigDict, union: JointUnion, name: str, split: str, limit: int | None = None
+) -> list[Batch]:
+    """Un-augmented examples of one dataset, evenly chosen when `limit` is smaller than it."""
+    data = config.data
+    source = sources.open(name, data.folder, split)
+    count = len(source) if limit is None else min(limit, len(source))
+    chosen = np.linspace(0, len(source) - 1, count).astype(int)
+    return [
+        examples.make(
+            source[int(i)],
+            (config.seed, 0, int(i)),
+            union=union,
+            label_names=label_names(data),
+            side_px=data.side_px,
+            augmentation=None,
+        )
+        for i in chosen
+    ]
+
+
+def network(config: ConfigDict, points: int) -> networks.PoseNetwork:
+    """The pose network of the config for this many output points."""
+    model = config.model
+    dtype = jnp.dtype(model.dtype)
+    backbone = backbones.create(
+        model.backbone, ghost_size=config.data.ghost_size, dtype=dtype, stride=model.stride
+    )
+    geometry = networks.Geometry(side_px=config.data.side_px, stride=model.stride)
+    return networks.PoseNetwork(backbone, points, geometry, dtype=dtype)
+
+
+def predictor(
+    network: networks.PoseNetwork, variant: objective.Variant
+) -> Callable[[dict, Batch], jax.Array]:
+    """The jitted function from variables and a batch to the joints that the variant reads out."""
+
+    @jax.jit
+    def joints(variables: dict, image: jax.Array, intrinsics: jax.Array) -> jax.Array:
+        return networks.predict(network, variant.joints, variables, image, intrinsics)
+
+    return lambda variables, batch: joints(variables, batch["image"], batch["intrinsics"])
+
+
+def variables_of(state: TrainState) -> dict:
+    """What the network's `apply` takes."""
+    return {"params": state.params, "batch_stats": state.batch_stats}
+
+
+def test_union(config: ConfigDict) -> JointUnion:
+    """The union in whose order the fully labelled test set is stored."""
+    return unions.of([catalogue.load(name) for name in config.data.union])
+
+
+def load_test_set(config: ConfigDict) -> evaluation.TestSet:
+    """The config's test set, as clean crops."""
+    union = test_union(config)
+    made = clean_examples(config, union, config.data.test, "test")
+    return evaluation.test_set(made, union, config.evaluation.batch_size)
+
+
+def test_predictions(
+    predict: Callable[[dict, Batch], jax.Array],
+    state: TrainState,
+    test: evaluation.TestSet,
+    union: JointUnion,
+) -> Float[np.ndarray, "n j 3"]:
+    """Predicted joints of the whole test set, in its order."""
+    variables = variables_of(state)
+    poses = evaluation.predictions(
+        lambda batch: predict(variables, batch), test.batches, test.count
+    )
+    return evaluation.in_test_order(poses, union.members, test.union)
+
+
+def evaluator(
+    config: ConfigDict,
+    network: networks.PoseNetwork,
+    variant: objective.Variant,
+    union: JointUnion,
+) -> Callable[[TrainState], dict[str, float]]:
+    """The function from a state to the test set's mean scores; the test set is read at first use."""
+    predict = predictor(network, variant)
+    loaded: list[evaluation.TestSet] = []
+
+    def evaluate(state: TrainState) -> dict[str, float]:
+        if not loaded:
+            loaded.append(load_test_set(config))
+        poses = test_predictions(predict, state, loaded[0], union)
+        return evaluation.scores(poses, loaded[0])["mean"]
+
+    return evaluate
+
+
+def label_groups(data: ConfigDict, union: JointUnion) -> Float[np.ndarray, "k j"]:
+    """The matrix that averages the joints each 2D label names."""
+    return unions.label_groups(union.joint_names, label_names(data))
+
+
+def formats(union: JointUnion) -> Sequence[str]:
+    """Names of the union's members."""
+    return tuple(union.members)

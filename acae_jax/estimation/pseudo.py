@@ -1,0 +1,43 @@
+"""Stage 2a: poses in all formats at once, as the stage-1 model sees them on clean images.
+
+They are the parallel corpus of the autoencoder: noisy, but every joint of every format is in every pose.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import jax
+import numpy as np
+from jaxtyping import Float
+
+from acae_jax.estimation import evaluation
+from acae_jax.estimation import network as networks
+from acae_jax.skeletons import skeleton
+
+Batch = dict[str, np.ndarray]
+
+
+def label(
+    network: networks.PoseNetwork,
+    variables: dict,
+    clean_examples: Sequence[Batch],
+    joint_names: Sequence[str],
+    batch_size: int,
+) -> Float[np.ndarray, "n j 3"]:
+    """Absolute camera-space poses in mm, each the mean over the image and its mirror image."""
+    mirror = skeleton.mirror_map(joint_names)
+    predict = jax.jit(
+        partial(networks.predict_mirrored_mean, network, lambda points: points, mirror=mirror)
+    )
+    batches = list(evaluation.padded_batches(clean_examples, batch_size))
+    return evaluation.predictions(
+        lambda batch: predict(variables, batch["image"], batch["intrinsics"]),
+        batches,
+        len(clean_examples),
+    )
+
+
+def save(path: Path, poses_mm: Float[np.ndarray, "n j 3"], joint_names: Sequence[str]) -> None:
+    """Write pseudo labels as a plain npz of poses and names."""
+    np.savez_compressed(path, poses_mm=poses_mm.astype(np.float32), joint_names=list(joint_names))
