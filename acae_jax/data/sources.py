@@ -50,9 +50,9 @@ class Source:
             )
         if splits[split] == 0:
             raise ValueError(f"dataset {name!r}: split {split!r} is empty; prepare it again")
-        self._records = builder.as_data_source(
-            split=split, decoders={"image": tfds.decode.SkipDecoding()}
-        )
+        decoders = {"image": tfds.decode.SkipDecoding()}
+        # TFDS's logging decorator hides the signature from the type checker.
+        self._records = builder.as_data_source(split, decoders=decoders)  # pyright: ignore
         self._length = splits[split]
 
     def __len__(self) -> int:
