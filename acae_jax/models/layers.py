@@ -46,6 +46,7 @@ class Conv(nn.Module):
     shift: int = 0
     padding: tuple[int, int] | None = None
     use_bias: bool = False
+    kernel_init: nn.initializers.Initializer = he_normal
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
@@ -53,7 +54,7 @@ class Conv(nn.Module):
         """Convolves x, giving ⌈h / stride⌉ × ⌈w / stride⌉ cells where the padding is fixed."""
         k = self.kernel_size
         shape = (k, k, x.shape[-1], self.features)
-        kernel = self.param("kernel", he_normal, shape, jnp.float32).astype(self.dtype)
+        kernel = self.param("kernel", self.kernel_init, shape, jnp.float32).astype(self.dtype)
         padding = self.padding or fixed_padding(k, self.shift)
         x = x.astype(self.dtype)
         if k == 1:

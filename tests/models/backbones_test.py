@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from acae_jax.models import backbones, inverted
 from acae_jax.models.depthwise import DepthwiseConv
@@ -201,3 +202,29 @@ def test_what_does_not_exist_is_an_error_with_its_fix(name, options, message):
 def test_narrow_names_the_sides_it_takes():
     with pytest.raises(ValueError, match="do not fold"):
         shapes(create("narrow", stride=16), side=80)
+
+
+def test_a_block_on_eight_devices_moves_no_activations():
+    if jax.device_count() < 8:
+        pytest.skip("needs the 8 virtual devices of conftest.py")
+    x = jax.ShapeDtypeStruct((16, 8, 8, 4), jnp.float32)
+    block = inverted.InvertedBottleneck(4, 8, ghost_size=2, squeezed=2)
+    variables = jax.eval_shape(partial(block.init, train=True), jax.random.key(0), x)
+
+    def gradient(variables, x):
+        def loss(params):
+            result, stats = block.apply(
+                {**variables, "params": params}, x, train=True, mutable=["batch_stats"]
+            )
+            return jnp.mean(jnp.square(result)), stats
+
+        return jax.grad(loss, has_aux=True)(variables["params"])
+
+    mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
+    everywhere = NamedSharding(mesh, PartitionSpec())
+    over_batch = NamedSharding(mesh, PartitionSpec("data"))
+    sharded = jax.jit(gradient, in_shardings=(everywhere, over_batch), out_shardings=everywhere)
+    text = sharded.lower(variables, x).compile().as_text()
+    assert "all-reduce" in text
+    for moving in ("all-gather", "all-to-all", "collective-permute"):
+        assert moving not in text
