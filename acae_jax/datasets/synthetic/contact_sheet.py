@@ -49,14 +49,16 @@ def draw(record: records.Record) -> UInt8[np.ndarray, "h w 3"]:
     image = cv2.resize(image, None, fx=_ZOOM, fy=_ZOOM, interpolation=cv2.INTER_CUBIC)
     points = (joints_px(record) + 0.5) * _ZOOM - 0.5
     names, edges = skeleton(record.format)
-    seen = np.isfinite(points).all(axis=1)
-    places = [(int(x), int(y)) for x, y in np.round(np.where(seen[:, None], points, 0) * 2**_FINE)]
+    seen = np.isfinite(points).all(axis=1).tolist()
+    places = [(int(x), int(y)) for x, y in np.round(np.nan_to_num(points) * 2**_FINE)]
     width = 1 if len(names) > 60 else 2
     for a, b in edges:
         if seen[a] and seen[b]:
             tint = _COLOURS.get(names[b][0], _CENTRAL)
             cv2.line(image, places[a], places[b], tint, width, cv2.LINE_AA, _FINE)
-    for index in np.flatnonzero(seen):
+    for index in range(len(names)):
+        if not seen[index]:
+            continue
         tint = _COLOURS.get(names[index][0], _CENTRAL)
         cv2.circle(image, places[index], 2 << _FINE, tint, -1, cv2.LINE_AA, _FINE)
     return image
@@ -69,7 +71,7 @@ def write(path: str | Path, folders: Sequence[Path], columns: int = 6) -> None:
         name = folder.parent.name
         builder = tfds.builder_from_directory(folder)
         decoders = {"image": tfds.decode.SkipDecoding()}
-        source = builder.as_data_source(split=build.split(name), decoders=decoders)
+        source = builder.as_data_source(build.split(name), decoders=decoders)  # pyright: ignore
         found = [records.from_dict(source[i]) for i in range(min(columns, len(source)))]
         tiles = [draw(record) for record in found]
         tiles += [np.zeros_like(tiles[0])] * (columns - len(tiles))

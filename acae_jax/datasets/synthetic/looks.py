@@ -8,7 +8,7 @@ bend with the person. Colours are linear RGB.
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Float32, Int
+from jaxtyping import Float, Float32, UInt8
 
 from acae_jax.datasets.synthetic import body, props
 
@@ -129,7 +129,7 @@ def _mix(garment: Garment, point_mm: Float[np.ndarray, "n 3"]) -> Float[np.ndarr
 
 
 def covered(
-    look: Look, region: Int[np.ndarray, " n"], rest_mm: Float[np.ndarray, "n 3"]
+    look: Look, region: UInt8[np.ndarray, " n"], rest_mm: Float[np.ndarray, "n 3"]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Masks of the points under the top, under the bottom garment, and in shoes.
 
@@ -151,7 +151,7 @@ def reference_points(rest_mm: Float[np.ndarray, "v 3"]) -> Float[np.ndarray, "v 
 
 
 def offsets(
-    look: Look, region: Int[np.ndarray, " v"], rest_mm: Float[np.ndarray, "v 3"]
+    look: Look, region: UInt8[np.ndarray, " v"], rest_mm: Float[np.ndarray, "v 3"]
 ) -> Float[np.ndarray, " v"]:
     """How far clothes and hair stand off the body at its vertices, in mm along the normals."""
     top, bottom, shoes = covered(look, region, rest_mm)
@@ -162,7 +162,7 @@ def offsets(
 
 
 def albedo(
-    look: Look, region: Int[np.ndarray, " n"], rest_mm: Float[np.ndarray, "n 3"]
+    look: Look, region: UInt8[np.ndarray, " n"], rest_mm: Float[np.ndarray, "n 3"]
 ) -> Float32[np.ndarray, "n 3"]:
     """Colour of points of the rest body (scaled to the reference stature)."""
     result = np.broadcast_to(look.skin, (len(region), 3)).copy()

@@ -8,6 +8,7 @@ deferred: only visible pixels are coloured. Interpolation is affine inside a tri
 pixels perspective does not matter.
 """
 
+import functools
 from typing import NamedTuple
 
 import cv2
@@ -172,13 +173,14 @@ def to_canvas(
     return canvas[..., :3], canvas[..., 3]
 
 
-def encode_srgb(linear: Float[np.ndarray, "*s 3"]) -> UInt8[np.ndarray, "*s 3"]:
-    """Linear RGB in [0, 1] to 8 bit with gamma 2.2 (the gamma that every crop is resampled in)."""
-    table_steps = 4095
-    steps = np.arange(table_steps + 1) / table_steps
-    table = np.round(255 * steps ** (1 / 2.2)).astype(np.uint8)
-    index = np.clip(linear, 0, 1) * table_steps
-    return table[index.astype(np.int32)]
+def encode_srgb(linear: Float[np.ndarray, "*s"]) -> UInt8[np.ndarray, "*s"]:
+    """Linear values in [0, 1] to 8 bit with gamma 2.2 (the gamma that crops are resampled in)."""
+    return _gamma_table()[(np.clip(linear, 0, 1) * 65535 + 0.5).astype(np.int32)]
+
+
+@functools.cache
+def _gamma_table() -> UInt8[np.ndarray, "65536"]:
+    return np.round(255 * (np.arange(65536) / 65535) ** (1 / 2.2)).astype(np.uint8)
 
 
 def silhouette(coverage: Float[np.ndarray, "s s"]) -> Bool[np.ndarray, "s s"]:

@@ -1,0 +1,168 @@
+"""The builder: same bits for any number of workers, resumable, one-line errors."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+
+from acae_jax.data import record as records
+from acae_jax.datasets import writer
+from acae_jax.datasets.synthetic import build, contact_sheet
+
+NAME = "embedded_markers"
+
+
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch):
+    monkeypatch.setattr(build, "_TAKES_PER_CHUNK", 1)
+
+
+def _read(out: Path, name: str) -> list[records.Record]:
+    builder = tfds.builder_from_directory(build.folder(out, name))
+    decoders = {"image": tfds.decode.SkipDecoding()}
+    source = builder.as_data_source(build.split(name), decoders=decoders)
+    return [records.from_dict(source[i]) for i in range(len(source))]
+
+
+def _files(out: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(out)): p.read_bytes() for p in out.rglob("*") if p.is_file()}
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("built")
+    build.build(out, size="tiny", workers=2, datasets=[NAME])
+    return out
+
+
+def test_reads_back_without_builder_code(built):
+    found = _read(built, NAME)
+    assert len(found) == 24
+    assert len({record.key for record in found}) == 24
+    assert {record.format for record in found} == {"markers"}
+    metadata = json.loads((build.folder(built, NAME) / "metadata.json").read_text())
+    assert metadata["seed"] == 0 and metadata["size"] == "tiny"
+    assert not list(built.rglob("*.npz")) and not list(built.rglob("*.tmp"))
+
+
+def test_one_worker_interrupted_and_resumed_gives_the_same_bits_as_two(
+    built, tmp_path, monkeypatch
+):
+    run = build._run
+
+    def interrupted(work, workers):
+        for number, chunk in enumerate(run(work, workers)):
+            if number == 1:
+                raise KeyboardInterrupt
+            yield chunk
+
+    monkeypatch.setattr(build, "_run", interrupted)
+    # The second chunk is never reported, as if the run had been stopped just before it.
+    with pytest.raises(KeyboardInterrupt):
+        build.build(tmp_path, size="tiny", workers=1, datasets=[NAME])
+    chunks = sorted(tmp_path.rglob("*.npz"))
+    assert chunks and not build.folder(tmp_path, NAME).exists()
+    chunks[-1].unlink()
+    remade = []
+
+    def counted(work, workers):
+        remade.extend(work)
+        return run(work, workers)
+
+    monkeypatch.setattr(build, "_run", counted)
+    build.build(tmp_path, size="tiny", workers=1, datasets=[NAME])
+    assert [Path(chunk.path).name for chunk in remade] == [chunks[-1].name]
+    for expected, found in zip(_read(built, NAME), _read(tmp_path, NAME), strict=True):
+        for field, value in expected._asdict().items():
+            np.testing.assert_array_equal(getattr(found, field), value, err_msg=field)
+
+
+def test_a_finished_dataset_is_kept(built, monkeypatch):
+    monkeypatch.setattr(build, "_make_chunk", None)
+    before = _files(built)
+    assert build.build(built, size="tiny", datasets=[NAME]) == [build.folder(built, NAME)]
+    assert _files(built) == before
+
+
+def test_a_half_written_dataset_is_not_taken_for_a_complete_one(built, tmp_path):
+    shutil.copytree(built / NAME, tmp_path / NAME)
+    (build.folder(tmp_path, NAME) / "dataset_info.json").unlink()
+    assert not build._is_finished(tmp_path, NAME, 24, 0)
+
+
+def test_errors_name_the_fix(built, tmp_path, monkeypatch):
+    with pytest.raises(
+        ValueError, match=r"no embedded dataset 'embedded_marker'.*embedded_markers"
+    ):
+        build.build(tmp_path, datasets=["embedded_marker"])
+    with pytest.raises(ValueError, match=r"24 records of seed 0, not 1800 .*choose another --out"):
+        build.build(built, size="quick", datasets=[NAME])
+    with pytest.raises(ValueError, match="not 24 of seed 3; choose another --out"):
+        build.build(built, size="tiny", seed=3, datasets=[NAME])
+    (tmp_path / NAME / "0.9.0").mkdir(parents=True)
+    with pytest.raises(ValueError, match=r"holds version 0\.9\.0, but this code makes 1\.0\.0"):
+        build.build(tmp_path, size="tiny", datasets=[NAME])
+    full = shutil._ntuple_diskusage(10, 10, 0)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: full)
+    with pytest.raises(OSError, match="1 MB needed, 0 MB free on the disk"):
+        build.build(tmp_path, size="tiny", datasets=["embedded_mixamo"])
+
+
+def test_writer_refuses_repeated_keys(built, tmp_path):
+    record = _read(built, NAME)[0]
+    with pytest.raises(ValueError, match=f"two records have the key '{record.key}'"):
+        writer.write(tmp_path, "twice", "1.0.0", {"train": lambda: [record] * 2}, description="")
+    assert not writer.folder(tmp_path, "twice", "1.0.0").exists()
+
+
+def test_chunks_hold_records_exactly(built, tmp_path):
+    found = _read(built, NAME)[:5]
+    weak = found[0]._replace(
+        joints_mm=found[0].joints_mm[:0], joints_px=np.ones((17, 2), np.float32)
+    )
+    build._save(tmp_path / "chunk.npz", [*found, weak])
+    for expected, loaded in zip([*found, weak], build._load(tmp_path / "chunk.npz"), strict=True):
+        for field, value in expected._asdict().items():
+            np.testing.assert_array_equal(getattr(loaded, field), value, err_msg=field)
+            assert type(getattr(loaded, field)) is type(value)
+
+
+def test_contact_sheet(built, tmp_path):
+    sheet = tmp_path / "sheet.png"
+    contact_sheet.write(sheet, [build.folder(built, NAME)])
+    assert sheet.read_bytes().startswith(b"\x89PNG")
+    record = _read(built, NAME)[0]
+    drawn = contact_sheet.draw(record)
+    x, y = np.round((contact_sheet.joints_px(record)[0] + 0.5) * 2 - 0.5).astype(int)
+    assert drawn[y, x].max() > 200
+
+
+def _prepare(*flags: str) -> subprocess.Popen:
+    command = [sys.executable, "-m", "acae_jax.prepare", *flags]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def test_prepare_stops_cleanly_and_says_what_is_wrong(tmp_path):
+    wrong = _prepare("--out", str(tmp_path), "--datasets", "embeded_2d")
+    out = tmp_path / "stopped"
+    process = _prepare("--out", str(out), "--datasets", NAME, "--workers", "1")
+    _, errors = wrong.communicate(timeout=60)
+    assert wrong.returncode == 1
+    assert errors.strip().splitlines()[-1].startswith("prepare: no embedded dataset 'embeded_2d'")
+    assert "Traceback" not in errors
+    end = time.monotonic() + 60
+    while not list(out.rglob("*.npz")) and process.poll() is None and time.monotonic() < end:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "the same command continues from here" in errors
+    assert "Traceback" not in errors
+    assert list(out.rglob("*.npz")) and not build.folder(out, NAME).exists()
