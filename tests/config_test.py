@@ -1,4 +1,5 @@
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -35,8 +36,6 @@ def path(tmp_path):
 @pytest.fixture(autouse=True)
 def forget_imports(monkeypatch):
     """Every test's `configs` folder is another one."""
-    import sys
-
     for name in [name for name in sys.modules if name.split(".")[0] == "configs"]:
         monkeypatch.delitem(sys.modules, name)
     yield
@@ -48,13 +47,8 @@ def test_arguments_take_their_defaults_types():
     given = configs.parse_arg(
         "runlocal,steps=7,rate=2,name=a=b", runlocal=False, steps=1, rate=1.0, name="x", other="y"
     )
-    assert given.to_dict() == {
-        "runlocal": True,
-        "steps": 7,
-        "rate": 2.0,
-        "name": "a=b",
-        "other": "y",
-    }
+    want = {"runlocal": True, "steps": 7, "rate": 2.0, "name": "a=b", "other": "y"}
+    assert given.to_dict() == want
     assert isinstance(given.rate, float)
     for empty in ("", None):
         assert configs.parse_arg(empty, steps=1).steps == 1

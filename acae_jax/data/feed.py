@@ -5,10 +5,11 @@ their own slots, and 0, 1 or 3 workers give the same bits. Worker w of W makes t
 steps start + w, start + w + W, …; they arrive in order. At most `prefetch` finished batches wait,
 and each worker holds one more.
 
-Workers are plain subprocesses that write their arrays into a pipe. Unlike the workers of `grain`
-and `multiprocessing` they need no parsed absl flags and no guarded `__main__`, and do not import
-the main module again with all that it imports. Restoring `grain`'s iterator with another number of
-workers silently gives other data; here there is no iterator to restore.
+Workers are plain subprocesses that write their arrays into a pipe. Beside `grain`'s workers, on the
+same batches of 64 crops, they were as fast (within the noise) and started sooner; they need no
+parsed absl flags and no guarded `__main__`, and do not import the main module again with all that
+it imports. Restoring `grain`'s iterator with another number of workers silently gives other data;
+here there is no iterator to restore. The pipe takes the main process 4 ms for a batch of 12 MB.
 
 A worker sees no accelerator, computes on one thread, and ends by itself when the main process is
 gone.
