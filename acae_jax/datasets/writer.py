@@ -6,6 +6,7 @@ version's folder is complete or absent.
 """
 
 import contextlib
+import errno
 import io
 import shutil
 import tempfile
@@ -77,5 +78,10 @@ def write(
     tfds.disable_progress_bar()
     # TFDS wants a place for downloads although there are none, and announces itself on stdout.
     with tempfile.TemporaryDirectory() as downloads, contextlib.redirect_stdout(io.StringIO()):
-        builder.download_and_prepare(download_dir=downloads)
+        try:
+            builder.download_and_prepare(download_dir=downloads)
+        except RuntimeError as error:  # ArrayRecord's only kind
+            if "No space left" not in str(error):
+                raise
+            raise OSError(errno.ENOSPC, f"no space left for {name} in {out}") from error
     return folder(out, name, version)

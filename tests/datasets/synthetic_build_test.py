@@ -1,5 +1,6 @@
 """The builder: same bits for any number of workers, resumable, one-line errors."""
 
+import errno
 import json
 import shutil
 import signal
@@ -166,3 +167,13 @@ def test_prepare_stops_cleanly_and_says_what_is_wrong(tmp_path):
     assert "the same command continues from here" in errors
     assert "Traceback" not in errors
     assert list(out.rglob("*.npz")) and not build.folder(out, NAME).exists()
+
+
+def test_a_disk_that_fills_up_while_writing_is_told_as_such(built, tmp_path, monkeypatch):
+    def fill(self, download_dir):
+        raise RuntimeError("write() failed: No space left on device")
+
+    monkeypatch.setattr(tfds.core.GeneratorBasedBuilder, "download_and_prepare", fill)
+    with pytest.raises(OSError, match="no space left for full") as caught:
+        writer.write(tmp_path, "full", "1.0.0", {"train": lambda: []}, description="")
+    assert caught.value.errno == errno.ENOSPC

@@ -49,7 +49,7 @@ def draw(record: records.Record) -> UInt8[np.ndarray, "h w 3"]:
     image = cv2.resize(image, None, fx=_ZOOM, fy=_ZOOM, interpolation=cv2.INTER_CUBIC)
     points = (joints_px(record) + 0.5) * _ZOOM - 0.5
     names, edges = skeleton(record.format)
-    seen = np.isfinite(points).all(axis=1).tolist()
+    seen = [bool(np.isfinite(point).all()) for point in points]
     places = [(int(x), int(y)) for x, y in np.round(np.nan_to_num(points) * 2**_FINE)]
     width = 1 if len(names) > 60 else 2
     for a, b in edges:
