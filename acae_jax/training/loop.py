@@ -31,7 +31,7 @@ from acae_jax.training.state import TrainState, all_finite
 LOG = "metrics.jsonl"
 
 Batch = Mapping[str, np.ndarray | jax.Array]
-Metrics = Mapping[str, jax.Array]
+Metrics = Mapping[str, jax.Array | float]
 
 
 class Task(NamedTuple):
@@ -72,16 +72,16 @@ def fit(
     evaluate_every: int = 0,
     log_every: int = 50,
     unit: str = "step",
-    mesh: Mesh | None = None,
+    devices: int | None = None,
 ) -> TrainState:
     """Train until `steps` updates are finished, from the newest checkpoint in `workdir` if any.
 
-    A finished run is returned at once. With `evaluate_every` 0 nothing is evaluated. `mesh`
-    defaults to all devices. Raises Interrupted on Ctrl-C or SIGTERM (after saving),
+    A finished run is returned at once. With `evaluate_every` 0 nothing is evaluated. `devices`
+    defaults to all. Raises Interrupted on Ctrl-C or SIGTERM (after saving),
     FloatingPointError when the loss or a parameter is no longer finite (the last good checkpoint
     stays), OSError when the disk is full.
     """
-    mesh = parallel.mesh() if mesh is None else mesh
+    mesh = parallel.mesh(devices)
     workdir = Path(workdir)
     workdir.mkdir(parents=True, exist_ok=True)
     with Checkpoints(workdir, {"seed": seed, "steps": steps}) as checkpoints:

@@ -6,7 +6,7 @@ first update uses rate(0).
 """
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from typing import Any
 
 import jax
@@ -60,7 +60,7 @@ def initial(
     return _limited(adamw, kernel_norm)
 
 
-def fine_tune(
+def fine_tuning(
     steps: int,
     *,
     base_rate: float = BASE_RATE,
@@ -86,7 +86,9 @@ def fine_tune(
             raise ValueError(f"the parameters have no {sorted(missing)}, only {sorted(params)}")
         return {name: "head" if name in head else "backbone" for name in params}
 
-    parts = {part: _adamw(rate, decay) for part, rate in rates.items()}
+    parts: dict[Hashable, optax.GradientTransformation] = {
+        part: _adamw(rate, decay) for part, rate in rates.items()
+    }
     return _limited(optax.multi_transform(parts, labels), kernel_norm)
 
 
@@ -97,7 +99,7 @@ def limit_kernel_norm(limit: float) -> optax.GradientTransformation:
     last in a chain.
     """
 
-    def update(updates: Any, state: optax.EmptyState, params: Any = None) -> tuple[Any, Any]:
+    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
         if params is None:
             raise ValueError("limit_kernel_norm needs params: update(updates, state, params)")
 

@@ -1,0 +1,61 @@
+"""Train what a config describes.
+
+    C=configs/estimation/embedded.py
+    python -m acae_jax.train --config $C:stage=initial --workdir runs/initial
+
+--config.a.b=value changes single values. The config's `task` names the function that builds the
+task, e.g. acae_jax.estimation.initial.task; its `steps`, `seed` and block `loop` go to
+acae_jax.training.loop.fit, which does the work. The same command continues a run that was stopped;
+on a finished run it does nothing. Exit code 130 after Ctrl-C, 143 after SIGTERM, 1 after an error
+that one line explains.
+"""
+
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+
+from absl import app, flags, logging
+from ml_collections import ConfigDict
+
+from acae_jax import config as configs
+from acae_jax.training import loop
+
+
+def task_builder(dotted: str) -> Callable[[ConfigDict], loop.Task]:
+    """The function that a dotted path names; a ValueError if there is none."""
+    module, _, name = dotted.rpartition(".")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ModuleNotFoundError, AttributeError, ValueError) as error:
+        raise ValueError(f"config.task = '{dotted}' names no task builder: {error}") from error
+
+
+def run(config: ConfigDict, workdir: str) -> None:
+    """Build the task and train it, with the config saved beside the results."""
+    values = config.to_dict()
+    task = task_builder(values["task"])(config)
+    configs.save(config, workdir)
+    loop.fit(task, workdir, steps=values["steps"], seed=values["seed"], **values["loop"])
+
+
+def main(arguments: Sequence[str], overrides: Sequence[str] = ()) -> int:
+    """Run, and turn what a user can mend or has asked for into one line and an exit code."""
+    if len(arguments) > 1:
+        raise app.UsageError(f"unknown arguments: {' '.join(arguments[1:])}")
+    try:
+        run(configs.load(flags.FLAGS.config, overrides), flags.FLAGS.workdir)
+    except loop.Interrupted as stop:
+        print(stop, file=sys.stderr)
+        return 128 + stop.signal
+    except (ValueError, OSError, FloatingPointError) as error:
+        logging.debug("where it happened", exc_info=True)
+        print(f"error: {error} (--verbosity=1 shows where)", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    flags.DEFINE_string("config", None, "Config file, arguments behind a colon.", required=True)
+    flags.DEFINE_string("workdir", None, "Folder for checkpoints, log and config.", required=True)
+    known, changes = configs.split_overrides(sys.argv)
+    app.run(lambda arguments: main(arguments, changes), argv=known)

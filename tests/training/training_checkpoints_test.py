@@ -1,0 +1,147 @@
+"""Checkpoints survive damage and full disks, and give their weights to later runs."""
+
+import errno
+import gc
+import logging
+
+import jax
+import numpy as np
+import pytest
+import tiny_task
+
+from acae_jax.training import checkpoints, loop
+
+EVERY = {"seed": 7, "save_every": 10, "log_every": 10}
+
+
+@pytest.fixture
+def run(tmp_path):
+    return tmp_path, loop.fit(tiny_task.make(), tmp_path, steps=20, **EVERY)
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def lose(path):
+    path.unlink()
+
+
+def flip_a_bit(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+# Where one array cannot be read, orbax leaves the coroutines that read the others unfinished; they
+# complain when they are collected, which the test does itself so that no other test hears it.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("damage", [truncate, lose, flip_a_bit])
+def test_damaged_newest_checkpoint_is_set_aside(run, damage, caplog):
+    workdir, expected = run
+    for path in (workdir / "checkpoints" / "20" / "state").rglob("d/*"):
+        damage(path)
+    with caplog.at_level(logging.WARNING):
+        state = loop.fit(tiny_task.make(), workdir, steps=20, **EVERY)
+    gc.collect()
+    assert "checkpoint 20 is damaged" in caplog.text
+    assert "continues from step 10" in caplog.text
+    assert (workdir / "checkpoints_damaged" / "20").is_dir()
+    jax.tree.map(np.testing.assert_array_equal, jax.device_get(state), jax.device_get(expected))
+    assert (workdir / "checkpoints" / "20").is_dir()
+
+
+def test_state_of_another_shape_is_an_error_and_moves_nothing(run):
+    workdir, _ = run
+
+    def wider(key):
+        state = tiny_task.init(key)
+        return state._replace(params=jax.tree.map(lambda x: x[None], state.params))
+
+    with pytest.raises(ValueError, match=r"use another --workdir\. .* is \(\(5, 16\)"):
+        loop.fit(tiny_task.make(init=wider), workdir, steps=30, **EVERY)
+    assert {path.name for path in (workdir / "checkpoints").iterdir()} >= {"10", "20"}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        ValueError("UNKNOWN: writing 'd/3f': [OS error 28: ENOSPC No space left on device]"),
+    ],
+)
+def test_full_disk_is_one_line_and_loses_nothing(run, monkeypatch, error):
+    workdir, _ = run
+
+    def full(*_, **__):
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr("orbax.checkpoint.CheckpointManager.save", full)
+        with pytest.raises(OSError, match=r"is full.* step 20 is safe: free some space") as caught:
+            loop.fit(tiny_task.make(), workdir, steps=40, **EVERY)
+        assert "\n" not in str(caught.value)
+    assert int(loop.fit(tiny_task.make(), workdir, steps=40, **EVERY).step) == 40
+
+
+def test_load_params_gives_the_saved_bits(run):
+    workdir, state = run
+    loaded = checkpoints.load_params(workdir)
+    expected = {"params": state.params, "batch_stats": state.batch_stats}
+    assert jax.tree.structure(loaded) == jax.tree.structure(expected)
+    for left, right in zip(jax.tree.leaves(loaded), jax.tree.leaves(expected), strict=True):
+        assert isinstance(left, np.ndarray)
+        assert left.dtype == right.dtype
+        np.testing.assert_array_equal(left, np.asarray(right))
+    earlier = checkpoints.load_params(workdir, step=10)
+    assert (earlier["params"]["head"]["bias"] != loaded["params"]["head"]["bias"]).all()
+
+
+def test_load_params_names_what_is_missing(tmp_path, run):
+    with pytest.raises(FileNotFoundError, match="no complete checkpoint: train"):
+        checkpoints.load_params(tmp_path / "nowhere")
+    with pytest.raises(FileNotFoundError, match="checkpoint of step 15"):
+        checkpoints.load_params(run[0], step=15)
+
+
+def variables(head_points):
+    rng = np.random.default_rng(head_points)
+    shapes = {"backbone": {"kernel": (5, 4)}, "head": {"kernel": (4, head_points)}}
+    draw = lambda shape: rng.normal(size=shape).astype(np.float32)  # noqa: E731
+    params = jax.tree.map(draw, shapes, is_leaf=lambda x: isinstance(x, tuple))
+    return {"params": params, "batch_stats": {"backbone": {"mean": draw((4,))}}}
+
+
+def test_init_from_backbone_keeps_the_fresh_head():
+    fresh, loaded = variables(3), variables(2)
+    started, kept = checkpoints.init_from(fresh, loaded, "backbone")
+    assert kept == ["params/head/kernel"]
+    assert started["params"]["head"] is not loaded["params"]["head"]
+    np.testing.assert_array_equal(
+        started["params"]["head"]["kernel"], fresh["params"]["head"]["kernel"]
+    )
+    for part in ("params", "batch_stats"):
+        jax.tree.map(
+            np.testing.assert_array_equal, started[part]["backbone"], loaded[part]["backbone"]
+        )
+
+
+def test_init_from_whole_must_fit():
+    fresh = variables(3)
+    same, kept = checkpoints.init_from(fresh, variables(3))
+    assert kept == []
+    assert jax.tree.structure(same) == jax.tree.structure(fresh)
+    with pytest.raises(ValueError, match="first 'params/head/kernel'"):
+        checkpoints.init_from(fresh, variables(2))
+    with pytest.raises(ValueError, match="not 'neck'"):
+        checkpoints.init_from(fresh, fresh, "neck")
+
+
+def test_checksum_sees_a_flipped_bit_and_an_exchange():
+    tree = {"a": np.arange(5.0), "b": np.zeros((), np.int32)}
+    assert checkpoints.checksum(tree) == checkpoints.checksum(jax.tree.map(np.copy, tree))
+    tree["a"].view(np.uint8)[3] ^= 1
+    flipped = checkpoints.checksum(tree)
+    tree["a"].view(np.uint8)[3] ^= 1
+    tree["a"] = tree["a"][::-1]
+    assert len({checkpoints.checksum(tree), flipped}) == 2

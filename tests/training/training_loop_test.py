@@ -1,0 +1,221 @@
+"""The loop: resuming changes nothing, the host runs ahead, and runs end as they should."""
+
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+import tiny_task
+
+from acae_jax import train
+from acae_jax.training import checkpoints, logs, loop
+
+HERE = Path(__file__).parent
+EVERY = {"seed": 7, "save_every": 10, "evaluate_every": 15, "log_every": 1}
+
+
+def assert_same_bits(left, right):
+    jax.tree.map(
+        lambda a, b: np.testing.assert_array_equal(np.asarray(a), np.asarray(b)), left, right
+    )
+
+
+def curve(workdir):
+    return [
+        {k: v for k, v in row.items() if k not in ("time", "seconds")}
+        for row in logs.read(workdir / "metrics.jsonl")
+    ]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("uninterrupted")
+    return workdir, loop.fit(tiny_task.make(), workdir, steps=60, **EVERY)
+
+
+def command(workdir, seconds):
+    return subprocess.Popen(
+        [
+            *(sys.executable, "-m", "acae_jax.train", "--workdir", str(workdir)),
+            *("--config", f"{HERE / 'tiny_config.py'}:seconds={seconds}"),
+        ],
+        env=os.environ | {"PYTHONPATH": str(HERE)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for_rows(workdir, count):
+    log = workdir / "metrics.jsonl"
+    deadline = time.monotonic() + 60
+    while not log.exists() or len(logs.read(log)) < count:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_trains_logs_and_evaluates(uninterrupted):
+    workdir, state = uninterrupted
+    assert int(state.step) == 60
+    rows = curve(workdir)
+    losses = {row["step"]: row["loss"] for row in rows if "loss" in row}
+    assert list(losses) == list(range(1, 61))
+    assert losses[60] < losses[1]
+    assert [row["step"] for row in rows if "test/bias" in row] == [15, 30, 45, 60]
+
+
+@pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGTERM])
+def test_stopped_and_continued_equals_uninterrupted(tmp_path, uninterrupted, stop):
+    process = command(tmp_path, seconds=0.03)
+    wait_for_rows(tmp_path, 24)
+    process.send_signal(stop)
+    _, said = process.communicate(timeout=60)
+    stored = [
+        int(path.name) for path in (tmp_path / "checkpoints").iterdir() if path.name.isdigit()
+    ]
+    assert 0 < max(stored) < 60
+    if stop == signal.SIGKILL:
+        assert process.returncode == -stop
+    else:
+        assert process.returncode == 128 + stop
+        assert f"after step {max(stored)}" in said
+        assert "the same command continues" in said
+
+    state = loop.fit(tiny_task.make(), tmp_path, steps=60, **EVERY)
+    workdir, expected = uninterrupted
+    assert_same_bits(state, expected)
+    assert curve(tmp_path) == curve(workdir)
+
+
+def test_ctrl_c_saves_between_two_checkpoints(tmp_path, uninterrupted):
+    def interrupted(start):
+        for step, batch in enumerate(tiny_task.batches(start), start):
+            if step == 33:
+                signal.raise_signal(signal.SIGINT)
+            yield batch
+
+    with pytest.raises(loop.Interrupted, match="by SIGINT after step 34") as stop:
+        loop.fit(tiny_task.make(batches=interrupted), tmp_path, steps=60, **EVERY)
+    assert stop.value.signal == signal.SIGINT
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert_same_bits(loop.fit(tiny_task.make(), tmp_path, steps=60, **EVERY), uninterrupted[1])
+
+
+def test_finished_run_is_returned_at_once(uninterrupted):
+    workdir, expected = uninterrupted
+
+    def never(*_):
+        raise AssertionError("a finished run needs neither data nor updates")
+
+    before = (workdir / "metrics.jsonl").read_text()
+    idle = tiny_task.make(batches=never, update=never)
+    assert_same_bits(loop.fit(idle, workdir, steps=60, **EVERY), expected)
+    assert (workdir / "metrics.jsonl").read_text() == before
+
+
+def test_another_seed_needs_another_folder(uninterrupted):
+    workdir, _ = uninterrupted
+    with pytest.raises(ValueError, match="begun with seed 7, not 8"):
+        loop.fit(tiny_task.make(), workdir, steps=60, **EVERY | {"seed": 8})
+
+
+def test_sharded_run_equals_one_device(tmp_path, uninterrupted):
+    # Sums over 8 parts of a batch are rounded in another order; 60 steps of Adam carry that on.
+    _, sharded = uninterrupted
+    assert len(sharded.params["head"]["bias"].sharding.device_set) == 8
+    single = loop.fit(tiny_task.make(), tmp_path, steps=60, devices=1, **EVERY)
+    assert len(single.params["head"]["bias"].sharding.device_set) == 1
+    compare = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)  # noqa: E731
+    jax.tree.map(compare, jax.device_get(single.params), jax.device_get(sharded.params))
+
+
+def test_metrics_are_read_one_step_late_and_never_later(tmp_path):
+    events = []
+
+    class Loss(float):
+        step: int
+
+        def __float__(self):
+            events.append(("read", self.step))
+            return 1.0
+
+    def update(step, now, batch):
+        events.append(("launch", step + 1))
+        loss = Loss(1.0)
+        loss.step = step + 1
+        return now._replace(step=now.step + 1), {"loss": loss}
+
+    loop.fit(tiny_task.make(update=update), tmp_path, steps=5, **EVERY | {"evaluate_every": 0})
+    expected = [("launch", 1)]
+    for step in range(2, 6):
+        expected += [("launch", step), ("read", step - 1)]
+    assert events == [*expected, ("read", 5)]
+
+
+def test_loss_that_is_not_finite_stops_and_keeps_the_last_good_checkpoint(tmp_path):
+    def update(step, now, batch):
+        after, metrics = tiny_task.update(now, batch)
+        return after, metrics if step != 25 else {"loss": metrics["loss"] * math.nan}
+
+    with pytest.raises(FloatingPointError, match=r"loss \(nan\) is not finite after step 26"):
+        loop.fit(tiny_task.make(update=update), tmp_path, steps=60, **EVERY)
+    state = loop.fit(tiny_task.make(), tmp_path, steps=20, **EVERY)
+    assert int(state.step) == 20
+
+
+def test_parameters_that_are_not_finite_are_never_saved(tmp_path):
+    def update(step, now, batch):
+        after, metrics = tiny_task.update(now, batch)
+        scale = math.nan if step == 19 else 1.0
+        return after._replace(params=jax.tree.map(lambda x: x * scale, after.params)), metrics
+
+    with pytest.raises(FloatingPointError, match="not finite after step 20"):
+        loop.fit(tiny_task.make(update=update), tmp_path, steps=60, **EVERY)
+    assert (tmp_path / "checkpoints" / "10").is_dir()
+    assert not (tmp_path / "checkpoints" / "20").exists()
+
+
+def test_batches_must_be_endless_and_are_closed(tmp_path):
+    closed = []
+
+    def three(start):
+        try:
+            source = tiny_task.batches(start)
+            yield from (next(source) for _ in range(3))
+        finally:
+            closed.append(True)
+
+    with pytest.raises(ValueError, match="ended before step 3"):
+        loop.fit(tiny_task.make(batches=three), tmp_path, steps=5, **EVERY)
+    assert closed
+
+
+def test_ghost_groups_are_never_cut(tmp_path):
+    with pytest.raises(ValueError, match=r"batch of 32 .* groups of 8 on 8 devices: .* of 64"):
+        loop.fit(tiny_task.make(group_size=8), tmp_path, steps=5, **EVERY)
+
+
+def test_state_may_be_donated_while_it_is_being_saved(tmp_path):
+    state = tiny_task.init(jax.random.key(0))
+    expected = jax.tree.map(np.array, state)
+    batch = next(tiny_task.batches(0))
+    with checkpoints.Checkpoints(tmp_path, {"seed": 0}) as saving:
+        saving.save(state)
+        for _ in range(5):
+            state, _ = tiny_task.update(state, batch)
+    with checkpoints.Checkpoints(tmp_path, {"seed": 0}) as saved:
+        here = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+        assert_same_bits(saved.restore(expected, here), expected)
+
+
+def test_a_config_that_names_no_task_is_one_line():
+    with pytest.raises(ValueError, match=r"config.task = 'tiny_task.tsk' names no task builder"):
+        train.task_builder("tiny_task.tsk")
+    with pytest.raises(ValueError, match="names no task builder"):
+        train.task_builder("task")
+    assert train.task_builder("tiny_task.task") is tiny_task.task
