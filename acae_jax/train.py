@@ -42,6 +42,8 @@ def main(arguments: Sequence[str], overrides: Sequence[str] = ()) -> int:
     """Run, and turn what a user can mend or has asked for into one line and an exit code."""
     if len(arguments) > 1:
         raise app.UsageError(f"unknown arguments: {' '.join(arguments[1:])}")
+    if not flags.FLAGS["verbosity"].present:
+        logging.set_verbosity(logging.WARNING)  # orbax tells every step of its work as information
     try:
         run(configs.load(flags.FLAGS.config, overrides), flags.FLAGS.workdir)
     except loop.Interrupted as stop:

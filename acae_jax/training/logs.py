@@ -5,8 +5,10 @@ to this line, interruptions left out) and the metrics. A number that is not fini
 null.
 """
 
+import errno
 import json
 import math
+import os
 import sys
 import time
 from collections.abc import Mapping
@@ -46,15 +48,21 @@ class Log:
     def __init__(self, path: str | Path, resumed_step: int = 0):
         earlier = truncate(path, resumed_step)
         self._start = time.monotonic() - earlier
-        self._file = Path(path).open("a", encoding="utf-8")  # noqa: SIM115 - closed in __exit__
+        # Unbuffered: a row is out or it is not, also when the disk is full.
+        self._file = Path(path).open("ab", buffering=0)  # noqa: SIM115 - closed in __exit__
 
     def write(self, step: int, metrics: Mapping[str, Any]) -> None:
         """One row; metrics are scalars."""
         seconds = round(time.monotonic() - self._start, 3)
         row = {"step": step, "time": round(time.time(), 3), "seconds": seconds}
         row |= {name: _number(value) for name, value in metrics.items()}
-        self._file.write(json.dumps(row, allow_nan=False) + "\n")
-        self._file.flush()
+        line = (json.dumps(row, allow_nan=False) + "\n").encode()
+        try:
+            complete = self._file.write(line) == len(line)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, self._file.name) from error
+        if not complete:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self._file.name)
 
     def __enter__(self) -> "Log":
         return self

@@ -1,6 +1,7 @@
 """The log is append-only, loses no row to a kill, and has none twice after resuming."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -74,6 +75,14 @@ def test_a_terminal_gets_a_bar(capsys, monkeypatch):
     assert "\r" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("missing", ["metrics.jsonl"])
-def test_a_log_that_is_not_there_covers_no_time(tmp_path, missing):
-    assert logs.truncate(tmp_path / missing, 10) == 0.0
+def test_a_log_that_is_not_there_covers_no_time(tmp_path):
+    assert logs.truncate(tmp_path / "metrics.jsonl", 10) == 0.0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_disk_names_the_log(tmp_path, monkeypatch):
+    monkeypatch.setattr(logs, "truncate", lambda path, step: 0.0)
+    path = tmp_path / "metrics.jsonl"
+    path.symlink_to("/dev/full")
+    with logs.Log(path) as log, pytest.raises(OSError, match=r"No space left.*metrics\.jsonl"):
+        log.write(1, {"loss": 1.0})
