@@ -131,7 +131,7 @@ def test_features_have_the_stride(name, stride):
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
 def test_narrow_takes_a_training_step(dtype):
     images = jnp.asarray(np.random.default_rng(0).uniform(size=(4, 32, 32, 3)), jnp.float32)
-    module = create("narrow", stride=16, widths=(8, 8, 8, 8), dtype=dtype)
+    module = create("narrow", stride=16, widths=(8, 8, 8, 8), blocks=(1, 0, 1), dtype=dtype)
     variables = jax.jit(partial(module.init, train=True))(jax.random.key(0), images)
     assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype("float32")}
 
