@@ -3,7 +3,7 @@
 Only this module and the task builders see a config; everything below receives values.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import jax
@@ -114,11 +114,6 @@ def predictor(
     return lambda variables, batch: joints(variables, batch["image"], batch["intrinsics"])
 
 
-def variables_of(state: TrainState) -> dict:
-    """What the network's `apply` takes."""
-    return {"params": state.params, "batch_stats": state.batch_stats}
-
-
 def test_union(config: ConfigDict) -> JointUnion:
     """The union in whose order the fully labelled test set is stored."""
     return unions.of([catalogue.load(name) for name in config.data.union])
@@ -133,42 +128,39 @@ def load_test_set(config: ConfigDict) -> evaluation.TestSet:
 
 def test_predictions(
     predict: Callable[[dict, Batch], jax.Array],
-    state: TrainState,
+    variables: dict,
     test: evaluation.TestSet,
     union: JointUnion,
 ) -> Float[np.ndarray, "n j 3"]:
     """Predicted joints of the whole test set, in its order."""
-    variables = variables_of(state)
     poses = evaluation.predictions(
         lambda batch: predict(variables, batch), test.batches, test.count
     )
     return evaluation.in_test_order(poses, union.members, test.union)
 
 
-def evaluator(
+def evaluations(
     config: ConfigDict,
     network: networks.PoseNetwork,
     variant: objective.Variant,
     union: JointUnion,
-) -> Callable[[TrainState], dict[str, float]]:
-    """The function from a state to the test set's mean scores; the test set is read at first use."""
+) -> dict[str, Callable[[TrainState], dict[str, float]]]:
+    """Named functions from a state to mean scores; none if the config has no test set.
+
+    The test set is read once, here, so that a missing one is found before training and not after.
+    """
+    if "test" not in config.data:
+        return {}
     predict = predictor(network, variant)
-    loaded: list[evaluation.TestSet] = []
+    test = load_test_set(config)
 
     def evaluate(state: TrainState) -> dict[str, float]:
-        if not loaded:
-            loaded.append(load_test_set(config))
-        poses = test_predictions(predict, state, loaded[0], union)
-        return evaluation.scores(poses, loaded[0])["mean"]
+        variables = {"params": state.params, "batch_stats": state.batch_stats}
+        return evaluation.scores(test_predictions(predict, variables, test, union), test)["mean"]
 
-    return evaluate
+    return {"test": evaluate}
 
 
 def label_groups(data: ConfigDict, union: JointUnion) -> Float[np.ndarray, "k j"]:
     """The matrix that averages the joints each 2D label names."""
     return unions.label_groups(union.joint_names, label_names(data))
-
-
-def formats(union: JointUnion) -> Sequence[str]:
-    """Names of the union's members."""
-    return tuple(union.members)

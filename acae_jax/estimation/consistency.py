@@ -70,5 +70,6 @@ def task(config: ConfigDict) -> Task:
             config.seed,
         ),
         batches=building.training_batches(config, union),
-        evaluate={"test": building.evaluator(config, network, variant, union)},
+        evaluate=building.evaluations(config, network, variant, union),
+        group_size=config.data.ghost_size,
     )

@@ -26,5 +26,6 @@ def task(config: ConfigDict) -> Task:
         init=lambda key: step.initial_state(optimizer, step.fresh_variables(network, key)),
         update=update,
         batches=building.training_batches(config, union),
-        evaluate={"test": building.evaluator(config, network, variant, union)},
+        evaluate=building.evaluations(config, network, variant, union),
+        group_size=config.data.ghost_size,
     )

@@ -1,0 +1,81 @@
+"""The published recipe: 28 datasets with 3D labels and 4 with 2D labels, 555 joints.
+
+    C=configs/estimation/dozens.py
+    python -m acae_jax.train --config $C:stage=initial --workdir runs/dozens/initial
+    python -m acae_jax.train --config $C:stage=autoencoder --workdir runs/dozens/autoencoder
+    python -m acae_jax.train --config $C:stage=consistency --workdir runs/dozens/regularised
+
+Arguments after the colon are those of `embedded.py`; `runlocal` shrinks network and crops, so that
+two steps show that everything fits together.
+
+Numbers: Sárándi, Hermans, Leibe (WACV 2023) and the public MeTRAbs recipe. 400,000 steps of 128
+crops (96 with 3D labels, 32 with 2D labels) in ghost groups of 16, 40,000 steps of fine-tuning.
+"""
+
+from ml_collections import ConfigDict
+
+from acae_jax import config as configs
+from configs import mixtures
+
+TASKS = {
+    "initial": "acae_jax.estimation.initial.task",
+    "autoencoder": "acae_jax.estimation.bottleneck.task",
+    "consistency": "acae_jax.estimation.consistency.task",
+}
+STEPS = {"initial": 400_000, "autoencoder": 30, "consistency": 40_000}  # of the autoencoder: epochs
+
+
+def get_config(arg: str = "") -> ConfigDict:
+    """All numbers of the recipe; only task builders read them."""
+    given = configs.parse_arg(
+        arg,
+        stage="initial",
+        variant="regularised",
+        run="runs/dozens",
+        data="data/dozens",
+        seed=0,
+        runlocal=False,
+    )
+    if given.stage not in TASKS:
+        raise ValueError(f"stage is {given.stage!r}; it must be one of {', '.join(TASKS)}")
+    config = ConfigDict()
+    config.task = TASKS[given.stage]
+    config.seed = given.seed
+    config.steps = 2 if given.runlocal else STEPS[given.stage]
+    config.loop = ConfigDict({"save_every": 5000, "evaluate_every": 0, "log_every": 100})
+
+    config.initial = f"{given.run}/initial"
+    config.autoencoder = f"{given.run}/autoencoder"
+    config.variant = given.variant
+
+    config.data = ConfigDict()
+    config.data.folder = given.data
+    config.data.quotas = mixtures.HUGE8 + mixtures.TWO_D
+    config.data.union = "huge8"
+    config.data.merge_by_name = False
+    config.data.labels = "common_2d"
+    config.data.ghost_size = 16
+    config.data.side_px = 64 if given.runlocal else 256
+    config.data.workers = 0 if given.runlocal else 16
+    config.data.augmentation = ConfigDict()
+    config.data.occluders, config.data.backgrounds = 40, 60
+
+    config.model = ConfigDict({"backbone": "efficientnetv2_s", "stride": 32, "dtype": "bfloat16"})
+    if given.runlocal:
+        config.model.update({"backbone": "narrow", "stride": 16, "dtype": "float32"})
+    config.optimizer = ConfigDict()  # the recipe's own values
+    config.weights = ConfigDict()
+    config.schedule = ConfigDict({"weak_until": 500, "frozen_norm_from": config.steps - 1000})
+    if given.stage == "consistency":
+        config.schedule.weak_until = 0
+    if given.runlocal:
+        config.schedule.frozen_norm_from = 1
+    config.evaluation = ConfigDict({"batch_size": 128})
+
+    config.pseudo = ConfigDict({"datasets": ("h36m", "bml_movi")})
+    config.pseudo.examples_per_dataset = 10_000
+    config.latents = ConfigDict({"sided": 20, "central": 8})
+    config.autoencoder_training = ConfigDict(
+        {"batch_size": 32, "learning_rate": 3e-2, "sparsity": 0.6, "projected": True}
+    )
+    return config

@@ -1,0 +1,90 @@
+"""The three stages on the embedded people: six studios, each with a skeleton format of its own.
+
+    python -m acae_jax.prepare --out data/embedded
+    C=configs/estimation/embedded.py
+    python -m acae_jax.train --config $C:stage=initial --workdir runs/quickstart/initial
+    python -m acae_jax.train --config $C:stage=autoencoder --workdir runs/quickstart/autoencoder
+    python -m acae_jax.train --config $C:stage=consistency --workdir runs/quickstart/regularised
+
+`launch/quickstart.sh` runs all of it in 20 minutes on 2 cores, `launch/three_stages.sh` every
+variant with three seeds. Arguments after the colon:
+
+stage     initial, autoencoder or consistency
+variant   of the consistency stage: separate, regularised, latent or hybrid
+run       folder of the workflow, in which stages find those before them
+data      folder of the datasets
+merged    joints of equal name share one output (the baseline), in the initial and last stage
+seed      of everything random
+runlocal  a few steps, to see that everything runs
+
+The published numbers are in `dozens.py`. What differs here, for a small network that starts from
+nothing: a higher learning rate, and switches that come as early as the training is short.
+"""
+
+from ml_collections import ConfigDict
+
+from acae_jax import config as configs
+from configs import mixtures
+
+FORMATS = ("mh_default", "cmu_mb", "game_engine", "mixamo", "coco_body", "markers")
+TASKS = {
+    "initial": "acae_jax.estimation.initial.task",
+    "autoencoder": "acae_jax.estimation.bottleneck.task",
+    "consistency": "acae_jax.estimation.consistency.task",
+}
+STEPS = {"initial": 1000, "autoencoder": 100, "consistency": 500}  # of the autoencoder: epochs
+
+
+def get_config(arg: str = "") -> ConfigDict:
+    """All numbers of the recipe; only task builders read them."""
+    given = configs.parse_arg(
+        arg,
+        stage="initial",
+        variant="regularised",
+        run="runs/quickstart",
+        data="data/embedded",
+        merged=False,
+        seed=0,
+        runlocal=False,
+    )
+    if given.stage not in TASKS:
+        raise ValueError(f"stage is {given.stage!r}; it must be one of {', '.join(TASKS)}")
+    config = ConfigDict()
+    config.task = TASKS[given.stage]
+    config.seed = given.seed
+    config.steps = 4 if given.runlocal else STEPS[given.stage]
+    config.loop = ConfigDict({"save_every": 500, "evaluate_every": 500, "log_every": 10})
+
+    config.initial = f"{given.run}/initial"
+    config.autoencoder = f"{given.run}/autoencoder"
+    config.variant = given.variant
+
+    config.data = ConfigDict()
+    config.data.folder = given.data
+    config.data.quotas = mixtures.EMBEDDED + mixtures.EMBEDDED_2D
+    config.data.union = FORMATS
+    config.data.merge_by_name = given.merged
+    config.data.labels = "coco_2d"
+    config.data.test = "embedded_test"
+    config.data.ghost_size = 16
+    config.data.side_px = 128
+    config.data.workers = 1
+    config.data.augmentation = ConfigDict()
+    config.data.occluders, config.data.backgrounds = 40, 60
+
+    config.model = ConfigDict({"backbone": "narrow", "stride": 16, "dtype": "float32"})
+    config.optimizer = ConfigDict({"base_rate": 6e-3, "decay": 0.01, "warmup_steps": 50})
+    config.weights = ConfigDict({"absolute_from": 0, "teacher_from": 0})
+    config.schedule = ConfigDict({"weak_until": 0, "frozen_norm_from": config.steps - 50})
+    if given.stage == "initial":
+        config.weights.absolute_from = config.steps // 3
+        config.schedule.weak_until = 200
+    config.evaluation = ConfigDict({"batch_size": 60})
+
+    config.pseudo = ConfigDict({"datasets": tuple(name for name, _ in mixtures.EMBEDDED)})
+    config.pseudo.examples_per_dataset = 20 if given.runlocal else 600
+    config.latents = ConfigDict({"sided": 16, "central": 8})
+    config.autoencoder_training = ConfigDict(
+        {"batch_size": 32, "learning_rate": 3e-2, "sparsity": 0.1, "projected": True}
+    )
+    return config
