@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import jax
 from tqdm import tqdm
 
 QUIET_SECONDS = 30.0  # between two lines where there is no terminal to draw a bar on
@@ -43,13 +44,17 @@ def truncate(path: str | Path, step: int) -> float:
 
 
 class Log:
-    """Appends rows to metrics.jsonl; every row is on its way to the disk when `write` returns."""
+    """Appends rows to metrics.jsonl; every row is on its way to the disk when `write` returns.
+
+    Of the processes of one run, only the first one writes.
+    """
 
     def __init__(self, path: str | Path, resumed_step: int = 0):
-        earlier = truncate(path, resumed_step)
+        first = jax.process_index() == 0
+        earlier = truncate(path, resumed_step) if first else 0.0
         self._start = time.monotonic() - earlier
         # Unbuffered: a row is out or it is not, also when the disk is full.
-        self._file = Path(path).open("ab", buffering=0)  # noqa: SIM115 - closed in __exit__
+        self._file = Path(path if first else os.devnull).open("ab", buffering=0)  # noqa: SIM115 - closed in __exit__
 
     def write(self, step: int, metrics: Mapping[str, Any]) -> None:
         """One row; metrics are scalars."""

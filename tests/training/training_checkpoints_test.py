@@ -10,6 +10,7 @@ import pytest
 import tiny_task
 
 from acae_jax.training import checkpoints, loop
+from acae_jax.training.state import TrainState
 
 EVERY = {"seed": 7, "save_every": 10, "log_every": 10}
 
@@ -49,6 +50,33 @@ def test_damaged_newest_checkpoint_is_set_aside(run, damage, caplog):
     assert (workdir / "checkpoints_damaged" / "20").is_dir()
     jax.tree.map(np.testing.assert_array_equal, jax.device_get(state), jax.device_get(expected))
     assert (workdir / "checkpoints" / "20").is_dir()
+
+
+def test_flipped_bit_inside_a_large_array_is_found(tmp_path, caplog):
+    here = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    kernel = np.random.default_rng(0).normal(size=(200, 200)).astype(np.float32)
+    first = TrainState(np.int32(1), {"kernel": kernel}, {}, ())
+    with checkpoints.Checkpoints(tmp_path, {"seed": 0}) as saving:
+        saving.save(jax.device_put(first, here))
+        saving.save(jax.device_put(first._replace(step=np.int32(2)), here))
+    files = [path for path in (tmp_path / "checkpoints" / "2").rglob("*") if path.is_file()]
+    flip_a_bit(max(files, key=lambda path: path.stat().st_size))
+    with checkpoints.Checkpoints(tmp_path, {"seed": 0}) as damaged:
+        restored = damaged.restore(first, here)
+    assert "checkpoint 2 is damaged (its numbers do not match their checksum)" in caplog.text
+    jax.tree.map(np.testing.assert_array_equal, restored, first)
+
+
+def test_a_run_begins_with_the_weights_of_another_one_and_resumes(run, tmp_path):
+    def init(key):
+        fresh = tiny_task.init(key)
+        return fresh._replace(params=checkpoints.load_params(run[0])["params"])
+
+    later = tmp_path / "later"
+    for steps in (10, 20):
+        state = loop.fit(tiny_task.make(init=init), later, steps=steps, **EVERY)
+    whole = loop.fit(tiny_task.make(init=init), tmp_path / "whole", steps=20, **EVERY)
+    jax.tree.map(np.testing.assert_array_equal, jax.device_get(state), jax.device_get(whole))
 
 
 def test_state_of_another_shape_is_an_error_and_moves_nothing(run):
