@@ -163,7 +163,7 @@ class Checkpoints:
 
 
 def checksum(tree: Any) -> int:
-    """CRC-32 of all numbers of the tree, in its order; 264 MB take 0.2 s."""
+    """CRC-32 of all numbers of the tree, in its order; a GB takes 0.2 s."""
     total = 0
     for leaf in jax.tree.leaves(jax.device_get(tree)):
         numbers = np.ascontiguousarray(leaf).reshape(-1)
