@@ -3,10 +3,12 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import cv2
+import jax
 import numpy as np
 import pytest
 
@@ -43,7 +45,6 @@ def make_example(record, dataset, seed_step_slot, sleep=0.0, jitter=255):
         raise ValueError("image is no readable JPEG")
     rng = np.random.default_rng(seed_step_slot)
     time.sleep(sleep)
-    print("a library that prints must not disturb the feed")
     return {
         "image": image ^ rng.integers(0, jitter, image.shape, dtype=np.uint8),
         "joints_mm": record.joints_mm + rng.normal(size=(4, 3)).astype(np.float32),
@@ -68,6 +69,16 @@ def dying(record, dataset, seed_step_slot):
     return {"x": np.zeros(1)}
 
 
+def surroundings(record, dataset, seed_step_slot, folder):
+    """Tell what the process of the example is like, and leave a trace of the step."""
+    (folder / str(seed_step_slot[1])).touch()
+    return {
+        "process": np.array([os.getpid(), os.getpgrp()]),
+        "opencv_threads": np.array(cv2.getNumThreads()),
+        "on_cpu": np.array(jax.config.jax_platforms == "cpu"),
+    }
+
+
 SOURCES = [[record(d, i) for i in range(n)] for d, n in enumerate(LENGTHS)]
 MIXTURE = mixtures.create(QUOTAS, LENGTHS, seed=3, ghost_size=8)
 
@@ -79,7 +90,7 @@ def take(count, start=0, make=make_example, sources=SOURCES, **options):
 def assert_same(left, right):
     assert len(left) == len(right)
     for a, b in zip(left, right, strict=True):
-        assert list(a) == list(b)
+        assert a.keys() == b.keys()
         for name in a:
             assert a[name].dtype == b[name].dtype
             np.testing.assert_array_equal(a[name], b[name], strict=True)
@@ -104,7 +115,6 @@ def test_any_number_of_workers_gives_the_same_bits(workers):
 def test_resuming_at_a_step_equals_going_on():
     whole = take(9)
     assert_same(take(4, start=5), whole[5:])
-    assert_same(take(4, start=5, workers=2), whole[5:])
 
 
 def test_a_step_depends_on_seed_step_and_slot():
@@ -126,11 +136,11 @@ def test_hosts_together_have_the_whole_batch_in_order():
 
 def test_starting_far_away_is_immediate():
     begin = time.perf_counter()
-    take(1, start=10**12)
+    assert take(1, start=10**12)[0]["slot"][0, 1] == 10**12
     assert time.perf_counter() - begin < 1
 
 
-@pytest.mark.parametrize("workers", [0, 1, 3])
+@pytest.mark.parametrize("workers", [0, 2])
 def test_a_damaged_picture_names_dataset_index_and_cause(workers):
     index = mixtures.slot(MIXTURE, 1, 4).index
     damaged = [list(source) for source in SOURCES]
@@ -154,7 +164,7 @@ def test_an_unforeseen_error_keeps_its_type_in_the_message(workers):
         take(1, make=failing, workers=workers)
     assert "\n" not in str(caught.value)
     if workers:
-        assert "failing" in caught.value.__notes__[0]
+        assert "in failing" in caught.value.__notes__[0]
 
 
 def test_uneven_examples_are_named():
@@ -165,15 +175,14 @@ def test_uneven_examples_are_named():
 
 
 def test_a_worker_that_dies_is_reported():
-    feeding = feed.batches(MIXTURE, SOURCES, dying, workers=2)
-    next(feeding), next(feeding)
-    with pytest.raises(RuntimeError, match=r"ended while making step 2 \(exit status 7"):
-        next(feeding)
+    with pytest.raises(RuntimeError, match="exit code 7") as caught:
+        take(3, make=dying, workers=1)
+    assert any("fewer workers" in note for note in caught.value.__notes__)
 
 
-def test_functions_that_cannot_travel_are_refused():
-    with pytest.raises(ValueError, match="importable module, or workers=0"):
-        take(1, make=lambda *_: {}, workers=1)
+def test_what_cannot_travel_to_a_worker_is_refused():
+    with pytest.raises(TypeError, match="cannot pickle"):
+        take(1, make=functools.partial(make_example, sleep=threading.Lock()), workers=1)
 
 
 @pytest.mark.parametrize(
@@ -190,20 +199,32 @@ def test_arguments_are_checked_before_the_first_batch(options, message):
         feed.batches(MIXTURE, options.pop("sources"), make_example, options.pop("start"), **options)
 
 
-def children():
-    text = Path(f"/proc/self/task/{os.getpid()}/children").read_text()
-    return set(text.split())
-
-
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="counts processes in /proc")
-def test_closing_ends_the_workers_and_prefetch_is_bounded():
-    before = children()
-    feeding = feed.batches(MIXTURE, SOURCES, make_example, workers=2, prefetch=1)
-    next(feeding)
-    assert len(children() - before) == 2
-    time.sleep(0.5)  # the workers would run far ahead if nothing held them
+def test_workers_compute_on_one_thread_of_the_cpu_and_end_with_the_iterator(tmp_path, monkeypatch):
+    monkeypatch.delenv("JAX_PLATFORMS", raising=False)
+    make = functools.partial(surroundings, folder=tmp_path)
+    feeding = feed.batches(MIXTURE, SOURCES, make, workers=2, prefetch=1)
+    first, second = next(feeding), next(feeding)
+    workers = [batch["process"][0, 0] for batch in (first, second)]
+    assert len({os.getpid(), *workers}) == 3
+    for batch in (first, second):
+        assert (batch["process"][:, 0] == batch["process"][:, 1]).all()  # out of Ctrl-C's reach
+        assert (batch["opencv_threads"] == 1).all() and batch["on_cpu"].all()
     feeding.close()
-    assert children() == before
+    assert not any(alive(worker) for worker in workers)
+    assert len(list(tmp_path.iterdir())) <= 2 + 2 * (2 * 1 + 2)
+
+
+def test_without_workers_the_next_batches_are_made_meanwhile(tmp_path):
+    make = functools.partial(surroundings, folder=tmp_path)
+    feeding = feed.batches(MIXTURE, SOURCES, make, prefetch=2)
+    next(feeding)
+    deadline = time.monotonic() + 10
+    while len(list(tmp_path.iterdir())) < 3:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    time.sleep(0.2)  # it would run far ahead if nothing held it
+    assert len(list(tmp_path.iterdir())) == 3
+    feeding.close()
 
 
 SCRIPT = """
@@ -211,24 +232,27 @@ import sys
 sys.path.insert(0, {tests!r})
 import feed_test
 from acae_jax.data import feed
-make = feed_test.functools.partial(feed_test.make_example, sleep=0.01)
+make = feed_test.functools.partial(feed_test.surroundings, folder=feed_test.Path({folder!r}))
 for batch in feed.batches(feed_test.MIXTURE, feed_test.SOURCES, make, workers=2):
-    print("batch", flush=True)
+    print(batch["process"][0, 0], flush=True)
 """
 
 
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="counts processes in /proc")
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-def test_an_interrupted_main_process_leaves_no_orphans(how):
-    script = SCRIPT.format(tests=str(Path(__file__).parent))  # unguarded, as in a notebook
+def test_an_interrupted_main_process_leaves_no_orphans(how, tmp_path):
+    script = SCRIPT.format(tests=str(Path(__file__).parent), folder=str(tmp_path))
     with subprocess.Popen(
-        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        [sys.executable, "-c", script],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        process_group=0,
     ) as process:
-        assert process.stdout.readline() == b"batch\n"
-        text = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
-        workers = [Path(f"/proc/{pid}") for pid in text.split()]
-        assert len(workers) == 2
-        process.send_signal(how)
+        workers = [int(process.stdout.readline()) for _ in range(2)]
+        assert len(set(workers)) == 2
+        if how == signal.SIGINT:
+            os.killpg(process.pid, how)  # as Ctrl-C in a terminal does
+        else:
+            process.send_signal(how)
         process.wait(10)
     deadline = time.monotonic() + 10
     while any(alive(worker) for worker in workers):
@@ -236,8 +260,8 @@ def test_an_interrupted_main_process_leaves_no_orphans(how):
         time.sleep(0.05)
 
 
-def alive(process):
+def alive(worker):
     try:
-        return (process / "stat").read_text().rsplit(")")[1].split()[0] != "Z"
+        return Path(f"/proc/{worker}/stat").read_text().rsplit(")")[1].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
         return False
