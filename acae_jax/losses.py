@@ -1,8 +1,9 @@
 """Training losses of 3D pose, as masked means in metres.
 
-Every loss is a sum over what is labelled divided by the count of what is labelled, so that padding, missing
-joints and the split over devices never change its value. Poses are absolute camera-space joints in millimetres;
-losses are in metres (Sárándi et al. 2021, MeTRAbs; Sárándi et al. 2023, section 3).
+Every loss is a sum over what is labelled divided by the count of what is labelled, so that padding,
+missing joints and the split over devices never change its value. Poses are absolute camera-space
+joints in millimetres; losses are in metres (Sárándi et al. 2021, MeTRAbs; Sárándi et al. 2023,
+section 3).
 """
 
 import jax
@@ -16,7 +17,9 @@ NEAR_MM = 300.0
 
 
 def masked_mean(values: Float[Array, "..."], mask: Bool[Array, "..."]) -> Float[Array, ""]:
-    """Mean of `values` where `mask` holds, and 0 where nothing is valid; the mask has the values' shape."""
+    """Mean of `values` where `mask` holds, and 0 where nothing is valid; the mask has the values'
+    shape.
+    """
     total = jnp.sum(jnp.where(mask, values, 0.0))
     return total / jnp.maximum(jnp.sum(mask.astype(values.dtype)), 1.0)
 
@@ -45,7 +48,9 @@ def pixel_loss(
     valid: Bool[Array, "b j"],
     metres_per_px: float,
 ) -> Float[Array, ""]:
-    """L1 distance in the image, as metres on a plane at the person (`metres_per_px` = box side / crop side)."""
+    """L1 distance in the image, as metres on a plane at the person (`metres_per_px` = box side /
+    crop side).
+    """
     return masked_mean(jnp.mean(jnp.abs(predicted_px - true_px), axis=-1), valid) * metres_per_px
 
 
@@ -54,7 +59,7 @@ def agreement_loss(
     reference_mm: Float[Array, "b j 3"],
     example_mask: Bool[Array, " b"],
 ) -> Float[Array, ""]:
-    """Mean L1 distance in metres between two versions of the same poses, over the chosen examples."""
+    """Mean L1 distance in metres between two versions of poses, over the chosen examples."""
     error = jnp.mean(jnp.abs(points_mm - reference_mm), axis=(1, 2))
     return masked_mean(error, example_mask) / 1000.0
 
@@ -62,7 +67,9 @@ def agreement_loss(
 def project_px(
     points_mm: Float[Array, "b j 3"], intrinsics: Float[Array, "b 3 3"]
 ) -> Float[Array, "b j 2"]:
-    """Pinhole projection whose value and gradient stay finite for points beside or behind the camera."""
+    """Pinhole projection whose value and gradient stay finite for points beside or behind the
+    camera.
+    """
     depth = jnp.maximum(points_mm[..., 2:], NEAR_MM / 3.0)
     homogeneous = jnp.concatenate([points_mm[..., :2] / depth, jnp.ones_like(depth)], axis=-1)
     return jnp.einsum(

@@ -1,7 +1,8 @@
 """Evaluation metrics of 3D pose, in millimetres and percent, on host arrays.
 
-Every metric is a mean over all labelled joints of all poses (never a mean of means), unless it says otherwise. `valid`
-marks the labelled joints. PCK uses the strict inequality, as the official protocols of the benchmarks do.
+Every metric is a mean over all labelled joints of all poses (never a mean of means), unless it says
+otherwise. `valid` marks the labelled joints. PCK uses the strict inequality, as the official
+protocols of the benchmarks do.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +16,9 @@ PCK_MM = 150.0
 
 
 def root_weights(joint_names: Sequence[str]) -> Float[np.ndarray, " j"]:
-    """Weights of the joints whose combination is the root: the pelvis, else the middle of the hips, else the mean."""
+    """Weights of the joints whose combination is the root: the pelvis, else the middle of the hips,
+    else the mean.
+    """
     base = [name.split("_")[0] for name in joint_names]
     weights = np.zeros(len(base), np.float32)
     if "pelv" in base:
@@ -47,7 +50,7 @@ def pose_metrics(
     valid: Bool[np.ndarray, "n j"],
     root: Float[np.ndarray, " j"],
 ) -> dict[str, float]:
-    """MPJPE, PA-MPJPE (similarity), absolute MPJPE, PCK and AUC at 150 mm of root-relative poses."""
+    """MPJPE, PA-MPJPE (similarity), absolute MPJPE, root-relative PCK and AUC at 150 mm."""
     relative = joint_errors(root_relative(predicted_mm, root), root_relative(true_mm, root))[valid]
     aligned = alignment.procrustes(predicted_mm, true_mm, valid)
     return {
@@ -62,7 +65,9 @@ def pose_metrics(
 def neighbour_pairs(
     true_mm: Float[np.ndarray, "n j 3"], members: Mapping[str, Sequence[int]], within_mm: float
 ) -> Int[np.ndarray, "p 2"]:
-    """Pairs of joints of different formats whose mean distance over the poses is at most `within_mm`."""
+    """Pairs of joints of different formats whose mean distance over the poses is at most
+    `within_mm`.
+    """
     owner = np.full(true_mm.shape[1], -1)
     for number, indices in enumerate(members.values()):
         owner[list(indices)] = number
@@ -79,7 +84,9 @@ def disagreement(
     true_mm: Float[np.ndarray, "n j 3"],
     pairs: Int[np.ndarray, "p 2"],
 ) -> dict[str, float]:
-    """Cross-format disagreement: mean |(P_a − P_b) − (G_a − G_b)| over `pairs`, in depth and in the image plane."""
+    """Cross-format disagreement: mean |(P_a − P_b) − (G_a − G_b)| over `pairs`, in depth and in the
+    image plane.
+    """
     if not len(pairs):
         raise ValueError("disagreement needs at least one pair of joints of different formats.")
     a, b = pairs.T

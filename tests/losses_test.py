@@ -20,12 +20,10 @@ def test_mean_relative_loss_ignores_translation_and_unlabelled_joints():
 def test_losses_are_in_metres():
     offset = jnp.zeros((4, 6, 3)).at[:, ::2, 0].set(300.0)
     everything = jnp.ones((4, 6), bool)
-    # Half of the joints 150 mm too far left, half 150 mm too far right, in one of three coordinates.
+    # Half of the joints are 150 mm too far left and half too far right, in one of three axes.
     loss = losses.mean_relative_loss(TRUE + offset, TRUE, everything)
     np.testing.assert_allclose(loss, 0.150 / 3, rtol=1e-3)
-    np.testing.assert_allclose(
-        losses.absolute_loss(TRUE + 100.0, TRUE, everything), 0.1, rtol=1e-3
-    )
+    np.testing.assert_allclose(losses.absolute_loss(TRUE + 100.0, TRUE, everything), 0.1, rtol=1e-3)
 
 
 def test_absolute_depth_of_distant_people_counts_less():

@@ -15,7 +15,9 @@ def poses(count=20, seed=0):
 
 def test_root_is_the_pelvis_or_the_middle_of_the_hips_or_the_mean():
     np.testing.assert_array_equal(metrics.root_weights(NAMES), [1, 0, 0, 0, 0, 0])
-    np.testing.assert_array_equal(metrics.root_weights(["lhip_a", "neck_a", "rhip_a"]), [0.5, 0, 0.5])
+    np.testing.assert_array_equal(
+        metrics.root_weights(["lhip_a", "neck_a", "rhip_a"]), [0.5, 0, 0.5]
+    )
     np.testing.assert_allclose(metrics.root_weights(["lwri", "rwri"]), [0.5, 0.5])
 
 

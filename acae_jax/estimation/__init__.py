@@ -1,12 +1,16 @@
-"""The main system: one image crop to the 3D joints of every skeleton format, and how it learns to be consistent.
+"""The main system: one image crop to the 3D joints of every skeleton format, consistently.
 
-network     backbone and metric-scale heatmap head
-objective   what one batch costs: the pose loss on 3D and 2D labels, and the variants of the consistency loss
-step        one training step, shared by stages 1 and 3
-initial     stage 1: separate heads (or joints merged by name)
-pseudo      stage 2a: the stage-1 model's poses in all formats at once
-autoencoder stage 2b: the affine-combining autoencoder
-consistency stage 3: fine-tuning with the frozen autoencoder
-evaluation  errors per format and disagreement between formats
-report      tables and pictures of a finished run
+network      backbone and metric-scale heatmap head
+objective    the pose loss on 3D and 2D labels, and the variants of consistency training
+step         one training step, shared by stages 1 and 3
+initial      stage 1: separate heads (or joints merged by name)
+pseudo       stage 2a: the stage-1 model's poses in all formats at once
+bottleneck   stage 2b: learning the autoencoder from them
+autoencoder  the affine-combining autoencoder itself
+consistency  stage 3: fine-tuning with the frozen autoencoder
+relations    what affine combinations can say of one format from another
+evaluation   errors per format and disagreement between formats
+building     from a config to unions, batches, networks, evaluation
+collect      from the folders of a finished workflow to an outcome
+outcome      what a report shows; report, pictures, latent_pictures: the page itself
 """

@@ -2,9 +2,10 @@
 
     q_l = Σ_j E[l, j] p_j        p̂_j = Σ_l D[j, l] q_l        Σ_j E[l, j] = Σ_l D[j, l] = 1
 
-(Sárándi, Hermans, Leibe 2023, section 3.2). Rows sum to one, so both maps commute with every affine map of space; weights
-may be negative. With `Sides` of the joints the matrices are chiral: swapping left and right joints swaps left and
-right latents. Each map is built from blocks, inputs × outputs, both ordered (left, right, centre):
+(Sárándi, Hermans, Leibe 2023, section 3.2). Rows sum to one, so both maps commute with every affine
+map of space; weights may be negative. With `Sides` of the joints the matrices are chiral: swapping
+left and right joints swaps left and right latents. Each map is built from blocks, inputs × outputs,
+both ordered (left, right, centre):
 
     [[same, cross, outer], [cross, same, outer], [inner, inner, centre]]
 
@@ -13,7 +14,7 @@ Poses are stored as (N, 3, J), so that both maps are plain matrix products over 
 
 from collections.abc import Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -94,9 +95,10 @@ def init(key: jax.Array, sides: Sides, latents: Latents) -> Params:
     """Raw block weights of encoder and decoder, uniform in (-0.1, 1)."""
     encode_key, decode_key = jax.random.split(key)
     joints = (len(sides.left), len(sides.centre))
+    points = (latents.sided, latents.central)
     return {
-        "encode": _init_blocks(encode_key, joints, tuple(latents)),
-        "decode": _init_blocks(decode_key, tuple(latents), joints),
+        "encode": _init_blocks(encode_key, joints, points),
+        "decode": _init_blocks(decode_key, points, joints),
     }
 
 
@@ -198,7 +200,9 @@ def train_epoch(
     batch_size: int,
     projected: bool,
 ) -> tuple[State, dict[str, Float[Array, ""]]]:
-    """One epoch in one compiled scan: every pose once, in an order drawn from `key`; a last partial batch is left out."""
+    """One epoch in one compiled scan: every pose once, in an order drawn from `key`; a last partial
+    batch is left out.
+    """
     steps = len(poses_mm) // batch_size
     order = jax.random.permutation(key, len(poses_mm))[: steps * batch_size]
 
@@ -207,7 +211,8 @@ def train_epoch(
         batch = poses_mm[chosen]
         grads, metrics = jax.grad(loss, has_aux=True)(state.params, batch, sparsity, projected)
         updates, opt_state = optimizer.update(grads, state.opt_state)
-        return State(optax.apply_updates(state.params, updates), opt_state), metrics
+        params: Any = optax.apply_updates(state.params, updates)
+        return State(params, opt_state), metrics
 
     state, metrics = jax.lax.scan(step, state, order.reshape(steps, batch_size))
     return state, jax.tree.map(jnp.mean, metrics)

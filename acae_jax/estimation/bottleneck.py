@@ -1,4 +1,5 @@
-"""Stage 2: pseudo labels in every format from the stage-1 model, and the autoencoder learned from them.
+"""Stage 2: pseudo labels in every format from the stage-1 model, and the autoencoder learned from
+them.
 
 One update of this task is one epoch in one compiled scan: its step counter counts epochs.
 """
@@ -41,7 +42,9 @@ def pseudo_labels(config: ConfigDict, union: JointUnion) -> np.ndarray:
 
 
 def schedule(learning_rate: float, steps: int) -> optax.Schedule:
-    """A third of the steps each at the rate, a tenth and a hundredth of it (the published 3e-2 → 3e-4)."""
+    """A third of the steps each at the rate, a tenth and a hundredth of it (the published 3e-2 →
+    3e-4).
+    """
     return optax.piecewise_constant_schedule(learning_rate, {steps // 3: 0.1, 2 * steps // 3: 0.1})
 
 
@@ -57,7 +60,9 @@ def learning_task(
     projected: bool,
     seed: int,
 ) -> Task:
-    """The task of learning an autoencoder from poses (n, J, 3) in mm, whose joints have these sides."""
+    """The task of learning an autoencoder from poses (n, J, 3) in mm, whose joints have these
+    sides.
+    """
     if len(poses_mm) < batch_size:
         raise ValueError(
             f"{len(poses_mm)} pseudo labels do not fill a batch of {batch_size}; "

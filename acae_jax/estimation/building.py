@@ -28,7 +28,7 @@ ASSET_SEED = 0
 
 
 def joint_union(data: ConfigDict) -> JointUnion:
-    """The model's outputs: a named mixture, or the given formats, side by side or merged by name."""
+    """The model's outputs: a named mixture, or given formats side by side or merged by name."""
     if isinstance(data.union, str):
         return unions.mixture(data.union)
     skeletons = [catalogue.load(name) for name in data.union]
@@ -56,7 +56,7 @@ def training_batches(config: ConfigDict, union: JointUnion) -> Callable[[int], I
         [len(source) for source in opened],
         seed=config.seed,
         ghost_size=data.ghost_size,
-        devices=jax.device_count(),
+        devices=config.loop.devices or jax.device_count(),
     )
     make_example = partial(
         _example,
@@ -67,7 +67,15 @@ def training_batches(config: ConfigDict, union: JointUnion) -> Callable[[int], I
         occluders=props.occluders(ASSET_SEED, data.occluders),
         backgrounds=props.backgrounds(ASSET_SEED, data.backgrounds, 2 * data.side_px),
     )
-    return partial(feed.batches, plan, opened, make_example, workers=data.workers)
+    return partial(
+        feed.batches,
+        plan,
+        opened,
+        make_example,
+        host=jax.process_index(),
+        hosts=jax.process_count(),
+        workers=data.workers,
+    )
 
 
 def clean_examples(
@@ -96,7 +104,11 @@ def network(config: ConfigDict, points: int) -> networks.PoseNetwork:
     model = config.model
     dtype = jnp.dtype(model.dtype)
     backbone = backbones.create(
-        model.backbone, ghost_size=config.data.ghost_size, dtype=dtype, stride=model.stride
+        model.backbone,
+        ghost_size=config.data.ghost_size,
+        dtype=dtype,
+        stride=model.stride,
+        **model.options,
     )
     geometry = networks.Geometry(side_px=config.data.side_px, stride=model.stride)
     return networks.PoseNetwork(backbone, points, geometry, dtype=dtype)

@@ -27,7 +27,8 @@ def choose(config: ConfigDict, union: JointUnion) -> objective.Variant:
 def start(initial: dict, fresh: dict, joint_count: int) -> dict:
     """Variables to fine-tune from: the stage-1 model's, with new head channels where it had none.
 
-    The head's channels stand points-fastest in 1 + D blocks, so the joints' channels are found in both.
+    The head's channels stand points-fastest in 1 + D blocks, so the joints' channels are found in
+    both.
     """
     params = dict(initial["params"])
     old, new = initial["params"]["head"], fresh["params"]["head"]
@@ -47,7 +48,7 @@ def grown(old: jax.Array, new: jax.Array, joint_count: int) -> jax.Array:
 
 
 def task(config: ConfigDict) -> Task:
-    """The task of a config such as configs/estimation/embedded.py:stage=consistency,variant=hybrid."""
+    """The task of a config such as configs/estimation/embedded.py:stage=consistency."""
     union = building.joint_union(config.data)
     variant = choose(config, union)
     network = building.network(config, variant.points)

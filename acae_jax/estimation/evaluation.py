@@ -1,7 +1,7 @@
 """How good and how consistent a model is on a test set that is labelled in every format.
 
-The test set's joints stand in the order of the union of its formats; a model may have other outputs (joints merged by
-name), so both are compared format by format through their `members`.
+The test set's joints stand in the order of the union of its formats; a model may have other outputs
+(joints merged by name), so both are compared format by format through their `members`.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,7 +21,9 @@ Predict = Callable[[Batch], jax.Array]
 
 
 class TestSet(NamedTuple):
-    """Examples ready for the network (clean crops), their true joints, and which joints are neighbours."""
+    """Examples ready for the network (clean crops), their true joints, and which joints are
+    neighbours.
+    """
 
     batches: list[Batch]
     count: int
@@ -32,7 +34,7 @@ class TestSet(NamedTuple):
 
 
 def padded_batches(examples: Sequence[Batch], size: int) -> Iterator[Batch]:
-    """Stack examples to batches of `size`; the last one is filled up by repeating its last example."""
+    """Stack examples to batches of `size`; the last is filled by repeating its last example."""
     for start in range(0, len(examples), size):
         chosen = list(examples[start : start + size])
         chosen += [chosen[-1]] * (size - len(chosen))
@@ -78,7 +80,9 @@ def in_test_order(
 
 
 def scores(poses_mm: Float[np.ndarray, "n j 3"], test: TestSet) -> dict[str, dict[str, float]]:
-    """Metrics per format, under "mean" their average over formats and the disagreement between formats."""
+    """Metrics per format, under "mean" their average over formats and the disagreement between
+    formats.
+    """
     per_format = {}
     for name, indices in test.union.members.items():
         chosen = list(indices)
@@ -93,7 +97,8 @@ def scores(poses_mm: Float[np.ndarray, "n j 3"], test: TestSet) -> dict[str, dic
 
 
 def mean_pose_mpjpe_mm(training: Mapping[str, Float[np.ndarray, "n j 3"]], test: TestSet) -> float:
-    """Error, averaged over formats, of always predicting the training set's mean root-relative pose.
+    """Error, averaged over formats, of always predicting the training set's mean root-relative
+    pose.
 
     `training` holds, for each format, camera-space poses of its training examples.
     """

@@ -1,4 +1,6 @@
-"""Stage 1: one output point per joint of every format, learned from datasets that each label their own."""
+"""Stage 1: one output point per joint of every format, learned from datasets that each label their
+own.
+"""
 
 from ml_collections import ConfigDict
 

@@ -1,12 +1,13 @@
 """The pose network: backbone and metric-scale heatmap head (MeTRAbs, Sárándi et al. 2021).
 
-One 1×1 convolution gives, for each of P points, a 2D heatmap in image space and a `depth_bins` deep volume in a metric
-box around the person. Their soft-argmaxes are the pixel and the relative position of the point; `locate` combines
-them to absolute positions. The points are joints, or latent points of the autoencoder: nothing here knows which.
+One 1×1 convolution gives, for each of P points, a 2D heatmap in image space and a `depth_bins` deep
+volume in a metric box around the person. Their soft-argmaxes are the pixel and the relative
+position of the point; `locate` combines them to absolute positions. The points are joints, or
+latent points of the autoencoder: nothing here knows which.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -26,7 +27,9 @@ class Geometry(NamedTuple):
 
 
 class Points(NamedTuple):
-    """What the head says of each point: its pixel, and its position in the metric box (without translation)."""
+    """What the head says of each point: its pixel, and its position in the metric box (without
+    translation).
+    """
 
     px: Float[Array, "b p 2"]
     relative_mm: Float[Array, "b p 3"]
@@ -43,7 +46,9 @@ class PoseNetwork(nn.Module):
 
     @nn.compact
     def __call__(self, images: Float[Array, "b s s 3"], train: bool) -> Points:
-        """Pixels in [0, 1] to points; with `train`, normalised by the statistics of the ghost batches."""
+        """Pixels in [0, 1] to points; with `train`, normalised by the statistics of the ghost
+        batches.
+        """
         features = self.backbone(images, train)
         head = nn.Conv(
             self.points * (1 + self.depth_bins),
@@ -78,9 +83,11 @@ def locate(
     geometry: Geometry,
     weak: Bool[Array, ""] | bool = False,
 ) -> Float[Array, "b p 3"]:
-    """Absolute camera-space positions in mm; `mix` is the share of the back-projected pixel inside the view.
+    """Absolute camera-space positions in mm; `mix` is the share of the back-projected pixel inside
+    the view.
 
-    With `weak`, the translation comes from the weak-perspective solution, which is stable in the first steps.
+    With `weak`, the translation comes from the weak-perspective solution, which is stable in the
+    first steps.
     """
     return absolute.reconstruct(
         points.px,
@@ -107,7 +114,7 @@ def predict(
 
     `readout` turns the head's points into joints, as a variant's `joints` does.
     """
-    points = network.apply(variables, as_float(images), train=False)
+    points: Any = network.apply(variables, as_float(images), train=False)
     return locate(readout(points), intrinsics, 0.5, network.geometry)
 
 

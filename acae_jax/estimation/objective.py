@@ -1,4 +1,5 @@
-"""What one batch costs: the pose loss on 3D and 2D labels, and the variants of training built on it.
+"""What one batch costs: the pose loss on 3D and 2D labels, and the variants of training built on
+it.
 
 A batch holds 3D-labelled and 2D-labelled examples side by side; every term masks what it needs.
 Weights are the published ones (Sárándi et al. 2023): terms of 2D-labelled examples count 0.2, the
@@ -27,7 +28,7 @@ Judge = Callable[[Points], tuple[Float[Array, "b j 3"], Terms]]
 
 
 class Weights(NamedTuple):
-    """Factors of the loss terms, and the steps from which the absolute term and the teacher count."""
+    """Factors of the loss terms; the absolute term and the teacher count from a step on."""
 
     projected: float = 1.0
     absolute: float = 0.1
@@ -80,15 +81,15 @@ def pose_loss(
         jnp.einsum("kj,bjc->bkc", named, joints.px),
         losses.project_px(jnp.einsum("kj,bjc->bkc", named, joints_mm), intrinsics),
     )
-    label_losses = [
-        losses.pixel_loss(px, batch["labels_px"], labelled, metres_per_px) for px in label_px
-    ]
+    label_losses = jnp.stack(
+        [losses.pixel_loss(px, batch["labels_px"], labelled, metres_per_px) for px in label_px]
+    )
     return {
         "relative": losses.mean_relative_loss(joints_mm, true_mm, valid),
         "projected": weights.projected
         * losses.pixel_loss(joints.px, true_px, visible, metres_per_px),
         "absolute": weights.absolute * late * losses.absolute_loss(joints_mm, true_mm, valid),
-        "labels_2d": weights.labels_2d * sum(label_losses) / len(label_losses),
+        "labels_2d": weights.labels_2d * jnp.mean(label_losses),
     }
 
 
@@ -110,7 +111,7 @@ def _as_they_are(points: Points) -> Points:
     return points
 
 
-def _combined(matrix: Array, points: Points) -> Points:
+def _combined(matrix: Array | np.ndarray, points: Points) -> Points:
     """The head's points, each combined from others by the rows of a matrix that sum to 1."""
     return Points(*(autoencoder.combine(matrix, values) for values in points))
 

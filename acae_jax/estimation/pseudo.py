@@ -1,6 +1,7 @@
 """Stage 2a: poses in all formats at once, as the stage-1 model sees them on clean images.
 
-They are the parallel corpus of the autoencoder: noisy, but every joint of every format is in every pose.
+They are the parallel corpus of the autoencoder: noisy, but every joint of every format is in every
+pose.
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,9 @@
 """Affine-combining relations between two skeleton formats, learned from poses that have both.
 
-Each target joint is a combination of source joints whose weights sum to 1, so a relation commutes with every affine map
-of space. It is the best that any autoencoder of affine combinations could do for the pair: what it leaves, the body does
-not allow, because a joint of one format turns with a bone that the other format does not observe.
+Each target joint is a combination of source joints whose weights sum to 1, so a relation commutes
+with every affine map of space. It is the best that any autoencoder of affine combinations could do
+for the pair: what it leaves, the body does not allow, because a joint of one format turns with a
+bone that the other format does not observe.
 """
 
 from collections.abc import Mapping, Sequence

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -52,19 +52,22 @@ def make_update(
     schedule: Schedule,
     seed: int,
 ) -> Callable[[int, TrainState, Batch], tuple[TrainState, Metrics]]:
-    """The function (step, state, batch) → (state, metrics); two compiled programs, before and after norms freeze."""
+    """The function (step, state, batch) → (state, metrics); two compiled programs, before and after
+    norms freeze.
+    """
 
     def total_loss(
         params: dict, state: TrainState, batch: Batch, train: bool
     ) -> tuple[Array, tuple[Metrics, dict]]:
         mix_key, drop_key = jax.random.split(jax.random.fold_in(jax.random.key(seed), state.step))
-        points, updated = network.apply(
+        applied: Any = network.apply(
             {"params": params, "batch_stats": state.batch_stats},
             networks.as_float(batch["image"]),
             train=train,
             mutable=["batch_stats"],
             rngs={"dropout": drop_key},
         )
+        points, updated = applied
         mix = jax.random.uniform(mix_key, (len(batch["image"]),))
         weak = state.step < schedule.weak_until
 
@@ -76,7 +79,7 @@ def make_update(
 
         terms = variant.cost(points, judge, batch, state.step, weights)
         loss = sum(terms.values(), start=jnp.zeros(()))
-        return loss, ({"loss": loss, **terms}, updated.get("batch_stats", {}))
+        return loss, ({"loss": loss, **terms}, updated["batch_stats"])
 
     @partial(jax.jit, static_argnames="train", donate_argnums=0)
     def update(state: TrainState, batch: Batch, train: bool) -> tuple[TrainState, Metrics]:
@@ -85,7 +88,7 @@ def make_update(
         )
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
-        metrics["gradient_norm"] = optax.global_norm(grads)
+        metrics["gradient_norm"] = optax.tree.norm(grads)
         return TrainState(state.step + 1, params, batch_stats, opt_state), metrics
 
     def stepwise(step: int, state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:

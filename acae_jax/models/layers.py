@@ -33,10 +33,9 @@ def fixed_padding(kernel_size: int, shift: int = 0) -> tuple[int, int]:
 
 
 class Conv(nn.Module):
-    """Dense convolution; the parameter `kernel` has shape (k, k, c_in, c_out).
+    """Dense convolution with fixed padding; the parameter `kernel` has shape (k, k, c_in, c_out).
 
-    Padding is `fixed_padding` unless `padding` states the cells before and after each axis. A
-    kernel of one cell is computed as a matrix product: the same numbers, and on CPU the gradient
+    A kernel of one cell is computed as a matrix product: the same numbers, and on CPU the gradient
     of the kernel is several times faster so than through XLA's convolution.
     """
 
@@ -44,18 +43,17 @@ class Conv(nn.Module):
     kernel_size: int = 3
     stride: int = 1
     shift: int = 0
-    padding: tuple[int, int] | None = None
     use_bias: bool = False
     kernel_init: nn.initializers.Initializer = he_normal
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, x: Inexact[Array, "b h w c"]) -> Inexact[Array, "b h2 w2 d"]:
-        """Convolves x, giving ⌈h / stride⌉ × ⌈w / stride⌉ cells where the padding is fixed."""
+        """Convolves x, giving ⌈h / stride⌉ × ⌈w / stride⌉ cells."""
         k = self.kernel_size
         shape = (k, k, x.shape[-1], self.features)
         kernel = self.param("kernel", self.kernel_init, shape, jnp.float32).astype(self.dtype)
-        padding = self.padding or fixed_padding(k, self.shift)
+        padding = fixed_padding(k, self.shift)
         x = x.astype(self.dtype)
         if k == 1:
             y = _matrix_product(_every(x, self.stride, padding), kernel[0, 0])
@@ -95,7 +93,6 @@ class ConvNorm(nn.Module):
     kernel_size: int = 3
     stride: int = 1
     shift: int = 0
-    padding: tuple[int, int] | None = None
     activation: Callable[[Array], Array] | None = nn.relu
     scale_init: nn.initializers.Initializer = nn.initializers.ones_init()
     epsilon: float = 1e-3
@@ -109,7 +106,6 @@ class ConvNorm(nn.Module):
             self.kernel_size,
             self.stride,
             self.shift,
-            self.padding,
             dtype=self.dtype,
             name="conv",
         )(x)

@@ -1,8 +1,8 @@
 """A narrow network for training on a few CPU cores: 1.5 million parameters, dense layers only.
 
-Built from what XLA's CPU backend does fast (measured in tests/speed/convolutions.py):
-* Full-resolution maps never meet a convolution: the image is folded into cells of 4 × 4 px, and the
-  stem's 8 × 8 px windows are a 2 × 2 convolution over those cells.
+Built from what XLA's CPU backend does fast (tests/speed/narrow.py times it):
+* Full-resolution maps never meet a convolution: the image is folded into cells of 4 × 4 px, and
+  the stem is a 3 × 3 convolution over those cells, of windows of 12 × 12 px.
 * Downsampling folds 2 × 2 cells and multiplies by a matrix. A strided 3 × 3 convolution costs as
   much as several matrix products of its size in the backward pass.
 * Most of the weights sit at stride 32, where a cell is cheap: two 3 × 3 convolutions there see
@@ -48,11 +48,8 @@ class Narrow(nn.Module):
         stem_width, width8, width16, width32 = self.widths
 
         x = layers.normalise_pixels(images, self.dtype)
-        # Two pixels around, so that an 8 × 8 px window is centred on the 4 × 4 px cell it stands
-        # for.
-        x = jnp.pad(x, ((0, 0), (2, 2), (2, 2), (0, 0)))
         x = layers.space_to_depth(x, 4)
-        x = conv(stem_width, kernel_size=2, padding=(0, 0), name="stem")(x, train)
+        x = conv(stem_width, name="stem")(x, train)
 
         x = conv(width8, kernel_size=1, name="fold8")(layers.space_to_depth(x, 2), train)
         for index in range(self.blocks[0]):

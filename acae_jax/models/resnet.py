@@ -8,7 +8,6 @@ from functools import partial
 
 import flax.linen as nn
 import jax.numpy as jnp
-from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Inexact
 
@@ -89,7 +88,7 @@ class ResNet(nn.Module):
         common = {"ghost_size": self.ghost_size, "dtype": self.dtype}
         x = layers.normalise_pixels(images, self.dtype, layers.IMAGENET_MEAN, layers.IMAGENET_STD)
         x = ConvNorm(64, kernel_size=7, stride=2, epsilon=1e-5, **common, name="stem")(x, train)
-        x = _max_pool(x)
+        x = nn.max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)))  # pyright: ignore[reportArgumentType]
         for stage, blocks in enumerate(BLOCKS_PER_STAGE[self.depth]):
             width = 64 * 2**stage
             for index in range(blocks):
@@ -105,10 +104,3 @@ class ResNet(nn.Module):
                 else:
                     x = BottleneckBlock(width, 4 * width, **settings)(x, train)
         return x
-
-
-def _max_pool(x: Array) -> Array:
-    """Maximum over 3 × 3 cells with stride 2 and one cell of padding."""
-    lowest = jnp.asarray(-jnp.inf, x.dtype)
-    padding = ((0, 0), (1, 1), (1, 1), (0, 0))
-    return lax.reduce_window(x, lowest, lax.max, (1, 3, 3, 1), (1, 2, 2, 1), padding)

@@ -43,6 +43,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.seed = given.seed
     config.steps = 2 if given.runlocal else STEPS[given.stage]
     config.loop = ConfigDict({"save_every": 5000, "evaluate_every": 0, "log_every": 100})
+    config.loop.devices = None  # all of them
 
     config.initial = f"{given.run}/initial"
     config.autoencoder = f"{given.run}/autoencoder"
@@ -55,14 +56,16 @@ def get_config(arg: str = "") -> ConfigDict:
     config.data.merge_by_name = False
     config.data.labels = "common_2d"
     config.data.ghost_size = 16
-    config.data.side_px = 64 if given.runlocal else 256
+    config.data.side_px = 96 if given.runlocal else 256
     config.data.workers = 0 if given.runlocal else 16
     config.data.augmentation = ConfigDict()
     config.data.occluders, config.data.backgrounds = 40, 60
 
     config.model = ConfigDict({"backbone": "efficientnetv2_s", "stride": 32, "dtype": "bfloat16"})
+    config.model.options = ConfigDict()
     if given.runlocal:
         config.model.update({"backbone": "narrow", "stride": 16, "dtype": "float32"})
+        config.model.options = ConfigDict({"widths": (8, 16, 16, 16)})
     config.optimizer = ConfigDict()  # the recipe's own values
     config.weights = ConfigDict()
     config.schedule = ConfigDict({"weak_until": 500, "frozen_norm_from": config.steps - 1000})

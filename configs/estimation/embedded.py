@@ -32,7 +32,7 @@ TASKS = {
     "autoencoder": "acae_jax.estimation.bottleneck.task",
     "consistency": "acae_jax.estimation.consistency.task",
 }
-STEPS = {"initial": 1000, "autoencoder": 100, "consistency": 500}  # of the autoencoder: epochs
+STEPS = {"initial": 3000, "autoencoder": 100, "consistency": 700}  # of the autoencoder: epochs
 
 
 def get_config(arg: str = "") -> ConfigDict:
@@ -53,7 +53,8 @@ def get_config(arg: str = "") -> ConfigDict:
     config.task = TASKS[given.stage]
     config.seed = given.seed
     config.steps = 4 if given.runlocal else STEPS[given.stage]
-    config.loop = ConfigDict({"save_every": 500, "evaluate_every": 500, "log_every": 10})
+    config.loop = ConfigDict({"save_every": 100, "evaluate_every": 500, "log_every": 10})
+    config.loop.devices = None  # all of them
 
     config.initial = f"{given.run}/initial"
     config.autoencoder = f"{given.run}/autoencoder"
@@ -67,13 +68,23 @@ def get_config(arg: str = "") -> ConfigDict:
     config.data.labels = "coco_2d"
     config.data.test = "embedded_test"
     config.data.ghost_size = 16
-    config.data.side_px = 128
+    config.data.side_px = 96
     config.data.workers = 1
-    config.data.augmentation = ConfigDict()
+    # Milder than published: 200,000 crops are too few to see through all of it.
+    config.data.augmentation = ConfigDict(
+        {
+            "hue": 0.3,
+            "contrast": 0.3,
+            "saturation": 0.3,
+            "occlusion_probability": 0.2,
+            "background_probability": 0.3,
+        }
+    )
     config.data.occluders, config.data.backgrounds = 40, 60
 
     config.model = ConfigDict({"backbone": "narrow", "stride": 16, "dtype": "float32"})
-    config.optimizer = ConfigDict({"base_rate": 6e-3, "decay": 0.01, "warmup_steps": 50})
+    config.model.options = ConfigDict({"widths": (8, 16, 16, 16)} if given.runlocal else {})
+    config.optimizer = ConfigDict({"base_rate": 1e-2, "decay": 0.01, "warmup_steps": 50})
     config.weights = ConfigDict({"absolute_from": 0, "teacher_from": 0})
     config.schedule = ConfigDict({"weak_until": 0, "frozen_norm_from": config.steps - 50})
     if given.stage == "initial":

@@ -19,8 +19,8 @@ def learned():
     return autoencoder.init(jax.random.key(3), sides, LATENTS), sides
 
 
-def random_poses(key, count=5, joints=len(NAMES)):
-    return 300 * jax.random.normal(jax.random.key(key), (count, joints, 3)) + 2000.0
+def random_poses(key):
+    return 300 * jax.random.normal(jax.random.key(key), (5, len(NAMES), 3)) + 2000.0
 
 
 def test_sides_pair_left_with_right():
@@ -90,7 +90,7 @@ def test_projected_loss_ignores_the_distance_along_the_ray(learned):
 
 @pytest.mark.parametrize("projected", [False, True])
 def test_recovers_planted_latents_to_a_millimetre(projected):
-    """Poses made from known latent points come back to less than 1 mm through a learned bottleneck."""
+    """Poses made of known latent points come back to 1 mm through a learned bottleneck."""
     names = [f"{side}p{i}" for side in "lr" for i in range(20)] + [f"c{i}" for i in range(12)]
     sides, latents = autoencoder.sides_of(names), autoencoder.Latents(4, 3)
     _, decode = autoencoder.ordered_weights(autoencoder.init(jax.random.key(7), sides, latents))

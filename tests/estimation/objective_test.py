@@ -128,7 +128,7 @@ def test_latent_points_are_decoded_before_anything_is_priced(maps):
 
 
 def test_the_student_learns_from_the_teacher_and_not_the_other_way(maps):
-    batch, points, _, groups = example_batch()
+    batch, points, _, _ = example_batch()
     variant = objective.hybrid(maps)
     latents = network.Points(*(autoencoder.combine(maps.encode, value) + 7 for value in points))
     both = network.Points(

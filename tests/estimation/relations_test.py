@@ -30,7 +30,8 @@ def test_weights_sum_to_one_whatever_the_poses_are():
 
 def test_commutes_with_moving_the_poses():
     source, target, _ = planted(noise_mm=20)
-    moved = relations.fit(source + [0, 500, 9000], target + [0, 500, 9000])
+    offset = np.array([0, 500, 9000])
+    moved = relations.fit(source + offset, target + offset)
     np.testing.assert_allclose(moved, relations.fit(source, target), atol=1e-8)
 
 

@@ -128,6 +128,31 @@ def test_features_have_the_stride(name, stride):
     assert features.shape[1:3] == (96 // stride, 96 // stride)
 
 
+@pytest.mark.parametrize("name", ["resnet18", "resnet50", "efficientnetv2_s", "mobilenetv3_small"])
+def test_every_family_has_gradients(name):
+    """Traced only: bfloat16 features, float32 gradients of the parameters' shapes."""
+    module = create(name, dtype=jnp.bfloat16)
+    variables, _ = shapes(module)
+
+    def gradient(variables, images, key):
+        def loss(params):
+            features, _ = module.apply(
+                {**variables, "params": params},
+                images,
+                train=True,
+                mutable=["batch_stats"],
+                rngs={"dropout": key},
+            )
+            assert features.dtype == jnp.bfloat16
+            return jnp.mean(jnp.square(features.astype(jnp.float32)))
+
+        return jax.grad(loss)(variables["params"])
+
+    images = jax.ShapeDtypeStruct((4, 64, 64, 3), jnp.float32)
+    gradients = jax.eval_shape(gradient, variables, images, jax.random.key(0))
+    assert gradients == variables["params"]
+
+
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
 def test_narrow_takes_a_training_step(dtype):
     images = jnp.asarray(np.random.default_rng(0).uniform(size=(4, 32, 32, 3)), jnp.float32)

@@ -1,0 +1,120 @@
+"""The three stages from end to end through the mains' functions, on a tiny build."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from acae_jax import config as configs
+from acae_jax import train
+from acae_jax.datasets.synthetic import build
+from acae_jax.estimation import bottleneck, building, collect, consistency, report, step
+from acae_jax.training import checkpoints
+
+CONFIG = "configs/estimation/embedded.py"
+OVERRIDES = ("loop.devices=1", "data.workers=0")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    build.build(folder, size="tiny", workers=1)
+    return folder
+
+
+def run(data, folder, name, arguments, *overrides):
+    """Train one stage as `python -m acae_jax.train` does."""
+    config = configs.load(
+        f"{CONFIG}:runlocal,data={data},run={folder},{arguments}", (*OVERRIDES, *overrides)
+    )
+    train.run(config, str(folder / name))
+    return config
+
+
+@pytest.fixture(scope="module")
+def workflow(data, tmp_path_factory):
+    """A finished workflow with every variant."""
+    folder = tmp_path_factory.mktemp("workflow")
+    run(data, folder, "initial", "stage=initial")
+    run(data, folder, "autoencoder", "stage=autoencoder")
+    for variant in ("separate", "regularised", "latent", "hybrid"):
+        run(data, folder, variant, f"stage=consistency,variant={variant}")
+    merged = folder / "merged_stages"
+    run(data, merged, "initial", "stage=initial,merged")
+    run(data, merged, "../merged", "stage=consistency,variant=separate,merged")
+    return folder
+
+
+def test_every_stage_runs_and_the_report_has_every_variant(workflow):
+    outcome = collect.outcome(workflow, seconds=12.0)
+    report.write(outcome, workflow)
+    figures = json.loads((workflow / "report.json").read_text())
+    assert figures["seconds"] == 12.0
+    assert set(figures["variants"]) == {
+        "initial", "separate", "regularised", "latent", "hybrid", "merged",
+    }  # fmt: skip
+    for found in figures["variants"].values():
+        for name in ("mpjpe_mm", "pa_mpjpe_mm", "disagreement_depth_mm", "disagreement_plane_mm"):
+            assert np.isfinite(found[name]) and found[name] > 0
+    assert "merged" in (workflow / "report.html").read_text()
+
+
+def test_the_autoencoder_is_the_one_that_was_learned(workflow):
+    config = configs.read(workflow / "autoencoder")
+    union = building.joint_union(config.data)
+    maps = bottleneck.load(workflow / "autoencoder", union)
+    assert maps.encode.shape == (2 * config.latents.sided + config.latents.central, 179)
+    np.testing.assert_allclose(np.sum(maps.encode, axis=1), 1, atol=1e-4)
+    np.testing.assert_allclose(np.sum(maps.decode, axis=1), 1, atol=1e-4)
+
+
+def test_fine_tuning_starts_from_the_first_stage(workflow, data):
+    """The hybrid network keeps the joints' head channels and has new ones for its latent points."""
+    config = configs.read(workflow / "hybrid")
+    union = building.joint_union(config.data)
+    network = building.network(config, consistency.choose(config, union).points)
+    initial = checkpoints.load_params(workflow / "initial")
+    fresh = step.fresh_variables(network, jax.random.key(0))
+    start = consistency.start(initial, fresh, len(union.joint_names))
+    old = np.asarray(initial["params"]["head"]["kernel"]).reshape(-1, 9, 179)
+    new = np.asarray(start["params"]["head"]["kernel"]).reshape(old.shape[0], 9, -1)
+    np.testing.assert_array_equal(new[..., :179], old)
+    np.testing.assert_array_equal(
+        new[..., 179:],
+        np.asarray(fresh["params"]["head"]["kernel"]).reshape(new.shape)[..., 179:],
+    )
+
+
+def test_a_finished_run_is_left_alone(workflow, data):
+    before = checkpoints.load_params(workflow / "initial")
+    run(data, workflow, "initial", "stage=initial")
+    after = checkpoints.load_params(workflow / "initial")
+    np.testing.assert_array_equal(before["params"]["head"]["bias"], after["params"]["head"]["bias"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "overrides", "message"),
+    [
+        ("stage=intial", (), "stage is 'intial'; it must be one of"),
+        ("stag=initial", (), "did you mean 'stage'"),
+        ("stage=consistency,variant=best", (), "variant is 'best'; it must be one of"),
+        ("stage=initial", ("data.side_pxx=3",), "did you mean 'side_px'"),
+        ("stage=initial", ("data.union=('smpl','mixmo')",), "did you mean 'mixamo'"),
+        ("stage=initial", ("data.quotas=(('embedded_mixmo', 16),)",), "did you mean"),
+        ("stage=initial", ("data.quotas=(('embedded_mixamo', 17),)",), "ghost groups of 16"),
+        ("stage=initial", ("model.backbone=resnet19",), "did you mean resnet"),
+    ],
+)
+def test_bad_input_is_one_line_with_the_fix(data, tmp_path, arguments, overrides, message):
+    with pytest.raises(ValueError, match=r".+") as caught:
+        run(data, tmp_path, "initial", arguments, *overrides)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_stage_without_the_one_before_it_says_so(data, tmp_path):
+    with pytest.raises(OSError, match="train that stage first"):
+        run(data, tmp_path, "autoencoder", "stage=autoencoder")
+    with pytest.raises(ValueError, match="holds no run 'initial'"):
+        collect.stages(tmp_path)
