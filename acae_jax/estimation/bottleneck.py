@@ -112,5 +112,5 @@ def task(config: ConfigDict) -> Task:
 
 def load(folder: str | Path, union: JointUnion) -> autoencoder.Matrices:
     """The matrices that a finished autoencoder run learned."""
-    params = checkpoints.load_params(folder)["params"]
+    params = jax.tree.map(jnp.asarray, checkpoints.load_params(folder)["params"])
     return autoencoder.matrices(params, autoencoder.sides_of(union.joint_names))

@@ -4,6 +4,7 @@
 """
 
 import jax
+import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from acae_jax.estimation import bottleneck, building, objective, step
@@ -56,7 +57,7 @@ def task(config: ConfigDict) -> Task:
 
     def init(key: jax.Array):
         fresh = step.fresh_variables(network, key)
-        initial = checkpoints.load_params(config.initial)
+        initial = jax.tree.map(jnp.asarray, checkpoints.load_params(config.initial))
         return step.initial_state(optimizer, start(initial, fresh, len(union.joint_names)))
 
     return Task(
