@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, UInt8
 
 from acae_jax.geometry import absolute, heatmaps
+from acae_jax.models import layers
 
 
 class Geometry(NamedTuple):
@@ -50,11 +51,12 @@ class PoseNetwork(nn.Module):
         batches.
         """
         features = self.backbone(images, train)
-        head = nn.Conv(
+        head = layers.Conv(
             self.points * (1 + self.depth_bins),
-            (1, 1),
-            dtype=self.dtype,
+            kernel_size=1,
+            use_bias=True,
             kernel_init=nn.initializers.normal(0.01),
+            dtype=self.dtype,
             name="head",
         )
         logits = head(features).astype(jnp.float32)
