@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from absl import app, flags
+from absl import app, flags, logging
 
 from acae_jax.estimation import collect, pictures, report
 
@@ -18,6 +18,7 @@ def main(arguments: Sequence[str]) -> int:
     """Collect, write and print; what the user can mend is one line."""
     if len(arguments) != 2:
         raise app.UsageError("give the folder of one workflow, such as runs/quickstart")
+    logging.set_verbosity(logging.WARNING)  # TFDS announces every dataset
     folder = Path(arguments[1])
     try:
         run = collect.outcome(folder, SECONDS.value)

@@ -32,7 +32,7 @@ TASKS = {
     "autoencoder": "acae_jax.estimation.bottleneck.task",
     "consistency": "acae_jax.estimation.consistency.task",
 }
-STEPS = {"initial": 3000, "autoencoder": 100, "consistency": 700}  # of the autoencoder: epochs
+STEPS = {"initial": 4200, "autoencoder": 100, "consistency": 900}  # of the autoencoder: epochs
 
 
 def get_config(arg: str = "") -> ConfigDict:
@@ -69,7 +69,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.data.test = "embedded_test"
     config.data.ghost_size = 16
     config.data.side_px = 96
-    config.data.workers = 1
+    config.data.workers = 0  # a thread keeps up with two cores
     # Milder than published: 200,000 crops are too few to see through all of it.
     config.data.augmentation = ConfigDict(
         {
