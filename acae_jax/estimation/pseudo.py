@@ -6,7 +6,6 @@ pose.
 
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 
 import jax
 import numpy as np
@@ -37,8 +36,3 @@ def label(
         batches,
         len(clean_examples),
     )
-
-
-def save(path: Path, poses_mm: Float[np.ndarray, "n j 3"], joint_names: Sequence[str]) -> None:
-    """Write pseudo labels as a plain npz of poses and names."""
-    np.savez_compressed(path, poses_mm=poses_mm.astype(np.float32), joint_names=list(joint_names))
