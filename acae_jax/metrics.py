@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from acae_jax.geometry import alignment
+from acae_jax.skeletons import skeleton
 
 PCK_MM = 150.0
 
@@ -19,7 +20,7 @@ def root_weights(joint_names: Sequence[str]) -> Float[np.ndarray, " j"]:
     """Weights of the joints whose combination is the root: the pelvis, else the middle of the hips,
     else the mean.
     """
-    base = [name.split("_")[0] for name in joint_names]
+    base = [skeleton.base_name(name) for name in joint_names]
     weights = np.zeros(len(base), np.float32)
     if "pelv" in base:
         weights[base.index("pelv")] = 1.0

@@ -9,18 +9,20 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from jaxtyping import Float
 from ml_collections import ConfigDict
 
 from acae_jax.data import examples, feed, mixture, sources
 from acae_jax.data.record import Record
 from acae_jax.datasets.synthetic import props
-from acae_jax.estimation import evaluation, objective
+from acae_jax.estimation import evaluation, objective, step
 from acae_jax.estimation import network as networks
 from acae_jax.models import backbones
 from acae_jax.skeletons import catalogue
 from acae_jax.skeletons import union as unions
 from acae_jax.skeletons.union import JointUnion
+from acae_jax.training.loop import Task
 from acae_jax.training.state import TrainState
 
 Batch = dict[str, np.ndarray]
@@ -176,3 +178,32 @@ def evaluations(
 def label_groups(data: ConfigDict, union: JointUnion) -> Float[np.ndarray, "k j"]:
     """The matrix that averages the joints each 2D label names."""
     return unions.label_groups(union.joint_names, label_names(data))
+
+
+def pose_task(
+    config: ConfigDict,
+    union: JointUnion,
+    variant: objective.Variant,
+    optimizer: optax.GradientTransformation,
+    variables: Callable[[networks.PoseNetwork, jax.Array], dict],
+) -> Task:
+    """The task of stage 1 or 3: what they share, around the variant, optimiser and first variables.
+
+    `variables` gives params and batch_stats to start from, of a network and a random key.
+    """
+    model = network(config, variant.points)
+    return Task(
+        init=lambda key: step.initial_state(optimizer, variables(model, key)),
+        update=step.make_update(
+            model,
+            variant,
+            optimizer,
+            label_groups(config.data, union),
+            objective.Weights(**config.weights),
+            step.Schedule(**config.schedule),
+            config.seed,
+        ),
+        batches=training_batches(config, union),
+        evaluate=evaluations(config, model, variant, union),
+        group_size=config.data.ghost_size,
+    )

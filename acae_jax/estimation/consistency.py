@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from acae_jax.estimation import bottleneck, building, objective, step
+from acae_jax.estimation.network import PoseNetwork
 from acae_jax.skeletons.union import JointUnion
 from acae_jax.training import checkpoints, optimizers
 from acae_jax.training.loop import Task
@@ -51,27 +52,10 @@ def grown(old: jax.Array, new: jax.Array, joint_count: int) -> jax.Array:
 def task(config: ConfigDict) -> Task:
     """The task of a config such as configs/estimation/embedded.py:stage=consistency."""
     union = building.joint_union(config.data)
-    variant = choose(config, union)
-    network = building.network(config, variant.points)
     optimizer = optimizers.fine_tuning(steps=config.steps, **config.optimizer)
 
-    def init(key: jax.Array):
-        fresh = step.fresh_variables(network, key)
+    def variables(network: PoseNetwork, key: jax.Array) -> dict:
         initial = jax.tree.map(jnp.asarray, checkpoints.load_params(config.initial))
-        return step.initial_state(optimizer, start(initial, fresh, len(union.joint_names)))
+        return start(initial, step.fresh_variables(network, key), len(union.joint_names))
 
-    return Task(
-        init=init,
-        update=step.make_update(
-            network,
-            variant,
-            optimizer,
-            building.label_groups(config.data, union),
-            objective.Weights(**config.weights),
-            step.Schedule(**config.schedule),
-            config.seed,
-        ),
-        batches=building.training_batches(config, union),
-        evaluate=building.evaluations(config, network, variant, union),
-        group_size=config.data.ghost_size,
-    )
+    return building.pose_task(config, union, choose(config, union), optimizer, variables)

@@ -13,21 +13,5 @@ def task(config: ConfigDict) -> Task:
     """The task of a config such as configs/estimation/embedded.py:stage=initial."""
     union = building.joint_union(config.data)
     variant = objective.separate(len(union.joint_names))
-    network = building.network(config, variant.points)
     optimizer = optimizers.initial(steps=config.steps, **config.optimizer)
-    update = step.make_update(
-        network,
-        variant,
-        optimizer,
-        building.label_groups(config.data, union),
-        objective.Weights(**config.weights),
-        step.Schedule(**config.schedule),
-        config.seed,
-    )
-    return Task(
-        init=lambda key: step.initial_state(optimizer, step.fresh_variables(network, key)),
-        update=update,
-        batches=building.training_batches(config, union),
-        evaluate=building.evaluations(config, network, variant, union),
-        group_size=config.data.ghost_size,
-    )
+    return building.pose_task(config, union, variant, optimizer, step.fresh_variables)

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 
 from acae_jax.estimation import network as networks
 from acae_jax.estimation import objective
-from acae_jax.training.state import TrainState
+from acae_jax.training.state import TrainState, step_key
 
 Batch = dict[str, Array]
 Metrics = dict[str, Array]
@@ -59,7 +59,7 @@ def make_update(
     def total_loss(
         params: dict, state: TrainState, batch: Batch, train: bool
     ) -> tuple[Array, tuple[Metrics, dict]]:
-        mix_key, drop_key = jax.random.split(jax.random.fold_in(jax.random.key(seed), state.step))
+        mix_key, drop_key = jax.random.split(step_key(seed, state.step))
         applied: Any = network.apply(
             {"params": params, "batch_stats": state.batch_stats},
             networks.as_float(batch["image"]),
