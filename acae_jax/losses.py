@@ -6,11 +6,13 @@ joints in millimetres; losses are in metres (Sárándi et al. 2021, MeTRAbs; Sá
 section 3).
 """
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from acae_jax.geometry import alignment
+from acae_jax.geometry import alignment, heatmaps
 
 NEAR_MM = 300.0
 """Closer than this to the camera plane a projection says nothing useful."""
@@ -52,6 +54,24 @@ def pixel_loss(
     crop side).
     """
     return masked_mean(jnp.mean(jnp.abs(predicted_px - true_px), axis=-1), valid) * metres_per_px
+
+
+def heatmap_loss(
+    marginals: Sequence[Float[Array, "b j _"]],
+    true01: Float[Array, "b j d"],
+    valid: Bool[Array, "b j"],
+) -> Float[Array, ""]:
+    """Cross-entropy in nats of heat maps against the true soft-argmax coordinates, axis by axis.
+
+    `marginals` are the heat maps' distributions over the cells of each coordinate. A soft-argmax
+    is as content with two half-right places as with the middle between them; this loss asks for
+    the place itself (the "H + I" training of Sun et al. 2018, Integral Human Pose).
+    """
+    nats = jnp.zeros(valid.shape)
+    for axis, found in enumerate(marginals):
+        wanted = heatmaps.shares(true01[..., axis], found.shape[-1])
+        nats -= jnp.sum(wanted * jnp.log(found + 1e-12), axis=-1)
+    return masked_mean(nats, valid)
 
 
 def agreement_loss(

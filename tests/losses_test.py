@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from acae_jax import losses
+from acae_jax.geometry import heatmaps
 
 TRUE = jax.random.normal(jax.random.key(0), (4, 6, 3)) * 300 + jnp.array([[[0.0, 0.0, 3000.0]]])
 VALID = jax.random.bernoulli(jax.random.key(1), 0.7, (4, 6)).at[:, 0].set(True)
@@ -57,3 +58,18 @@ def test_projection_behind_the_camera_stays_finite():
     gradient = jax.grad(lambda p: jnp.sum(losses.project_px(p, intrinsics)))(points)
     assert jnp.all(jnp.isfinite(gradient))
     np.testing.assert_allclose(losses.project_px(points, intrinsics)[0, 2], [94.0, 49.0])
+
+
+def test_heatmap_loss_is_least_at_the_place_and_dislikes_the_middle_of_two():
+    def loss(logits, at, valid=True):
+        found = heatmaps.marginals(jnp.asarray(logits)[None, ..., None], (2, 1))
+        return float(losses.heatmap_loss(found, jnp.array([[at]]), jnp.array([[valid]])))
+
+    flat = np.zeros((5, 5), np.float32)
+    np.testing.assert_allclose(loss(flat, (0.25, 0.5)), np.log(25), rtol=1e-5)
+    sharp, two = flat.copy(), flat.copy()
+    sharp[2, 1] = 20.0  # row 2 of 0 … 4: y = 0.5; column 1: x = 0.25
+    two[2, [0, 4]] = 20.0  # whose expectation is the middle
+    assert loss(sharp, (0.25, 0.5)) < 1e-5 < 10 < loss(sharp, (0.5, 0.25))
+    assert loss(two, (0.5, 0.5)) > 10 > 1 > loss(two, (0.0, 0.5))
+    assert loss(two, (0.5, 0.5), valid=False) == 0

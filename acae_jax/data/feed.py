@@ -98,6 +98,7 @@ def batches(
     steps = range(start_step, sys.maxsize if stop_step is None else stop_step)
     if workers and not flags.FLAGS.is_parsed():
         flags.FLAGS.mark_as_parsed()  # `grain` reads its own flags when it starts workers
+    cv2.setNumThreads(0)  # a crop is too small to share, and threads that wait for work burn time
     source = _Batches(_Job(mixture, tuple(sources), make_example, slots), steps)
     # A worker needs no thread of its own beside the process's buffer.
     threads, waiting = (0, 0) if workers else (1, prefetch)

@@ -52,7 +52,11 @@ def _example(
 def training_batches(config: ConfigDict, union: JointUnion) -> Callable[[int], Iterator[Batch]]:
     """The function from a first step to the endless batches of the config's quotas."""
     data = config.data
-    opened = [sources.open(name, data.folder, "train") for name, _ in data.quotas]
+    opened: list[sources.Records] = [
+        sources.open(name, data.folder, "train") for name, _ in data.quotas
+    ]
+    if data.in_memory:
+        opened = [list(source) for source in opened]
     plan = mixture.create(
         data.quotas,
         [len(source) for source in opened],
@@ -113,7 +117,7 @@ def network(config: ConfigDict, points: int) -> networks.PoseNetwork:
         **model.options,
     )
     geometry = networks.Geometry(side_px=config.data.side_px, stride=model.stride)
-    return networks.PoseNetwork(backbone, points, geometry, dtype=dtype)
+    return networks.PoseNetwork(backbone, points, geometry, model.depth_bins, dtype=dtype)
 
 
 def predictor(
@@ -192,6 +196,12 @@ def pose_task(
     `variables` gives params and batch_stats to start from, of a network and a random key.
     """
     model = network(config, variant.points)
+    weights = objective.Weights(**config.weights)
+    if weights.heatmap and variant.points != len(union.joint_names):
+        raise ValueError(
+            f"weights.heatmap prices the heat maps of joints, but this head predicts "
+            f"{variant.points} points for {len(union.joint_names)} joints: set it to 0"
+        )
     return Task(
         init=lambda key: step.initial_state(optimizer, variables(model, key)),
         update=step.make_update(
@@ -199,7 +209,7 @@ def pose_task(
             variant,
             optimizer,
             label_groups(config.data, union),
-            objective.Weights(**config.weights),
+            weights,
             step.Schedule(**config.schedule),
             config.seed,
         ),

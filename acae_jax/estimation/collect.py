@@ -71,12 +71,11 @@ def body_poses(union: JointUnion, count: int, people: int, seed: int) -> np.ndar
     )
 
 
-def relation_errors(union: JointUnion, seed: int = 0) -> dict[tuple[str, str], float]:
-    """How well each format predicts each other one by affine combinations, on unseen bodies, mm."""
-    train = body_poses(union, 2000, 40, seed)
-    test = body_poses(union, 500, 20, seed + 1)
-    table = relations.table(train, test, union.members)
-    return {pair: float(errors.mean()) for pair, errors in table.items()}
+def body_relations(union: JointUnion, seed: int = 0) -> relations.Table:
+    """How well each format follows from each other one on noise-free poses of unseen people."""
+    train = body_poses(union, 2000, 400, seed)
+    test = body_poses(union, 500, 100, seed + 1)
+    return relations.table(train, test, union.members)
 
 
 def outcome(folder: Path, seconds: float) -> Run:
@@ -95,7 +94,7 @@ def outcome(folder: Path, seconds: float) -> Run:
         scores={name: evaluation.scores(poses, test) for name, poses in predicted.items()},
         curves={name: logs.read(folder / name / loop.LOG) for name in names},
         maps=bottleneck.load(folder / "autoencoder", test.union) if has_autoencoder else None,
-        relations=relation_errors(test.union),
+        relations=body_relations(test.union),
         mean_pose_mpjpe_mm=evaluation.mean_pose_mpjpe_mm(training_poses(config), test),
         seconds=seconds,
     )

@@ -36,8 +36,16 @@ class Points(NamedTuple):
     relative_mm: Float[Array, "b p 3"]
 
 
+class Output(NamedTuple):
+    """What the head gives: points, and the distributions whose expected coordinates they are."""
+
+    points: Points
+    image: list[Float[Array, "b p _"]]  # over the cells along x and y of the 2D heat maps
+    box: list[Float[Array, "b p _"]]  # over the cells along x, y and z of the volumes
+
+
 class PoseNetwork(nn.Module):
-    """Images to `Points`; the head computes in the backbone's type, the soft-argmax in float32."""
+    """Images to `Output`; the head computes in the backbone's type, the soft-argmax in float32."""
 
     backbone: nn.Module
     points: int
@@ -46,7 +54,7 @@ class PoseNetwork(nn.Module):
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, images: Float[Array, "b s s 3"], train: bool) -> Points:
+    def __call__(self, images: Float[Array, "b s s 3"], train: bool) -> Output:
         """Pixels in [0, 1] to points; with `train`, normalised by the statistics of the ghost
         batches.
         """
@@ -63,14 +71,15 @@ class PoseNetwork(nn.Module):
         geometry = self.geometry
         flat, deep = logits[..., : self.points], logits[..., self.points :]
         deep = deep.reshape(*deep.shape[:-1], self.depth_bins, self.points)
-        at = heatmaps.soft_argmax(flat, (2, 1))
-        inside = heatmaps.soft_argmax(deep, (2, 1, 3))
-        return Points(
-            heatmaps.heatmap_to_px(at, geometry.side_px, geometry.stride, geometry.centred),
-            heatmaps.volume_to_mm(
-                inside, geometry.side_px, geometry.stride, geometry.box_mm, geometry.centred
-            ),
+        image = heatmaps.marginals(flat, (2, 1))
+        box = heatmaps.marginals(deep, (2, 1, 3))
+        at, inside = heatmaps.expectation(image), heatmaps.expectation(box)
+        side_px, stride, centred, box_mm = geometry
+        points = Points(
+            heatmaps.heatmap_to_px(at, side_px, stride, centred),
+            heatmaps.volume_to_mm(inside, side_px, stride, box_mm, centred),
         )
+        return Output(points, image, box)
 
 
 def as_float(images: UInt8[Array, "b s s 3"]) -> Float[Array, "b s s 3"]:
@@ -116,8 +125,8 @@ def predict(
 
     `readout` turns the head's points into joints, as a variant's `joints` does.
     """
-    points: Any = network.apply(variables, as_float(images), train=False)
-    return locate(readout(points), intrinsics, 0.5, network.geometry)
+    output: Any = network.apply(variables, as_float(images), train=False)
+    return locate(readout(output.points), intrinsics, 0.5, network.geometry)
 
 
 def predict_mirrored_mean(

@@ -15,12 +15,12 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from acae_jax import losses
 from acae_jax.estimation import autoencoder
-from acae_jax.estimation.network import Geometry, Points
-from acae_jax.geometry import absolute
+from acae_jax.estimation.network import Geometry, Output, Points
+from acae_jax.geometry import absolute, alignment, heatmaps
 
 Batch = dict[str, Array]
 Terms = dict[str, Float[Array, ""]]
@@ -34,6 +34,7 @@ class Weights(NamedTuple):
     absolute: float = 0.1
     absolute_from: int = 5000
     labels_2d: float = 0.2
+    heatmap: float = 0.0  # for heads that predict the joints themselves
     consistency: float = 1.0
     teacher: float = 1.0
     teacher_from: int = 5000
@@ -69,11 +70,7 @@ def pose_loss(
     metres_per_px = geometry.box_mm / 1000.0 / geometry.side_px
     true_px = losses.project_px(true_mm, intrinsics)
     near_border_px = -20.0 / 256.0 * geometry.side_px
-    visible = (
-        valid
-        & absolute.in_view(true_px, geometry.side_px, near_border_px)
-        & (true_mm[..., 2] > losses.NEAR_MM)
-    )
+    visible = _visible(true_mm, true_px, valid, geometry.side_px, near_border_px)
     late = (step >= weights.absolute_from).astype(jnp.float32)
     named = jnp.asarray(groups)
     labelled = batch["labels_valid"] & (jnp.sum(named, axis=1) > 0)[None]
@@ -91,6 +88,36 @@ def pose_loss(
         "absolute": weights.absolute * late * losses.absolute_loss(joints_mm, true_mm, valid),
         "labels_2d": weights.labels_2d * jnp.mean(label_losses),
     }
+
+
+def heatmap_cost(output: Output, batch: Batch, geometry: Geometry) -> Float[Array, ""]:
+    """Cross-entropy of the joints' heat maps and volumes on the 3D labels within crop and box.
+
+    A volume knows no translation: the true pose stands where the predicted one does on average.
+    """
+    side_px, stride, centred, box_mm = geometry
+    true_mm, valid = batch["joints_mm"], batch["valid"]
+    true_px = losses.project_px(true_mm, batch["intrinsics"])
+    in_image = heatmaps.px_to_heatmap(true_px, side_px, stride, centred)
+    visible = _visible(true_mm, true_px, valid, side_px, 0.0)
+    relative_mm = output.points.relative_mm
+    moved = relative_mm - alignment.mean_relative(relative_mm, valid)  # the mean, for every joint
+    placed_mm = alignment.mean_relative(true_mm, valid) + jax.lax.stop_gradient(moved)
+    in_box = heatmaps.mm_to_volume(placed_mm, side_px, stride, box_mm, centred)
+    return losses.heatmap_loss(output.image, in_image, visible) + losses.heatmap_loss(
+        output.box, in_box, valid
+    )
+
+
+def _visible(
+    true_mm: Float[Array, "b j 3"],
+    true_px: Float[Array, "b j 2"],
+    valid: Bool[Array, "b j"],
+    side_px: int,
+    border_px: float,
+) -> Bool[Array, "b j"]:
+    inside = absolute.in_view(true_px, side_px, border_px)
+    return valid & inside & (true_mm[..., 2] > losses.NEAR_MM)
 
 
 def _prefixed(prefix: str, terms: Terms) -> Terms:

@@ -8,6 +8,7 @@ from jaxtyping import Float, UInt8
 
 from acae_jax import metrics
 from acae_jax.estimation import autoencoder
+from acae_jax.estimation.relations import Table
 from acae_jax.skeletons.union import JointUnion
 
 BASELINE, PROPOSED = "separate", "regularised"
@@ -25,7 +26,7 @@ class Run(NamedTuple):
     """A finished workflow on the test set; poses in crop-camera space, joints in the union's order.
 
     `scores` leads from variant and format ("mean": the average over formats) to metrics, `curves`
-    from stage to the rows of its log; `relations` holds the error in mm of predicting one format
+    from stage to the rows of its log; `relations` says how well one format follows
     from another one, (from, to).
     """
 
@@ -37,7 +38,7 @@ class Run(NamedTuple):
     scores: Mapping[str, Mapping[str, Mapping[str, float]]]
     curves: Mapping[str, Sequence[Mapping[str, float | int]]]
     maps: autoencoder.Matrices | None
-    relations: Mapping[tuple[str, str], float] | None
+    relations: Table | None
     mean_pose_mpjpe_mm: float
     seconds: float
 

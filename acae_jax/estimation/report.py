@@ -8,8 +8,11 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+import numpy as np
+
 from acae_jax.estimation import latent_pictures, outcome, pictures
 from acae_jax.estimation.outcome import BASELINE, MEAN, PROPOSED, Run
+from acae_jax.estimation.relations import ALLOWED_MM, Table
 
 # Each metric with its heading in the text table and on the page.
 COLUMNS = {
@@ -148,11 +151,11 @@ def _row(name: str, cells: Iterable[str], chosen: bool = False) -> str:
     return f"<tr{kind}><td>{escape(name)}</td>{''.join(cells)}</tr>"
 
 
-def _cell(value: float | None, largest: float | None = None) -> str:
-    """A number, with a bar behind it if the value that fills the cell is given."""
+def _cell(value: float | None, largest: float | None = None, remark: str = "") -> str:
+    """A number, with a bar behind it if the value that fills the cell is given, and a remark."""
     if value is None or not largest:
         return f"<td>{_number(value)}</td>"
-    return f'<td class="bar" style="--share:{100 * value / largest:.1f}%">{value:.1f}</td>'
+    return f'<td class="bar" style="--share:{100 * value / largest:.1f}%">{value:.1f}{remark}</td>'
 
 
 def _variants(run: Run) -> str:
@@ -264,12 +267,35 @@ def _autoencoder(run: Run) -> str:
 def _relations(run: Run) -> str:
     if not run.relations:
         return ""
-    names, largest = list(run.union.members), max(run.relations.values())
-    rows = [
-        _row(start, [_cell(run.relations.get((start, end)), largest) for end in names])
-        for start in names
-    ]
+    names = list(run.union.members)
+    largest = max(float(relation.learned_mm.mean()) for relation in run.relations.values())
+
+    def cell(start: str, end: str) -> str:
+        if start == end:
+            return _cell(None)
+        relation = run.relations[start, end]
+        count = f" ({relation.allowed.sum()} of {len(relation.allowed)})"
+        return _cell(float(relation.learned_mm.mean()), largest, count)
+
+    rows = [_row(start, [cell(start, end) for end in names]) for start in names]
     return (
         "<h2>From one format to another</h2><p>Mean error, in mm, of predicting the format of a "
-        "column from that of a row by the learned relation.</p>" + _table(["From", *names], rows)
+        "column from that of a row by affine weights learned on other people; in brackets, how "
+        f"many joints any affine weights could predict to {ALLOWED_MM:g} mm. "
+        f"{_undetermined(run, run.relations)}</p>" + _table(["From", *names], rows)
+    )
+
+
+def _undetermined(run: Run, relations: Table) -> str:
+    """Which joints follow from no other format."""
+    found = []
+    for end, indices in run.union.members.items():
+        allowed = [relation.allowed for (_, to), relation in relations.items() if to == end]
+        nowhere = ~np.any(allowed, axis=0)
+        found += [run.union.joint_names[j] for j, no in zip(indices, nowhere, strict=True) if no]
+    if not found:
+        return "Every joint follows from some other format."
+    return (
+        "The others turn with bones that the row's format does not observe. No single other "
+        f"format determines {escape(', '.join(found))}."
     )

@@ -67,7 +67,7 @@ def make_update(
             mutable=["batch_stats"],
             rngs={"dropout": drop_key},
         )
-        points, updated = applied
+        output, updated = applied
         mix = jax.random.uniform(mix_key, (len(batch["image"]),))
         weak = state.step < schedule.weak_until
 
@@ -77,7 +77,10 @@ def make_update(
                 joints, joints_mm, batch, groups, state.step, network.geometry, weights
             )
 
-        terms = variant.cost(points, judge, batch, state.step, weights)
+        terms = variant.cost(output.points, judge, batch, state.step, weights)
+        if weights.heatmap:
+            cost = objective.heatmap_cost(output, batch, network.geometry)
+            terms["heatmap"] = weights.heatmap * cost
         loss = sum(terms.values(), start=jnp.zeros(()))
         return loss, ({"loss": loss, **terms}, updated["batch_stats"])
 

@@ -18,11 +18,11 @@ BOX_MM = 2200.0
 """Side of the cube that a volumetric heat map covers (Sárándi et al. 2021, MeTRAbs)."""
 
 
-def soft_argmax(logits: Float[Array, "..."], axes: Sequence[int]) -> Float[Array, "*rest d"]:
-    """Softmax over `axes` together, then the expected coordinate along each, in 0 … 1.
+def marginals(logits: Float[Array, "..."], axes: Sequence[int]) -> list[Float[Array, "*rest c"]]:
+    """Softmax over `axes` together, then its sum along all of them but one, for each in turn.
 
-    The result has the remaining axes of `logits` and a last one with a coordinate per entry of
-    `axes`, in that order: for images name the x axis first. Always computed in float32 at least.
+    Each result has the remaining axes of `logits` and a last one with that axis' cells. Always
+    computed in float32 at least.
     """
     xp = namespace(logits)
     logits = logits.astype(np.promote_types(logits.dtype, np.float32))
@@ -31,16 +31,36 @@ def soft_argmax(logits: Float[Array, "..."], axes: Sequence[int]) -> Float[Array
     if xp is not np:
         peak = jax.lax.stop_gradient(peak)  # it cancels; its gradient would be wasted work
     weights = xp.exp(logits - peak)
-    total = weights.sum(axes)
-    coordinates = []
+    total = weights.sum(axes)[..., None]
+    rest = [axis for axis in range(logits.ndim) if axis not in axes]
+    found = []
     for axis in axes:
         others = tuple(other for other in axes if other != axis)
-        marginal = weights.sum(others, keepdims=True)
-        cells = logits.shape[axis]
-        shape = [cells if i == axis else 1 for i in range(logits.ndim)]
-        grid = np.linspace(0, 1, cells, dtype=logits.dtype).reshape(shape)
-        coordinates.append((marginal * grid).sum(axes) / total)
-    return xp.stack(coordinates, axis=-1)
+        kept = sorted([*rest, axis])
+        found.append(xp.moveaxis(weights.sum(others), kept.index(axis), -1) / total)
+    return found
+
+
+def expectation(distributions: Sequence[Float[Array, "..."]]) -> Float[Array, "*rest d"]:
+    """Expected coordinates, in 0 … 1, of distributions over the cells of their last axes."""
+    xp = namespace(*distributions)
+    means = [(found * _grid(found)).sum(-1) for found in distributions]
+    return xp.stack(means, axis=-1)
+
+
+def _grid(found: Float[Array, "*rest c"]) -> np.ndarray:
+    """0 … 1 along the last axis, with as many axes as `found`."""
+    grid = np.linspace(0, 1, found.shape[-1], dtype=found.dtype)
+    return grid.reshape((1,) * (found.ndim - 1) + (-1,))
+
+
+def soft_argmax(logits: Float[Array, "..."], axes: Sequence[int]) -> Float[Array, "*rest d"]:
+    """Softmax over `axes` together, then the expected coordinate along each, in 0 … 1.
+
+    The result has the remaining axes of `logits` and a last one with a coordinate per entry of
+    `axes`, in that order: for images name the x axis first.
+    """
+    return expectation(marginals(logits, axes))
 
 
 def heatmap_to_px(
@@ -49,6 +69,25 @@ def heatmap_to_px(
     """Map soft-argmax coordinates of a heat map to pixels of the crop."""
     last = (side_px - 1) - (side_px - 1) % stride
     return coords01 * last + (stride / 2 if centred else 0.0)
+
+
+def px_to_heatmap(
+    points_px: Float[Array, "*b d"], side_px: int, stride: int, centred: bool
+) -> Float[Array, "*b d"]:
+    """Map pixels of the crop to soft-argmax coordinates: the inverse of `heatmap_to_px`."""
+    last = (side_px - 1) - (side_px - 1) % stride
+    return (points_px - (stride / 2 if centred else 0.0)) / last
+
+
+def shares(coords01: Float[Array, "*b"], cells: int) -> Float[Array, "*b c"]:
+    """Weights of an axis' cells for a coordinate, by linear interpolation.
+
+    They sum to 1, and their expected coordinate is the given one, moved to the border if outside.
+    """
+    xp = namespace(coords01)
+    at = xp.clip(coords01, 0, 1)[..., None] * (cells - 1)
+    grid = np.arange(cells, dtype=at.dtype).reshape((1,) * coords01.ndim + (-1,))
+    return xp.maximum(0, 1 - xp.abs(at - grid))
 
 
 def volume_to_mm(
@@ -65,3 +104,16 @@ def volume_to_mm(
     xp = namespace(coords01)
     in_plane = heatmap_to_px(coords01[..., :2], side_px, stride, centred) * (box_mm / side_px)
     return xp.concat([in_plane, coords01[..., 2:] * box_mm], axis=-1)
+
+
+def mm_to_volume(
+    points_mm: Float[Array, "*b 3"],
+    side_px: int,
+    stride: int,
+    box_mm: float = BOX_MM,
+    centred: bool = True,
+) -> Float[Array, "*b 3"]:
+    """Map millimetres in the cube to soft-argmax coordinates: the inverse of `volume_to_mm`."""
+    xp = namespace(points_mm)
+    in_plane = px_to_heatmap(points_mm[..., :2] * (side_px / box_mm), side_px, stride, centred)
+    return xp.concat([in_plane, points_mm[..., 2:] / box_mm], axis=-1)

@@ -52,7 +52,7 @@ def create(
         name: one of `names()`.
         ghost_size: examples per ghost group of the norms.
         dtype: of the arithmetic, float32 or bfloat16; parameters are always float32.
-        stride: pixels per output cell: 32, or 16 for `narrow`.
+        stride: pixels per output cell: 16 for `narrow`, else 32.
         centred: shifts the last strided layer so that the grid is centred in the image.
         options: attributes of that network, such as `widths` of `narrow`.
 
@@ -63,12 +63,11 @@ def create(
         close = difflib.get_close_matches(name, names(), n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(names())}"
         raise ValueError(f"unknown backbone {name!r}: {hint}")
-    strides = (16, 32) if name == "narrow" else (32,)
-    if stride not in strides:
-        known = " or ".join(map(str, strides))
+    known = 16 if name == "narrow" else 32
+    if stride != known:
         raise ValueError(f"backbone {name} has no stride {stride}: choose {known}")
     if name == "narrow":
         if not centred:
             raise ValueError("backbone narrow is always centred: set centred=True")
-        return Narrow(ghost_size, stride=stride, dtype=dtype, **options)
+        return Narrow(ghost_size, dtype=dtype, **options)
     return _STRIDE_32[name](ghost_size=ghost_size, centred=centred, dtype=dtype, **options)

@@ -1,14 +1,16 @@
-"""A narrow network for training on a few CPU cores: 1.5 million parameters, dense layers only.
+"""A narrow network for training on a few CPU cores: dense layers only, 1.7 million parameters.
 
 Built from what XLA's CPU backend does fast (tests/speed/narrow.py times it):
 * Full-resolution maps never meet a convolution: the image is folded into cells of 4 × 4 px, and
   the stem is a 3 × 3 convolution over those cells, of windows of 12 × 12 px.
 * Downsampling folds 2 × 2 cells and multiplies by a matrix. A strided 3 × 3 convolution costs as
   much as several matrix products of its size in the backward pass.
-* Most of the weights sit at stride 32, where a cell is cheap: two 3 × 3 convolutions there see
-  the whole person. Their result is added to the stride-16 map, which keeps the localisation.
+* What needs the whole person, such as telling left from right, is learned by two matrix products
+  over all cells at once. They cost a fifth of two 3 × 3 convolutions of 256 channels at stride 32,
+  which see no more. Their result is added to the stride-16 map, which keeps the localisation.
 
-All windows are symmetric about their cell, so the grid is centred in the image exactly.
+The price of the last point: parameters belong to one image side. All windows are symmetric about
+their cell, so the grid is centred in the image exactly.
 """
 
 from functools import partial
@@ -20,32 +22,33 @@ from jaxtyping import Array, Float, Inexact
 
 from acae_jax.models import layers
 from acae_jax.models.layers import ConvNorm
-from acae_jax.models.resnet import BasicBlock, BottleneckBlock
+from acae_jax.models.resnet import BottleneckBlock
 
 
 class Narrow(nn.Module):
-    """Features of stride 16 with widths[2] channels, or of stride 32 with widths[3].
+    """Features of stride 16 with widths[2] channels.
 
     Attributes:
         ghost_size: examples per ghost group.
-        stride: 16 or 32 px per output cell.
-        widths: channels at stride 4, 8, 16 and 32.
-        blocks: residual blocks at stride 8, 16 and 32.
+        widths: channels at stride 4, 8 and 16.
+        blocks: residual blocks at stride 8 and 16.
+        context: channels of each cell that the whole image's products read and write, and their
+            width.
         dtype: of the arithmetic.
     """
 
     ghost_size: int
-    stride: int = 16
-    widths: tuple[int, int, int, int] = (32, 64, 128, 256)
-    blocks: tuple[int, int, int] = (1, 2, 1)
+    widths: tuple[int, int, int] = (32, 64, 128)
+    blocks: tuple[int, int] = (1, 2)
+    context: tuple[int, int] = (64, 512)
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
-    def __call__(self, images: Float[Array, "b h w 3"], train: bool) -> Inexact[Array, "b h2 w2 d"]:
-        """Features of images in [0, 1] whose sides are multiples of 32 px."""
+    def __call__(self, images: Float[Array, "b s s 3"], train: bool) -> Inexact[Array, "b h w d"]:
+        """Features of images in [0, 1] of one side, a multiple of 16 px."""
         common = {"ghost_size": self.ghost_size, "dtype": self.dtype}
         conv = partial(ConvNorm, **common)
-        stem_width, width8, width16, width32 = self.widths
+        stem_width, width8, width16 = self.widths
 
         x = layers.normalise_pixels(images, self.dtype)
         x = layers.space_to_depth(x, 4)
@@ -60,18 +63,15 @@ class Narrow(nn.Module):
         for index in range(self.blocks[1]):
             name = f"stage16_block{index}"
             x = BottleneckBlock(width16 // 2, width16, **common, name=name)(x, train)
+        return nn.relu(x + self._context(x, train))
 
-        context = conv(width32, kernel_size=1, name="fold32")(layers.space_to_depth(x, 2), train)
-        for index in range(self.blocks[2]):
-            context = BasicBlock(width32, **common, name=f"stage32_block{index}")(context, train)
-        if self.stride == 32:
-            return context
-        merge = conv(width16, kernel_size=1, activation=None, name="merge")
-        return nn.relu(x + _doubled(merge(context, train)))
-
-
-def _doubled(x: Array) -> Array:
-    """Every cell repeated 2 × 2 times."""
-    b, h, w, c = x.shape
-    cells = jnp.broadcast_to(x[:, :, None, :, None, :], (b, h, 2, w, 2, c))
-    return cells.reshape(b, 2 * h, 2 * w, c)
+    def _context(self, x: Array, train: bool) -> Array:
+        """What all cells together say to each of them."""
+        conv = partial(ConvNorm, ghost_size=self.ghost_size, dtype=self.dtype, kernel_size=1)
+        cell_width, width = self.context
+        b, h, w, c = x.shape
+        cells = conv(cell_width, name="squeeze")(x, train).reshape(b, 1, 1, h * w * cell_width)
+        image = conv(width, name="gather")(cells, train)
+        spread = layers.Conv(h * w * cell_width, kernel_size=1, dtype=self.dtype, name="spread")
+        back = spread(image).reshape(b, h, w, cell_width)
+        return conv(c, activation=None, name="merge")(back, train)

@@ -58,14 +58,16 @@ def get_config(arg: str = "") -> ConfigDict:
     config.data.ghost_size = 16
     config.data.side_px = 96 if given.runlocal else 256
     config.data.workers = 0 if given.runlocal else 16
+    config.data.in_memory = False
     config.data.augmentation = ConfigDict()
     config.data.occluders, config.data.backgrounds = 40, 60
 
     config.model = ConfigDict({"backbone": "efficientnetv2_s", "stride": 32, "dtype": "bfloat16"})
+    config.model.depth_bins = 8
     config.model.options = ConfigDict()
     if given.runlocal:
         config.model.update({"backbone": "narrow", "stride": 16, "dtype": "float32"})
-        config.model.options = ConfigDict({"widths": (8, 16, 16, 16)})
+        config.model.options = ConfigDict({"widths": (8, 16, 16), "context": (4, 16)})
     config.optimizer = ConfigDict()  # the recipe's own values
     config.weights = ConfigDict()
     config.schedule = ConfigDict({"weak_until": 500, "frozen_norm_from": config.steps - 1000})

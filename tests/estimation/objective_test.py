@@ -7,6 +7,7 @@ import pytest
 
 from acae_jax import losses
 from acae_jax.estimation import autoencoder, network, objective
+from acae_jax.geometry import heatmaps
 from acae_jax.skeletons import union as unions
 
 NAMES = ("lhip_a", "rhip_a", "neck_a", "lhip_b", "rhip_b", "neck_b")
@@ -65,6 +66,25 @@ def test_each_term_sees_its_own_error_only():
     terms = price(moved, true_mm, batch, groups)
     assert terms["projected"] == 0
     assert terms["labels_2d"] > free["labels_2d"] + 0.2 * 0.5 * 4 * 2.2 / 128
+
+
+def test_heatmaps_cost_least_at_the_truth_wherever_the_volume_stands():
+    batch, points, true_mm, _ = example_batch()
+    at = heatmaps.px_to_heatmap(points.px, GEOMETRY.side_px, GEOMETRY.stride, GEOMETRY.centred)
+
+    def cost(px01, mm):
+        box01 = heatmaps.mm_to_volume(mm, GEOMETRY.side_px, GEOMETRY.stride, GEOMETRY.box_mm)
+        image = [heatmaps.shares(px01[..., axis], 8) for axis in range(2)]
+        box = [heatmaps.shares(box01[..., axis], cells) for axis, cells in enumerate((8, 8, 9))]
+        output = network.Output(network.Points(points.px, mm), image, box)
+        return float(objective.heatmap_cost(output, batch, GEOMETRY))
+
+    true = true_mm - true_mm.mean(axis=1, keepdims=True) + GEOMETRY.box_mm / 2
+    assert cost(at, true) < cost(at, true.at[:2, 0, 2].add(700.0))
+    assert cost(at, true) < cost(at.at[:2, 0, 1].add(0.4), true)
+    # What the box covers is known to a translation only; shares stay exact at whole cells.
+    moved = true + jnp.array([0.0, 0.0, GEOMETRY.box_mm / 8])
+    np.testing.assert_allclose(cost(at, moved), cost(at, true), rtol=1e-3)
 
 
 def test_unlabelled_and_unnamed_joints_cost_nothing():

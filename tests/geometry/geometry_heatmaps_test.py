@@ -78,3 +78,26 @@ def test_a_volume_is_metric():
     ends = np.array([[0.0, 0.0, 0.0], [1.0, 0.5, 1.0]])
     low, high = heatmaps.volume_to_mm(ends, 256, 32, 2200.0, centred=True)
     np.testing.assert_allclose(high - low, [224 * 2200 / 256, 112 * 2200 / 256, 2200])
+
+
+def test_shares_are_the_inverse_of_the_expectation():
+    coords = np.linspace(0, 1, 23)
+    for cells in (2, 6, 9):
+        shares = heatmaps.shares(coords, cells)
+        np.testing.assert_allclose(shares.sum(-1), 1)
+        np.testing.assert_allclose(shares @ np.linspace(0, 1, cells), coords, atol=1e-12)
+        assert (np.count_nonzero(shares > 1e-12, axis=-1) <= 2).all()
+    np.testing.assert_array_equal(heatmaps.shares(np.array([-3.0, 4.0]), 3), [[1, 0, 0], [0, 0, 1]])
+
+
+@pytest.mark.parametrize("centred", [True, False])
+def test_pixels_and_coordinates_are_inverse(centred):
+    px = np.random.default_rng(4).uniform(-20, 130, (5, 2))
+    coords = heatmaps.px_to_heatmap(px, 96, 16, centred)
+    np.testing.assert_allclose(heatmaps.heatmap_to_px(coords, 96, 16, centred), px)
+
+
+def test_millimetres_and_coordinates_are_inverse():
+    mm = np.random.default_rng(5).uniform(0, 2200, (5, 3))
+    coords = heatmaps.mm_to_volume(mm, 96, 16)
+    np.testing.assert_allclose(heatmaps.volume_to_mm(coords, 96, 16), mm)

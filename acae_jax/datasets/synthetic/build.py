@@ -28,7 +28,7 @@ from acae_jax.datasets import writer
 from acae_jax.datasets.synthetic import scenes, studios, takes
 from acae_jax.skeletons import skeleton
 
-VERSION = "1.0.0"
+VERSION = "1.1.0"
 _TAKES_PER_CHUNK = 5
 _BYTES_PER_RECORD = 2 * 11_000  # as a chunk and in the dataset
 _SHAPES = {"intrinsics": (3, 3), "rotation": (3, 3), "joints_mm": (-1, 3), "joints_px": (-1, 2)}

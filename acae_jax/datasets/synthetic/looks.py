@@ -39,6 +39,7 @@ class Wardrobe(NamedTuple):
     tight: float = 0.2  # probability of a motion-capture suit: one garment, close to the body
     cap: float = 0.1
     loose_mm: float = 14.0  # how far clothes stand off at most
+    fronted: float = 0.7  # probability that the top differs in front: an open jacket, a bib
 
 
 class Garment(NamedTuple):
@@ -58,6 +59,8 @@ class Look(NamedTuple):
     shoes: Float[np.ndarray, "3"]
     top: Garment
     bottom: Garment
+    front: Float[np.ndarray, "3"] | None  # colour of what an open jacket or a bib shows
+    front_mm: float  # half its width
     sleeve_mm: float  # |x| of the rest body where sleeves end
     leg_mm: float  # height of the rest body where trouser legs end
     waist_mm: float
@@ -86,6 +89,8 @@ def sample(rng: np.random.Generator, wardrobe: Wardrobe) -> Look:
         shoes=_linear(props.colour(rng, wardrobe.saturation)),
         top=top,
         bottom=bottom,
+        front=_contrasting(rng, top) if rng.random() < wardrobe.fronted else None,
+        front_mm=float(rng.uniform(45, 115)),
         sleeve_mm=float(rng.choice(sleeves)),
         leg_mm=float(rng.uniform(480, 680)) if short_legs else 75.0,
         waist_mm=float(rng.uniform(860, 1030)),
@@ -108,6 +113,13 @@ def _garment(rng: np.random.Generator, wardrobe: Wardrobe) -> Garment:
     return Garment(
         _linear(np.stack(colours)), pattern, period, rng.uniform(0, 6.28, 3).astype(np.float32)
     )
+
+
+def _contrasting(rng: np.random.Generator, garment: Garment) -> np.ndarray:
+    """A colour clearly brighter or darker than a garment's first one."""
+    dark = garment.colours[0].mean() < 0.25
+    hue = props.colour(rng, saturation=0.6)
+    return _linear(0.65 + 0.35 * hue if dark else 0.3 * hue)
 
 
 def _mix(garment: Garment, point_mm: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
@@ -178,6 +190,9 @@ def albedo(
     for mask, garment in ((top, look.top), (bottom, look.bottom)):
         mix = _mix(garment, rest_mm[mask])[:, None]
         result[mask] = garment.colours[0] * (1 - mix) + garment.colours[1] * mix
+    if look.front is not None:
+        chest = top & (region == _REGION["torso"]) & (rest_mm[:, 2] > 0)
+        result[chest & (np.abs(rest_mm[:, 0]) < look.front_mm)] = look.front
     result[shoes] = look.shoes
     grain = np.sin(rest_mm @ _GRAIN).sum(axis=1)
     return (result * (1 + 0.06 * grain)[:, None]).astype(np.float32)

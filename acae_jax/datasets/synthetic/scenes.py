@@ -19,7 +19,7 @@ from acae_jax.datasets.synthetic import body, looks, props, render, studios, tak
 from acae_jax.geometry import cameras
 from acae_jax.images import masks
 
-SIDE_PX = 192
+SIDE_PX = 144  # the person fills a crop of 96 px
 LABELS_2D = "coco_2d"  # the catalogue's name of coco_body's points as 2D labels
 MARGIN = 1.5  # side of the stored crop over the longer side of the person's box
 _SUPERSAMPLING = 2
@@ -83,6 +83,21 @@ def _camera(rng: np.random.Generator, rig: studios.Rig, index: int) -> cameras.C
     return cameras.turn_towards(camera, world_point_mm=target, up=_UP)
 
 
+def _sees_chest(
+    candidates: list[cameras.Camera], vertices_mm: Float[np.ndarray, "v 3"]
+) -> Float[np.ndarray, " c"]:
+    """Cosine between where a person's chest points and the direction to each camera."""
+    assets = body.load()
+    names = assets.formats["coco_body"].joint_names
+    at = dict(zip(names, body.joints(assets, "coco_body", vertices_mm), strict=True))
+    shoulders, hips = at["lsho"] + at["rsho"], at["lhip"] + at["rhip"]
+    to_left = at["lsho"] - at["rsho"] + at["lhip"] - at["rhip"]
+    chest = np.cross(to_left, shoulders - hips)
+    views = np.stack([camera.position_mm for camera in candidates]) - shoulders / 2
+    lengths = np.linalg.norm(views, axis=1) * np.linalg.norm(chest)
+    return views @ chest / np.maximum(lengths, 1e-6)
+
+
 def crop(
     camera: cameras.Camera, points_mm: Float[np.ndarray, "v 3"], side_px: int
 ) -> tuple[cameras.Camera, Float32[np.ndarray, "4"]]:
@@ -118,9 +133,10 @@ def make(studio: studios.Studio, seed: int, take: takes.Take, index: int) -> Rec
         studios.stream(seed, studio, "session", index // takes.FRAMES).integers(studio.rooms)
     )
     scene = room(studio, seed, which)
-    camera = scene.cameras[int(rng.integers(len(scene.cameras)))]
     assets = body.load()
     vertices = take.vertices_mm[index % takes.FRAMES]
+    odds = np.exp(studio.frontal * _sees_chest(scene.cameras, vertices))
+    camera = scene.cameras[int(rng.choice(len(odds), p=odds / odds.sum()))]
     skin = vertices[: assets.skin_count]
     crop_camera, box = crop(camera, skin, SIDE_PX)
     linear, mask = draw(studio, scene, crop_camera, take, vertices, rng)
@@ -279,7 +295,7 @@ def _occlude(linear, mask, rng) -> Bool[np.ndarray, "s s"]:
     """
     things = _things()
     thing = things[int(rng.integers(len(things)))]
-    factor = rng.uniform(0.35, 0.75)
+    factor = rng.uniform(0.35, 0.75) * SIDE_PX / 192
     thing = cv2.resize(thing, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
     height, width = thing.shape[:2]
     left = int(rng.uniform(0.15, 0.85) * SIDE_PX) - width // 2

@@ -15,6 +15,7 @@ from acae_jax.datasets.synthetic import actions, body, looks, motions, poses, st
 FRAMES = 12  # kept poses of a take
 NEAR_REPEAT_MM = 100.0
 _BATCH = 16  # poses made at a time, at ten a second
+_DISTURBANCE = 0.7  # of the joint angles, for poses.sample and poses.sequence
 _AIRBORNE = ("jump", "backflip", "cartwheel", "run", "spinkick", "kick")
 
 
@@ -72,7 +73,7 @@ def make(studio: studios.Studio, seed: int, index: int) -> Take:
         if improvised:
             motion_poses = _improvise(rng, studio.motions, _BATCH)
         else:
-            motion_poses = poses.sequence(rng, motion, _BATCH, disturbance=1.0, step=3)
+            motion_poses = poses.sequence(rng, motion, _BATCH, disturbance=_DISTURBANCE, step=3)
         vertices = _placed(assets, rest, motion_poses, spot, motion in _AIRBORNE and not improvised)
         for posed in vertices:
             joints = labels(assets, studio.format, posed)
@@ -99,7 +100,7 @@ def _improvise(
     key_poses = [name for name in names if name in actions.ACTIONS]
     pitch = 0.15 if rng.random() < 0.3 else 0.0
     goals = [
-        poses.sample(rng, clips, key_poses, disturbance=1.3, pitch_spread=pitch)
+        poses.sample(rng, clips, key_poses, disturbance=_DISTURBANCE, pitch_spread=pitch)
         for _ in range(count // hold + 1)
     ]
     result = []
