@@ -32,7 +32,7 @@ TASKS = {
     "autoencoder": "acae_jax.estimation.bottleneck.task",
     "consistency": "acae_jax.estimation.consistency.task",
 }
-STEPS = {"initial": 6000, "autoencoder": 100, "consistency": 700}  # of the autoencoder: epochs
+STEPS = {"initial": 6200, "autoencoder": 100, "consistency": 600}  # of the autoencoder: epochs
 
 
 def get_config(arg: str = "") -> ConfigDict:

@@ -83,7 +83,7 @@ def test_heatmaps_cost_least_at_the_truth_wherever_the_volume_stands():
     assert cost(at, true) < cost(at, true.at[:2, 0, 2].add(700.0))
     assert cost(at, true) < cost(at.at[:2, 0, 1].add(0.4), true)
     # What the box covers is known to a translation only; shares stay exact at whole cells.
-    moved = true + jnp.array([0.0, 0.0, GEOMETRY.box_mm / 8])
+    moved = true + jnp.array([[[0.0, 0.0, GEOMETRY.box_mm / 8]]])
     np.testing.assert_allclose(cost(at, moved), cost(at, true), rtol=1e-3)
 
 
