@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Every variant of the method with several seeds, and the results table of the README from them.
-# About 25 minutes a seed on 2 cores. Run again after an interruption, it continues.
+# A quarter of the quickstart's steps, about 12 minutes a seed on 2 cores. Run again after an interruption, it continues.
 # SEEDS="0 1 2", RUNS and DATA choose other seeds and folders.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -13,7 +13,7 @@ config=configs/estimation/embedded.py
 
 train() { # RUN NAME ARGUMENTS: one stage of one seed's workflow
     echo "== $1/$2"
-    python -m acae_jax.train --config "$config:run=$1,data=$data,$3" --workdir "$1/$2"
+    python -m acae_jax.train --config "$config:run=$1,data=$data,ablation,$3" --workdir "$1/$2"
 }
 
 python -m acae_jax.prepare --out "$data"

@@ -12,10 +12,9 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, UInt8
+from jaxtyping import Array, Bool, Float, Inexact, Int, UInt8
 
 from acae_jax.geometry import absolute, heatmaps
-from acae_jax.models import layers
 
 
 class Geometry(NamedTuple):
@@ -44,6 +43,33 @@ class Output(NamedTuple):
     box: list[Float[Array, "b p _"]]  # over the cells along x, y and z of the volumes
 
 
+class Head(nn.Module):
+    """A 1 × 1 convolution to the logits of heat maps and volumes, as one kernel of 1 + D blocks.
+
+    The two are computed apart: cutting one large result in two costs more time than it saves.
+    """
+
+    points: int
+    depth_bins: int
+    dtype: jnp.dtype
+
+    @nn.compact
+    def __call__(
+        self, features: Inexact[Array, "b h w c"]
+    ) -> tuple[Float[Array, "b h w p"], Float[Array, "b h w d p"]]:
+        """Logits in float32."""
+        p, b, h, w, c = self.points, *features.shape
+        channels = p * (1 + self.depth_bins)
+        normal, zeros = nn.initializers.normal(0.01), nn.initializers.zeros_init()
+        kernel = self.param("kernel", normal, (1, 1, c, channels), jnp.float32)[0, 0]
+        bias = self.param("bias", zeros, (channels,), jnp.float32)[None]
+        cells = features.reshape(-1, c).astype(self.dtype)
+        kernel, bias = kernel.astype(self.dtype), bias.astype(self.dtype)
+        flat = (cells @ kernel[:, :p] + bias[:, :p]).astype(jnp.float32)
+        deep = (cells @ kernel[:, p:] + bias[:, p:]).astype(jnp.float32)
+        return flat.reshape(b, h, w, p), deep.reshape(b, h, w, self.depth_bins, p)
+
+
 class PoseNetwork(nn.Module):
     """Images to `Output`; the head computes in the backbone's type, the soft-argmax in float32."""
 
@@ -59,18 +85,8 @@ class PoseNetwork(nn.Module):
         batches.
         """
         features = self.backbone(images, train)
-        head = layers.Conv(
-            self.points * (1 + self.depth_bins),
-            kernel_size=1,
-            use_bias=True,
-            kernel_init=nn.initializers.normal(0.01),
-            dtype=self.dtype,
-            name="head",
-        )
-        logits = head(features).astype(jnp.float32)
+        flat, deep = Head(self.points, self.depth_bins, self.dtype, name="head")(features)
         geometry = self.geometry
-        flat, deep = logits[..., : self.points], logits[..., self.points :]
-        deep = deep.reshape(*deep.shape[:-1], self.depth_bins, self.points)
         image = heatmaps.marginals(flat, (2, 1))
         box = heatmaps.marginals(deep, (2, 1, 3))
         at, inside = heatmaps.expectation(image), heatmaps.expectation(box)

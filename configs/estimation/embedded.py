@@ -15,6 +15,7 @@ run       folder of the workflow, in which stages find those before them
 data      folder of the datasets
 merged    joints of equal name share one output (the baseline), in the initial and last stage
 seed      of everything random
+ablation  a quarter of the steps, for comparing variants over several seeds
 runlocal  a few steps, to see that everything runs
 
 The published numbers are in `dozens.py`. What differs here, for a small network that starts from
@@ -32,7 +33,7 @@ TASKS = {
     "autoencoder": "acae_jax.estimation.bottleneck.task",
     "consistency": "acae_jax.estimation.consistency.task",
 }
-STEPS = {"initial": 6200, "autoencoder": 100, "consistency": 600}  # of the autoencoder: epochs
+STEPS = {"initial": 5300, "autoencoder": 100, "consistency": 600}  # of the autoencoder: epochs
 
 
 def get_config(arg: str = "") -> ConfigDict:
@@ -45,6 +46,7 @@ def get_config(arg: str = "") -> ConfigDict:
         data="data/embedded",
         merged=False,
         seed=0,
+        ablation=False,
         runlocal=False,
     )
     if given.stage not in TASKS:
@@ -52,7 +54,8 @@ def get_config(arg: str = "") -> ConfigDict:
     config = ConfigDict()
     config.task = TASKS[given.stage]
     config.seed = given.seed
-    config.steps = 4 if given.runlocal else STEPS[given.stage]
+    steps = STEPS[given.stage] // (4 if given.ablation else 1)
+    config.steps = 4 if given.runlocal else steps
     config.loop = ConfigDict({"save_every": 100, "evaluate_every": 1000, "log_every": 10})
     config.loop.devices = None  # all of them
 
