@@ -78,8 +78,8 @@ def test_fine_tuning_starts_from_the_first_stage(workflow, data):
     initial = jax.tree.map(jnp.asarray, checkpoints.load_params(workflow / "initial"))
     fresh = step.fresh_variables(network, jax.random.key(0))
     start = consistency.start(initial, fresh, len(union.joint_names))
-    old = np.asarray(initial["params"]["head"]["kernel"]).reshape(-1, 9, 179)
-    new = np.asarray(start["params"]["head"]["kernel"]).reshape(old.shape[0], 9, -1)
+    old = np.asarray(initial["params"]["head"]["kernel"]).reshape(-1, 5, 179)
+    new = np.asarray(start["params"]["head"]["kernel"]).reshape(old.shape[0], 5, -1)
     np.testing.assert_array_equal(new[..., :179], old)
     np.testing.assert_array_equal(
         new[..., 179:],

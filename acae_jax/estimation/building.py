@@ -52,11 +52,8 @@ def _example(
 def training_batches(config: ConfigDict, union: JointUnion) -> Callable[[int], Iterator[Batch]]:
     """The function from a first step to the endless batches of the config's quotas."""
     data = config.data
-    opened: list[sources.Records] = [
-        sources.open(name, data.folder, "train") for name, _ in data.quotas
-    ]
-    if data.in_memory:
-        opened = [list(source) for source in opened]
+    stored = [sources.open(name, data.folder, "train") for name, _ in data.quotas]
+    opened = [list(source) for source in stored] if data.in_memory else stored
     plan = mixture.create(
         data.quotas,
         [len(source) for source in opened],

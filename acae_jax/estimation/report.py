@@ -12,7 +12,7 @@ import numpy as np
 
 from acae_jax.estimation import latent_pictures, outcome, pictures
 from acae_jax.estimation.outcome import BASELINE, MEAN, PROPOSED, Run
-from acae_jax.estimation.relations import ALLOWED_MM, Table
+from acae_jax.estimation.relations import ALLOWED_MM, Relation, Table
 
 # Each metric with its heading in the text table and on the page.
 COLUMNS = {
@@ -270,14 +270,15 @@ def _relations(run: Run) -> str:
     names = list(run.union.members)
     largest = max(float(relation.learned_mm.mean()) for relation in run.relations.values())
 
-    def cell(start: str, end: str) -> str:
-        if start == end:
+    def cell(relation: Relation | None) -> str:
+        if relation is None:
             return _cell(None)
-        relation = run.relations[start, end]
         count = f" ({relation.allowed.sum()} of {len(relation.allowed)})"
         return _cell(float(relation.learned_mm.mean()), largest, count)
 
-    rows = [_row(start, [cell(start, end) for end in names]) for start in names]
+    rows = [
+        _row(start, [cell(run.relations.get((start, end))) for end in names]) for start in names
+    ]
     return (
         "<h2>From one format to another</h2><p>Mean error, in mm, of predicting the format of a "
         "column from that of a row by affine weights learned on other people; in brackets, how "

@@ -57,7 +57,7 @@ def test_formats_of_the_body_predict_each_other_to_5_mm_where_it_allows_it():
     assert len(found) == 6 * 5
     for pair, relation in found.items():
         assert relation.learned_mm[relation.allowed].max(initial=0) < 5.0, pair
-    # A third of all joints, and most between rigs; surface points turn with bones of their own.
+    # A third of all joints, two thirds between some rigs, but no surface point from COCO.
     assert sum(relation.allowed.sum() for relation in found.values()) > 280
-    assert found["mixamo", "game_engine"].allowed.mean() > 0.7
+    assert found["mixamo", "game_engine"].allowed.mean() > 0.6
     assert not found["coco_body", "markers"].allowed.any()

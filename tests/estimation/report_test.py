@@ -91,7 +91,7 @@ def run():
         curves={"initial": rows, "autoencoder": rows, "separate": rows, "regularised": rows},
         maps=autoencoder.Matrices(encode=encode, decode=encode.T / encode.T.sum(1, keepdims=True)),
         relations={
-            (a, b): relations.Relation(np.full(12, 3.25), np.array([1.0] * 11 + [9.0]))
+            (a, b): relations.Relation(np.full(11, 3.25), np.array([1.0] * 10 + [9.0]))
             for a in names
             for b in names
             if a != b
@@ -140,7 +140,7 @@ def test_page_names_every_variant_and_format(run, page):
     for name in ("alpha", "beta", "gamma&lt;3"):
         assert f"<td>{name}</td>" in page
     assert "<3" not in page
-    assert "3.2 (11 of 12)" in page and "1.2 min" in page
+    assert "3.2 (10 of 11)" in page and "1.2 min" in page
 
 
 def test_headline_follows_the_numbers(run):
