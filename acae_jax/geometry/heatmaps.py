@@ -67,16 +67,21 @@ def heatmap_to_px(
     coords01: Float[Array, "*b d"], side_px: int, stride: int, centred: bool
 ) -> Float[Array, "*b d"]:
     """Map soft-argmax coordinates of a heat map to pixels of the crop."""
-    last = (side_px - 1) - (side_px - 1) % stride
-    return coords01 * last + (stride / 2 if centred else 0.0)
+    first, span = _cells_px(side_px, stride, centred)
+    return coords01 * span + first
 
 
 def px_to_heatmap(
     points_px: Float[Array, "*b d"], side_px: int, stride: int, centred: bool
 ) -> Float[Array, "*b d"]:
     """Map pixels of the crop to soft-argmax coordinates: the inverse of `heatmap_to_px`."""
-    last = (side_px - 1) - (side_px - 1) % stride
-    return (points_px - (stride / 2 if centred else 0.0)) / last
+    first, span = _cells_px(side_px, stride, centred)
+    return (points_px - first) / span
+
+
+def _cells_px(side_px: int, stride: int, centred: bool) -> tuple[float, int]:
+    """Pixel of the first cell, and how far from it the last one lies."""
+    return stride / 2 if centred else 0.0, (side_px - 1) - (side_px - 1) % stride
 
 
 def shares(coords01: Float[Array, "*b"], cells: int) -> Float[Array, "*b c"]:

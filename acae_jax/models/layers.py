@@ -44,7 +44,6 @@ class Conv(nn.Module):
     stride: int = 1
     shift: int = 0
     use_bias: bool = False
-    kernel_init: nn.initializers.Initializer = he_normal
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
@@ -52,7 +51,7 @@ class Conv(nn.Module):
         """Convolves x, giving ⌈h / stride⌉ × ⌈w / stride⌉ cells."""
         k = self.kernel_size
         shape = (k, k, x.shape[-1], self.features)
-        kernel = self.param("kernel", self.kernel_init, shape, jnp.float32).astype(self.dtype)
+        kernel = self.param("kernel", he_normal, shape, jnp.float32).astype(self.dtype)
         padding = fixed_padding(k, self.shift)
         x = x.astype(self.dtype)
         if k == 1:

@@ -5,27 +5,14 @@ Run by hand on an otherwise idle machine: `python tests/speed/depthwise.py`. Pri
 MobileNetV3 at 256 px, their ratios, and the time of a matrix product to compare machines by.
 """
 
-import statistics
-import time
-
 import jax
 import jax.numpy as jnp
+from timing import milliseconds
 
 from acae_jax.models import depthwise, layers
 
 # examples, side, channels, kernel, stride
 LAYERS = [(8, 32, 256, 3, 2), (8, 16, 960, 3, 1), (8, 8, 1536, 3, 1), (8, 32, 120, 5, 1)]
-
-
-def milliseconds(function, *args, repeats=7):
-    compiled = jax.jit(function).lower(*args).compile()
-    jax.block_until_ready(compiled(*args))
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        jax.block_until_ready(compiled(*args))
-        times.append(time.perf_counter() - start)
-    return 1e3 * statistics.median(times)
 
 
 def forward_and_both(convolve, x, kernel, stride):
@@ -39,12 +26,12 @@ def forward_and_both(convolve, x, kernel, stride):
         y, gradients = jax.vjp(forward, x, kernel)
         return gradients(y)
 
-    return milliseconds(forward, x, kernel), milliseconds(both, x, kernel)
+    return milliseconds(forward, x, kernel, repeats=7), milliseconds(both, x, kernel, repeats=7)
 
 
 def main():
     square = jnp.ones((2048, 2048))
-    product = milliseconds(jnp.matmul, square, square)
+    product = milliseconds(jnp.matmul, square, square, repeats=7)
     print(f"{jax.default_backend()}: product of 2048 × 2048 matrices {product:.1f} ms")
     print(f"{'layer (b, side, c, k, stride)':32}{'grouped':>18}{'per platform':>18}{'ratio':>14}")
     for layer in LAYERS:

@@ -5,27 +5,15 @@ Run by hand on an otherwise idle machine: `python tests/speed/narrow.py`. Prints
 product to compare machines by.
 """
 
-import statistics
-import time
 from functools import partial
 
 import jax
 import jax.numpy as jnp
+from timing import milliseconds
 
 from acae_jax.models import backbones
 
 BATCH = 64
-
-
-def milliseconds(function, *args, repeats=9):
-    compiled = jax.jit(function).lower(*args).compile()
-    jax.block_until_ready(compiled(*args))
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        jax.block_until_ready(compiled(*args))
-        times.append(time.perf_counter() - start)
-    return 1e3 * statistics.median(times)
 
 
 def gradient(module, variables, images):
@@ -40,7 +28,7 @@ def gradient(module, variables, images):
 
 def main():
     square = jnp.ones((2048, 2048))
-    product = milliseconds(jnp.matmul, square, square)
+    product = milliseconds(jnp.matmul, square, square, repeats=9)
     print(f"{jax.default_backend()}: product of 2048 × 2048 matrices {product:.1f} ms")
     for name, stride in (("narrow", 16), ("resnet18", 32)):
         for side in (96, 128):

@@ -1,0 +1,18 @@
+"""How the scripts beside this one time a compiled function."""
+
+import statistics
+import time
+
+import jax
+
+
+def milliseconds(function, *args, repeats):
+    """Median of the repetitions, compiled and called once before."""
+    compiled = jax.jit(function).lower(*args).compile()
+    jax.block_until_ready(compiled(*args))
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        jax.block_until_ready(compiled(*args))
+        times.append(time.perf_counter() - start)
+    return 1e3 * statistics.median(times)
