@@ -1,12 +1,19 @@
-"""The published recipe: AdamW, its schedules, its decay rule and the limit on kernel norms.
+"""The published recipe: AdamW, its schedules, its decay rule and the limit on kernel norms. And
+Muon beside AdamW, for learning from nothing: it reaches the same error in half the steps.
 
 Decay is decoupled (Loshchilov & Hutter 2019) and scaled by the current learning rate. It acts on
 kernels only: not on biases, nor on the scales and shifts of norms. Steps are counted from 0: the
 first update uses rate(0).
+
+Muon (Jordan et al. 2024) moves a kernel by its momentum with all singular values brought to about
+1, so that what few examples ask for is learned as fast as what all ask for. Given a rate of its
+own (`muon_rate`), which follows the backbone's schedule, it moves the backbone's kernels, all but
+depthwise ones and those so large that the singular values would cost more than the gradients.
 """
 
 import math
-from collections.abc import Collection, Hashable, Mapping
+from collections.abc import Callable, Collection, Hashable, Mapping
+from functools import partial
 from typing import Any
 
 import jax
@@ -16,6 +23,8 @@ from jaxtyping import Array, Float
 
 BASE_RATE = 2.121e-4
 KERNEL_NORM = 20.0
+MUON_WIDTH = 256
+"""The shorter side of the largest kernel that Muon moves, as a matrix of inputs by outputs."""
 
 
 def weight_decay(steps: int, base_rate: float = BASE_RATE) -> float:
@@ -47,23 +56,28 @@ def initial(
     steps: int,
     *,
     base_rate: float = BASE_RATE,
+    muon_rate: float | None = None,
     decay: float | None = None,
     warmup_steps: int = 0,
     kernel_norm: float | None = KERNEL_NORM,
+    head: Collection[str] = ("head",),
 ) -> optax.GradientTransformation:
     """The optimiser of stage 1: `two_phases` over all parameters.
 
-    `decay` defaults to the recipe's rule, `weight_decay`.
+    `decay` defaults to the recipe's rule, `weight_decay`. `head` names entries of the parameters'
+    top level. Initialising raises a ValueError if one is missing.
     """
+    schedule = partial(two_phases, steps, warmup_steps=warmup_steps)
     decay = weight_decay(steps, base_rate) if decay is None else decay
-    adamw = _adamw(two_phases(steps, base_rate, warmup_steps=warmup_steps), decay)
-    return _limited(adamw, kernel_norm)
+    rules = _rules(schedule, schedule, base_rate, muon_rate, decay)
+    return _of_parts(rules, head, kernel_norm)
 
 
 def fine_tuning(
     steps: int,
     *,
     base_rate: float = BASE_RATE,
+    muon_rate: float | None = None,
     decay: float | None = None,
     warmup_steps: int = 0,
     kernel_norm: float | None = KERNEL_NORM,
@@ -71,25 +85,13 @@ def fine_tuning(
 ) -> optax.GradientTransformation:
     """The optimiser of stage 3: the head restarts at the base rate, the backbone stays low.
 
-    `head` names entries of the parameters' top level. Initialising raises a ValueError if one is
-    missing.
+    Arguments and errors are those of `initial`.
     """
+    schedule = partial(two_phases, steps, warmup_steps=warmup_steps)
     decay = weight_decay(steps, base_rate) if decay is None else decay
-    rates = {
-        "head": two_phases(steps, base_rate, first=0.5, warmup_steps=warmup_steps),
-        "backbone": two_phases(steps, base_rate, first=0.0, warmup_steps=warmup_steps),
-    }
-
-    def labels(params: Mapping[str, Any]) -> dict[str, str]:
-        missing = set(head) - set(params)
-        if missing:
-            raise ValueError(f"the parameters have no {sorted(missing)}, only {sorted(params)}")
-        return {name: "head" if name in head else "backbone" for name in params}
-
-    parts: dict[Hashable, optax.GradientTransformation] = {
-        part: _adamw(rate, decay) for part, rate in rates.items()
-    }
-    return _limited(optax.multi_transform(parts, labels), kernel_norm)
+    of_head, of_backbone = partial(schedule, first=0.5), partial(schedule, first=0.0)
+    rules = _rules(of_head, of_backbone, base_rate, muon_rate, decay)
+    return _of_parts(rules, head, kernel_norm)
 
 
 def limit_kernel_norm(limit: float) -> optax.GradientTransformation:
@@ -123,13 +125,58 @@ def kernels(params: Any) -> Any:
     )
 
 
-def _adamw(rate: optax.Schedule, decay: float) -> optax.GradientTransformation:
-    return optax.adamw(rate, eps=1e-8, weight_decay=decay, mask=kernels)
+Rules = dict[Hashable, optax.GradientTransformation]
 
 
-def _limited(
-    optimizer: optax.GradientTransformation, kernel_norm: float | None
+def _rules(
+    head: Callable[[float], optax.Schedule],
+    backbone: Callable[[float], optax.Schedule],
+    base_rate: float,
+    muon_rate: float | None,
+    decay: float,
+) -> Rules:
+    """How each part of the parameters moves; `head` and `backbone` are schedules of any rate."""
+    adamw = partial(optax.adamw, eps=1e-8, weight_decay=decay, mask=kernels)
+    rules: Rules = {"head": adamw(head(base_rate)), "backbone": adamw(backbone(base_rate))}
+    if muon_rate is not None:
+        rules["muon"] = optax.chain(
+            optax.contrib.scale_by_muon(weight_dimension_numbers=_as_matrices),
+            optax.add_decayed_weights(decay),
+            optax.scale_by_learning_rate(backbone(muon_rate)),
+        )
+    return rules
+
+
+def _of_parts(
+    rules: Rules, head: Collection[str], kernel_norm: float | None
 ) -> optax.GradientTransformation:
+    """One optimiser of these rules, of which "muon" takes from the backbone what suits it."""
+
+    def labels(params: Mapping[str, Any]) -> dict[str, Any]:
+        missing = set(head) - set(params)
+        if missing:
+            raise ValueError(f"the parameters have no {sorted(missing)}, only {sorted(params)}")
+        parts: dict[str, Any] = dict.fromkeys(params, "backbone") | dict.fromkeys(head, "head")
+        if "muon" in rules:
+            for name in set(params) - set(head):
+                suits = jax.tree.map(_suits_muon, kernels(params[name]), params[name])
+                parts[name] = jax.tree.map(lambda muon: "muon" if muon else "backbone", suits)
+        return parts
+
+    optimizer = optax.multi_transform(rules, labels)
     if kernel_norm is None:
         return optimizer
     return optax.chain(optimizer, limit_kernel_norm(kernel_norm))
+
+
+def _suits_muon(is_kernel: bool, value: Array) -> bool:
+    if not is_kernel or value.shape[-2] == 1:  # depthwise: a filter for each channel, no matrix
+        return False
+    return min(math.prod(value.shape[:-1]), value.shape[-1]) <= MUON_WIDTH
+
+
+def _as_matrices(params: Any) -> Any:
+    """All axes of a kernel but the last are its inputs."""
+    return jax.tree.map(
+        lambda value: optax.contrib.MuonDimensionNumbers(tuple(range(value.ndim - 1)), -1), params
+    )

@@ -103,6 +103,31 @@ def test_fine_tuning_moves_head_and_backbone_at_their_own_rates():
         optimizers.fine_tuning(steps=100, head=("neck",)).init(params)
 
 
+def test_muon_moves_the_backbones_kernels_alike_in_all_directions():
+    # Of a square kernel most singular values of the first step come near 1; the iteration of
+    # Newton and Schulz leaves those between 0.7 and 1.2 where they are.
+    rng = np.random.default_rng(1)
+    shapes = {"conv": (3, 3, 8, 16), "depthwise": (3, 3, 1, 16), "large": (1, 1, 300, 257)}
+    params = {
+        "backbone": {name: {"kernel": jnp.zeros(shape)} for name, shape in shapes.items()},
+        "head": {"kernel": jnp.zeros((16, 8)), "bias": jnp.zeros(8)},
+    }
+    gradient = jax.tree.map(lambda x: jnp.asarray(rng.normal(size=x.shape), jnp.float32), params)
+    for stage in (optimizers.initial, optimizers.fine_tuning):
+        optimizer = stage(steps=100, base_rate=0.01, muon_rate=0.3, decay=0.0)
+        updates, _ = optimizer.update(gradient, optimizer.init(params), params)
+        moved = flat(updates)
+        rate = 0.3 if stage is optimizers.initial else 0.3 / 30
+        matrix = moved.pop("backbone/conv/kernel").reshape(72, 16)
+        strengths = np.linalg.svd(matrix, compute_uv=False) / rate
+        assert strengths.min() > 0.6
+        assert strengths.max() < 1.3
+        assert (matrix * flat(gradient)["backbone/conv/kernel"].reshape(72, 16)).sum() < 0
+        for name, change in moved.items():  # Adam's first step: the rate, whatever the gradient
+            adam = 0.01 if stage is optimizers.initial or "head" in name else 0.01 / 30
+            np.testing.assert_allclose(np.abs(change), adam, rtol=1e-3)
+
+
 def test_kernel_norm_limit_is_keras_max_norm():
     rng = np.random.default_rng(0)
     kernel = rng.normal(size=(3, 3, 2, 5)) * np.array([0.1, 1, 4, 10, 100])
