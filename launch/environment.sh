@@ -1,6 +1,9 @@
 # Sourced by the scripts beside it: makes .venv once, installs the package and its tools into it, and activates it.
 # An environment that is already active (VIRTUAL_ENV) is used as it is. Set PYTHON to choose the interpreter.
 
+# Large pages for what glibc allocates: a training step on the CPU spends a fifth of its time on page faults otherwise.
+export GLIBC_TUNABLES=${GLIBC_TUNABLES:-glibc.malloc.hugetlb=1}
+
 usable_python() {
     "$1" -c 'import sys, venv, ensurepip; sys.exit(not sys.version_info >= (3, 11))' 2>/dev/null
 }

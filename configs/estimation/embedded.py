@@ -19,7 +19,8 @@ ablation  a quarter of the steps, for comparing variants over several seeds
 runlocal  a few steps, to see that everything runs
 
 The published numbers are in `dozens.py`. What differs here, for a small network that starts from
-nothing: a higher learning rate, and switches that come as early as the training is short.
+nothing: higher learning rates, Muon, heat maps that are priced themselves, milder augmentation, and
+switches that come as early as the training is short.
 """
 
 from ml_collections import ConfigDict
@@ -33,7 +34,7 @@ TASKS = {
     "autoencoder": "acae_jax.estimation.bottleneck.task",
     "consistency": "acae_jax.estimation.consistency.task",
 }
-STEPS = {"initial": 5500, "autoencoder": 100, "consistency": 600}  # of the autoencoder: epochs
+STEPS = {"initial": 6000, "autoencoder": 100, "consistency": 600}  # of the autoencoder: epochs
 
 
 def get_config(arg: str = "") -> ConfigDict:
@@ -56,7 +57,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.seed = given.seed
     steps = STEPS[given.stage] // (4 if given.ablation else 1)
     config.steps = 4 if given.runlocal else steps
-    config.loop = ConfigDict({"save_every": 100, "evaluate_every": 1000, "log_every": 10})
+    config.loop = ConfigDict({"save_every": 200, "evaluate_every": 1000, "log_every": 10})
     config.loop.devices = None  # all of them
 
     config.initial = f"{given.run}/initial"
@@ -95,6 +96,7 @@ def get_config(arg: str = "") -> ConfigDict:
         {"widths": (8, 16, 16), "context": (4, 16)} if given.runlocal else {}
     )
     config.optimizer = ConfigDict({"base_rate": 1e-2, "decay": 0.01, "warmup_steps": 50})
+    config.optimizer.muon_rate = 0.08
     config.weights = ConfigDict({"absolute_from": 0, "teacher_from": 0})
     config.weights.heatmap = 0.2 if given.stage == "initial" else 0.0
     # Norms are not frozen at the end: compiling that second program costs as much as 200 steps.
