@@ -15,7 +15,7 @@ run       folder of the workflow, in which stages find those before them
 data      folder of the datasets
 merged    joints of equal name share one output (the baseline), in the initial and last stage
 seed      of everything random
-ablation  a quarter of the steps, for comparing variants over several seeds
+ablation  fewer steps, for comparing variants over several seeds
 runlocal  a few steps, to see that everything runs
 
 The published numbers are in `dozens.py`. What differs here, for a small network that starts from
@@ -35,6 +35,7 @@ TASKS = {
     "consistency": "acae_jax.estimation.consistency.task",
 }
 STEPS = {"initial": 6000, "autoencoder": 100, "consistency": 600}  # of the autoencoder: epochs
+ABLATION_STEPS = {"initial": 1500, "autoencoder": 100, "consistency": 300}
 
 
 def get_config(arg: str = "") -> ConfigDict:
@@ -55,8 +56,8 @@ def get_config(arg: str = "") -> ConfigDict:
     config = ConfigDict()
     config.task = TASKS[given.stage]
     config.seed = given.seed
-    steps = STEPS[given.stage] // (4 if given.ablation else 1)
-    config.steps = 4 if given.runlocal else steps
+    steps = ABLATION_STEPS if given.ablation else STEPS
+    config.steps = 4 if given.runlocal else steps[given.stage]
     config.loop = ConfigDict({"save_every": 200, "evaluate_every": 1000, "log_every": 10})
     config.loop.devices = None  # all of them
 
