@@ -34,7 +34,7 @@ TASKS = {
     "autoencoder": "acae_jax.estimation.bottleneck.task",
     "consistency": "acae_jax.estimation.consistency.task",
 }
-STEPS = {"initial": 6000, "autoencoder": 100, "consistency": 600}  # of the autoencoder: epochs
+STEPS = {"initial": 7000, "autoencoder": 100, "consistency": 600}  # of the autoencoder: epochs
 ABLATION_STEPS = {"initial": 1500, "autoencoder": 100, "consistency": 300}
 
 
