@@ -21,8 +21,9 @@ BOX_MM = 2200.0
 def marginals(logits: Float[Array, "..."], axes: Sequence[int]) -> list[Float[Array, "*rest c"]]:
     """Softmax over `axes` together, then its sum along all of them but one, for each in turn.
 
-    Each result has the remaining axes of `logits` and a last one with that axis' cells. Always
-    computed in float32 at least.
+    Each result has the remaining axes of `logits` and a last one with that axis' cells; for images
+    name the x axis first. Always computed in float32 at least. The soft-argmax is the
+    `expectation` of what this gives.
     """
     xp = namespace(logits)
     logits = logits.astype(np.promote_types(logits.dtype, np.float32))
@@ -52,15 +53,6 @@ def _grid(found: Float[Array, "*rest c"]) -> np.ndarray:
     """0 … 1 along the last axis, with as many axes as `found`."""
     grid = np.linspace(0, 1, found.shape[-1], dtype=found.dtype)
     return grid.reshape((1,) * (found.ndim - 1) + (-1,))
-
-
-def soft_argmax(logits: Float[Array, "..."], axes: Sequence[int]) -> Float[Array, "*rest d"]:
-    """Softmax over `axes` together, then the expected coordinate along each, in 0 … 1.
-
-    The result has the remaining axes of `logits` and a last one with a coordinate per entry of
-    `axes`, in that order: for images name the x axis first.
-    """
-    return expectation(marginals(logits, axes))
 
 
 def heatmap_to_px(

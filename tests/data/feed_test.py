@@ -253,7 +253,7 @@ def test_an_interrupted_main_process_leaves_no_orphans(how, tmp_path):
             os.killpg(process.pid, how)  # as Ctrl-C in a terminal does
         else:
             process.send_signal(how)
-        process.wait(10)
+        process.wait(60)
     deadline = time.monotonic() + 10
     while any(alive(worker) for worker in workers):
         assert time.monotonic() < deadline, "orphaned workers"
