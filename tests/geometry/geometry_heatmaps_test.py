@@ -51,9 +51,7 @@ def test_numpy_and_jax_agree_and_half_precision_is_widened():
     half = jnp.asarray(logits, jnp.bfloat16)
     wide = soft_argmax(half, (2, 1, 3))
     assert wide.dtype == jnp.float32
-    np.testing.assert_allclose(
-        wide, soft_argmax(half.astype(jnp.float32), (2, 1, 3)), atol=1e-6
-    )
+    np.testing.assert_allclose(wide, soft_argmax(half.astype(jnp.float32), (2, 1, 3)), atol=1e-6)
 
 
 def test_the_gradient_equals_that_of_the_plain_softmax():
