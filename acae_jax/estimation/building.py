@@ -5,6 +5,7 @@ Only this module and the task builders see a config; everything below receives v
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -60,6 +61,7 @@ def training_batches(config: ConfigDict, union: JointUnion) -> Callable[[int], I
         seed=config.seed,
         ghost_size=data.ghost_size,
         devices=config.loop.devices or jax.device_count(),
+        scale=data.quota_scale,
     )
     make_example = partial(
         _example,
@@ -181,14 +183,43 @@ def label_groups(data: ConfigDict, union: JointUnion) -> Float[np.ndarray, "k j"
     return unions.label_groups(union.joint_names, label_names(data))
 
 
-def pose_task(
+class Program(NamedTuple):
+    """What devices run of a task, whether or not its data is here: see `loop.Task`."""
+
+    init: Callable[[jax.Array], TrainState]
+    update: Callable[[int, TrainState, dict[str, jax.Array]], tuple[TrainState, step.Metrics]]
+    network: networks.PoseNetwork
+    variant: objective.Variant
+    union: JointUnion
+
+
+def batch_size(data: ConfigDict) -> int:
+    """Crops in a step, over all devices."""
+    return data.quota_scale * sum(quota for _, quota in data.quotas)
+
+
+def abstract_batch(data: ConfigDict, union: JointUnion) -> dict[str, jax.ShapeDtypeStruct]:
+    """Shapes and types of a batch of these quotas, as `examples.make` and the feed give it."""
+    b, j, k = batch_size(data), len(union.joint_names), len(label_names(data))
+    return {
+        "image": jax.ShapeDtypeStruct((b, data.side_px, data.side_px, 3), jnp.uint8),
+        "intrinsics": jax.ShapeDtypeStruct((b, 3, 3), jnp.float32),
+        "joints_mm": jax.ShapeDtypeStruct((b, j, 3), jnp.float32),
+        "valid": jax.ShapeDtypeStruct((b, j), jnp.bool_),
+        "labels_px": jax.ShapeDtypeStruct((b, k, 2), jnp.float32),
+        "labels_valid": jax.ShapeDtypeStruct((b, k), jnp.bool_),
+        "dataset": jax.ShapeDtypeStruct((b,), jnp.int32),
+    }
+
+
+def pose_program(
     config: ConfigDict,
     union: JointUnion,
     variant: objective.Variant,
     optimizer: optax.GradientTransformation,
     variables: Callable[[networks.PoseNetwork, jax.Array], dict],
-) -> Task:
-    """The task of stage 1 or 3: what they share, around the variant, optimiser and first variables.
+) -> Program:
+    """The program of stage 1 or 3: what they share, around variant, optimiser and first variables.
 
     `variables` gives params and batch_stats to start from, of a network and a random key.
     """
@@ -199,18 +230,25 @@ def pose_task(
             f"weights.heatmap prices the heat maps of joints, but this head predicts "
             f"{variant.points} points for {len(union.joint_names)} joints: set it to 0"
         )
+    update = step.make_update(
+        model,
+        variant,
+        optimizer,
+        label_groups(config.data, union),
+        weights,
+        step.Schedule(**config.schedule),
+        config.seed,
+    )
+    init = lambda key: step.initial_state(optimizer, variables(model, key))  # noqa: E731
+    return Program(init, update, model, variant, union)
+
+
+def pose_task(config: ConfigDict, program: Program) -> Task:
+    """The task of a program, on the config's data."""
     return Task(
-        init=lambda key: step.initial_state(optimizer, variables(model, key)),
-        update=step.make_update(
-            model,
-            variant,
-            optimizer,
-            label_groups(config.data, union),
-            weights,
-            step.Schedule(**config.schedule),
-            config.seed,
-        ),
-        batches=training_batches(config, union),
-        evaluate=evaluations(config, model, variant, union),
+        init=program.init,
+        update=program.update,
+        batches=training_batches(config, program.union),
+        evaluate=evaluations(config, program.network, program.variant, program.union),
         group_size=config.data.ghost_size,
     )

@@ -49,8 +49,8 @@ def grown(old: jax.Array, new: jax.Array, joint_count: int) -> jax.Array:
     return into.at[..., :joint_count].set(blocks).reshape(new.shape)
 
 
-def task(config: ConfigDict) -> Task:
-    """The task of a config such as configs/estimation/embedded.py:stage=consistency."""
+def program(config: ConfigDict) -> building.Program:
+    """What devices run for a config such as configs/estimation/embedded.py:stage=consistency."""
     union = building.joint_union(config.data)
     optimizer = optimizers.fine_tuning(steps=config.steps, **config.optimizer)
 
@@ -58,4 +58,9 @@ def task(config: ConfigDict) -> Task:
         initial = jax.tree.map(jnp.asarray, checkpoints.load_params(config.initial))
         return start(initial, step.fresh_variables(network, key), len(union.joint_names))
 
-    return building.pose_task(config, union, choose(config, union), optimizer, variables)
+    return building.pose_program(config, union, choose(config, union), optimizer, variables)
+
+
+def task(config: ConfigDict) -> Task:
+    """The task of such a config."""
+    return building.pose_task(config, program(config))

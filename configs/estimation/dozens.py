@@ -52,6 +52,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.data = ConfigDict()
     config.data.folder = given.data
     config.data.quotas = mixtures.HUGE8 + mixtures.TWO_D
+    config.data.quota_scale = 1  # times the quotas: more devices, same ghost groups
     config.data.union = "huge8"
     config.data.merge_by_name = False
     config.data.labels = "common_2d"

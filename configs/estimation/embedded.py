@@ -68,6 +68,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.data = ConfigDict()
     config.data.folder = given.data
     config.data.quotas = mixtures.EMBEDDED + mixtures.EMBEDDED_2D
+    config.data.quota_scale = 1  # times the quotas: more devices, same ghost groups
     config.data.union = FORMATS
     config.data.merge_by_name = given.merged
     config.data.labels = "coco_2d"

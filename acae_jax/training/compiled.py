@@ -1,0 +1,224 @@
+"""What a compiled program does, read from its text: collectives, temporaries, memory traffic.
+
+The text is XLA's optimised and scheduled HLO (`compiled.as_text()`), one instruction a line:
+
+    %name = bf16[16,32,32,64]{3,0,2,1:T(8,128)(2,1)S(1)} opcode(%operand, …), attribute=…
+
+Behind the dimensions stands the layout: the axes from the fastest on, T(…) the tile to which the
+fastest axes are padded, and S(n) the memory space, where no S means the device's main memory. What
+a compiler keeps in a memory beside the arithmetic (S(1) on a TPU) costs no bandwidth.
+"""
+
+import math
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+COLLECTIVES = (
+    "all-reduce",
+    "all-gather",
+    "reduce-scatter",
+    "all-to-all",
+    "collective-permute",
+    "collective-broadcast",
+)
+_BITS = {"pred": 8, "bf16": 16}  # others end in their number of bits: f32, s8, u4, f8e4m3 is 8
+_SHAPE = re.compile(r"\b([a-z]+\d*[a-z0-9]*)\[([\d,<= ]*)\](?:\{([^{}]*)\})?")
+_LINE = re.compile(r"^\s+(?:ROOT )?%?([\w.\-]+) = (.*?) ([a-z][a-z\-]*)\(([^)]*)\)(.*)$")
+_HEAD = re.compile(r"^(ENTRY )?%?([\w.\-]+) \(.*\) -> .* \{$")
+_FREE = {
+    *("parameter", "constant", "tuple", "get-tuple-element", "bitcast", "partition-id"),
+    *("replica-id", "after-all", "opt-barrier", "iota"),
+}
+
+
+class Buffer(NamedTuple):
+    """One array: its shape as the text has it, bytes with the layout's padding, memory space."""
+
+    shape: str
+    bytes: int
+    space: int
+
+
+class Instruction(NamedTuple):
+    """One line of a program."""
+
+    name: str
+    opcode: str
+    results: tuple[Buffer, ...]
+    operands: tuple[str, ...]
+    attributes: str
+
+    @property
+    def source(self) -> str:
+        """The name of the operation in the python program, if the compiler kept it."""
+        found = re.search(r'op_name="([^"]*)"', self.attributes)
+        return found[1] if found else ""
+
+
+class Collective(NamedTuple):
+    """One exchange between devices: arrays that it moves, and their bytes on each device."""
+
+    kind: str
+    arrays: int
+    bytes: int
+
+
+Program = dict[str, list[Instruction]]  # computations by name; "ENTRY" is where it begins
+
+
+def parse(text: str) -> Program:
+    """The instructions of each computation of an HLO text."""
+    program: Program = {}
+    current: list[Instruction] = []
+    for line in text.splitlines():
+        head = _HEAD.match(line)
+        if head:
+            current = program.setdefault("ENTRY" if head[1] else head[2], [])
+            continue
+        found = _LINE.match(line)
+        if found:
+            name, shape, opcode, operands, attributes = found.groups()
+            names = tuple(re.findall(r"%([\w.\-]+)", operands)) or (operands,)
+            current.append(Instruction(name, opcode, _buffers(shape), names, attributes))
+    if "ENTRY" not in program:
+        raise ValueError("this is not the text of a compiled program: it has no ENTRY")
+    return program
+
+
+def collectives(program: Program) -> list[Collective]:
+    """Every exchange between devices, in the order of the text."""
+    found = []
+    for instructions in program.values():
+        for one in instructions:
+            kind = one.opcode.removesuffix("-start")
+            if kind in COLLECTIVES:
+                moved = one.results
+                if one.opcode.endswith("-start") and kind != "all-reduce":
+                    moved = moved[len(one.operands) :]  # behind the operands stand the results
+                moved = [buffer for buffer in moved if buffer.shape != "u32[]"]
+                size = sum(buffer.bytes for buffer in moved)
+                found.append(Collective(kind, len(moved), size))
+    return found
+
+
+def temporaries(program: Program, count: int = 5) -> list[tuple[Buffer, str]]:
+    """The largest arrays that the program writes to main memory, each with its source's name.
+
+    Arrays of one shape and source count once; the new state, which the program returns, is none.
+    """
+    returned = _returned(program["ENTRY"])
+    found: dict[tuple[str, str], Buffer] = {}
+    for one in _run(program, "ENTRY"):
+        if one.opcode in _FREE or one.name in returned or one.opcode.endswith("-done"):
+            continue
+        for buffer in one.results[:1] if one.opcode.endswith("-start") else one.results:
+            if buffer.space == 0:
+                found.setdefault((buffer.shape, one.source), buffer)
+    largest = sorted(found.items(), key=lambda item: -item[1].bytes)[:count]
+    return [(buffer, source) for (_, source), buffer in largest]
+
+
+def traffic(program: Program, computation: str = "ENTRY") -> int:
+    """Bytes that one run reads from and writes to main memory.
+
+    Every instruction reads its operands and writes its results once, as fused instructions do.
+    Loops count as often as their known number of turns.
+    """
+    total = 0
+    instructions = program[computation]
+    by_name = {one.name: one for one in instructions}
+    for one in instructions:
+        if one.opcode in _FREE or one.opcode.endswith(("-done", "-update")):
+            continue
+        inner = _called(one)
+        if one.opcode in ("while", "conditional", "call"):
+            turns = re.search(r'known_trip_count"?:\{"?n"?:"?(\d+)', one.attributes)
+            repeated = int(turns[1]) if turns else 1
+            total += repeated * sum(traffic(program, name) for name in inner if name in program)
+            continue
+        total += _bytes_of(one, by_name, program.get(inner[0], []) if inner else [])
+    return total
+
+
+def _bytes_of(one: Instruction, by_name: dict[str, Instruction], fused: list[Instruction]) -> int:
+    """Main-memory bytes of one instruction; `fused` is the computation that a fusion runs."""
+    results = one.results
+    if one.opcode.endswith("-start"):
+        # (destination, source, …) of a copy, ((source), destination, …) of a slice.
+        moved = results[1:2] if one.opcode == "slice-start" else results[:1]
+        read = _sources_in_main(one, by_name)
+        return sum(buffer.bytes * ((buffer.space == 0) + read) for buffer in moved)
+    if one.opcode in ("slice", "dynamic-slice", "gather"):
+        return sum(b.bytes * ((b.space == 0) + _sources_in_main(one, by_name)) for b in results)
+    written = sum(buffer.bytes for buffer in results if buffer.space == 0)
+    inner = {int(i.operands[0]): i.name for i in fused if i.opcode == "parameter"}
+    read = 0
+    for position, name in enumerate(one.operands):
+        whole = sum(b.bytes for b in _resolve(name, by_name) if b.space == 0)
+        users = [i for i in fused if inner.get(position) in i.operands]
+        if whole and users and all(i.opcode in ("slice", "dynamic-slice") for i in users):
+            whole = min(whole, sum(b.bytes for i in users for b in i.results))
+        read += whole
+    return written + read
+
+
+def _sources_in_main(one: Instruction, by_name: dict[str, Instruction]) -> bool:
+    return any(b.space == 0 and b.bytes > 4 for n in one.operands[:1] for b in _resolve(n, by_name))
+
+
+def _resolve(name: str, by_name: dict[str, Instruction]) -> tuple[Buffer, ...]:
+    """The arrays that an operand stands for."""
+    return by_name[name].results if name in by_name else ()
+
+
+def _run(program: Program, computation: str) -> Iterator[Instruction]:
+    """Instructions that are executed as such: not those inside fusions."""
+    for one in program[computation]:
+        yield one
+        if one.opcode in ("while", "conditional", "call"):
+            for name in _called(one):
+                if name in program:
+                    yield from _run(program, name)
+
+
+def _called(one: Instruction) -> list[str]:
+    """Computations that an instruction runs."""
+    called = re.findall(r"(?:calls|body|condition|to_apply)=%([\w.\-]+)", one.attributes)
+    branches = re.search(r"branch_computations=\{([^}]*)\}", one.attributes)
+    return called + (re.findall(r"%([\w.\-]+)", branches[1]) if branches else [])
+
+
+def _returned(entry: list[Instruction]) -> set[str]:
+    """Names of the instructions whose results the program returns."""
+    by_name = {one.name: one for one in entry}
+    names: set[str] = set()
+    waiting = list(entry[-1].operands) if entry else []
+    while waiting:
+        name = waiting.pop()
+        names.add(name)
+        if name in by_name and (
+            by_name[name].opcode in _FREE or by_name[name].opcode.endswith("-done")
+        ):
+            waiting += by_name[name].operands
+    return names
+
+
+def _buffers(text: str) -> tuple[Buffer, ...]:
+    """The arrays of a shape, which may be a tuple of them."""
+    return tuple(_buffer(*found.groups()) for found in _SHAPE.finditer(text))
+
+
+def _buffer(kind: str, dimensions: str, layout: str | None) -> Buffer:
+    sizes = [int(size.lstrip("<= ")) for size in dimensions.split(",") if size.strip()]
+    order, _, details = (layout or "").partition(":")
+    padded = list(sizes)
+    tile = re.match(r"T\(([\d,]+)\)", details)
+    if tile and sizes:
+        axes = [int(axis) for axis in order.split(",")]
+        for axis, size in zip(axes, reversed(tile[1].split(",")), strict=False):
+            padded[axis] = -(-padded[axis] // int(size)) * int(size)
+    space = re.search(r"S\((\d+)\)", details)
+    bits = _BITS.get(kind) or int((re.findall(r"\d+", kind) or ["0"])[0])
+    shape = f"{kind}[{','.join(map(str, sizes))}]"
+    return Buffer(shape, math.prod(padded) * bits // 8, int(space[1]) if space else 0)
