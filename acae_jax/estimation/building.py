@@ -50,6 +50,19 @@ def _example(
     return examples.make(record, seed_step_slot, dataset_index=dataset, **settings)  # type: ignore[arg-type]
 
 
+def example_maker(data: ConfigDict, union: JointUnion) -> Callable[..., Batch]:
+    """The function (record, dataset, (seed, step, slot)) → augmented example of a config."""
+    return partial(
+        _example,
+        union=union,
+        label_names=label_names(data),
+        side_px=data.side_px,
+        augmentation=examples.Augmentation(**data.augmentation),
+        occluders=props.occluders(ASSET_SEED, data.occluders),
+        backgrounds=props.backgrounds(ASSET_SEED, data.backgrounds, 2 * data.side_px),
+    )
+
+
 def training_batches(config: ConfigDict, union: JointUnion) -> Callable[[int], Iterator[Batch]]:
     """The function from a first step to the endless batches of the config's quotas."""
     data = config.data
@@ -63,20 +76,11 @@ def training_batches(config: ConfigDict, union: JointUnion) -> Callable[[int], I
         devices=config.loop.devices or jax.device_count(),
         scale=data.quota_scale,
     )
-    make_example = partial(
-        _example,
-        union=union,
-        label_names=label_names(data),
-        side_px=data.side_px,
-        augmentation=examples.Augmentation(**data.augmentation),
-        occluders=props.occluders(ASSET_SEED, data.occluders),
-        backgrounds=props.backgrounds(ASSET_SEED, data.backgrounds, 2 * data.side_px),
-    )
     return partial(
         feed.batches,
         plan,
         opened,
-        make_example,
+        example_maker(data, union),
         host=jax.process_index(),
         hosts=jax.process_count(),
         workers=data.workers,

@@ -14,10 +14,11 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.ad_checkpoint import checkpoint_name
 from jax.typing import DTypeLike
 from jaxtyping import Array, Inexact
 
-from acae_jax.models.layers import fixed_padding, he_normal
+from acae_jax.models.layers import PRODUCT, fixed_padding, he_normal
 
 
 class DepthwiseConv(nn.Module):
@@ -34,7 +35,8 @@ class DepthwiseConv(nn.Module):
         k = self.kernel_size
         kernel = self.param("kernel", he_normal, (k, k, 1, x.shape[-1]), jnp.float32)
         padding = fixed_padding(k, self.shift)
-        return convolve(x.astype(self.dtype), kernel.astype(self.dtype), self.stride, padding)
+        y = convolve(x.astype(self.dtype), kernel.astype(self.dtype), self.stride, padding)
+        return checkpoint_name(y, PRODUCT)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))

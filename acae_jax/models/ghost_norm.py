@@ -11,6 +11,9 @@ The gradient is written out. It reads the input and the cotangent twice, first f
 channel, then for one multiply-add, and is rounded to the input's type at once. Differentiated
 automatically, the contributions of mean, variance and result are added up in float32, and in a
 bfloat16 network compilers write those sums, of twice the size, to memory.
+
+The moments carry the name MOMENT for `jax.checkpoint`: kept, the normalised values can be computed
+anew in the backward pass without another pass over the input.
 """
 
 from functools import partial
@@ -19,7 +22,10 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float, Inexact
+
+MOMENT = "moment"
 
 
 class GhostNorm(nn.Module):
@@ -33,75 +39,97 @@ class GhostNorm(nn.Module):
     While the variables are being initialised the whole batch counts as one group, whatever its
     size, so that a model may be initialised on one example. Afterwards a training batch smaller
     than a group, or not a multiple of it, is a ValueError.
+
+    With `fold` the last axis holds the channels of that many cells, one cell after another (see
+    `layers`): parameters and statistics are those of the c / fold channels.
     """
 
     group_size: int
     momentum: float = 0.99
     epsilon: float = 1e-3
+    fold: int = 1
     scale_init: nn.initializers.Initializer = nn.initializers.ones_init()
 
     @nn.compact
     def __call__(self, x: Inexact[Array, "b *positions c"], train: bool) -> Array:
         """Normalises x; with `train` the collection `batch_stats` must be mutable."""
-        channels = x.shape[-1]
+        channels = x.shape[-1] // self.fold
         scale = self.param("scale", self.scale_init, (channels,), jnp.float32)
         bias = self.param("bias", nn.initializers.zeros_init(), (channels,), jnp.float32)
         mean = self.variable("batch_stats", "mean", jnp.zeros, (channels,), jnp.float32)
         variance = self.variable("batch_stats", "var", jnp.ones, (channels,), jnp.float32)
         if not train:
             factor = scale * lax.rsqrt(variance.value + self.epsilon)
-            return _scale_and_shift(x, factor, bias - mean.value * factor)
+            offset = bias - mean.value * factor
+            return _scale_and_shift(x, jnp.tile(factor, self.fold), jnp.tile(offset, self.fold))
 
         group_size = x.shape[0] if self.is_initializing() else self.group_size
         groups = group_count(x.shape[0], group_size)
         grouped = x.reshape(groups, group_size, *x.shape[1:])
-        result, group_mean, group_variance = normalise(grouped, scale, bias, self.epsilon)
+        group_mean, group_variance = (
+            checkpoint_name(one, MOMENT) for one in _moments(lax.stop_gradient(grouped), self.fold)
+        )
         if not self.is_initializing():
-            mean.value = moving_average(mean.value, group_mean, self.momentum)
-            variance.value = moving_average(variance.value, group_variance, self.momentum)
+            # As one array: the fewer, the fewer sums over devices a compiler makes of them.
+            running = jnp.concatenate([mean.value, variance.value])
+            per_group = jnp.concatenate([group_mean, group_variance], axis=1)
+            moved = moving_average(running, per_group, self.momentum)
+            mean.value, variance.value = jnp.split(moved, 2)
+        moments = (group_mean, group_variance)
+        result: Array = normalise(grouped, moments, scale, bias, self.epsilon, self.fold)
         return result.reshape(x.shape)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(3,))
+Moments = tuple[Float[Array, "g c"], Float[Array, "g c"]]
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(4, 5))
 def normalise(
-    grouped: Inexact[Array, "g n *positions c"],
+    grouped: Inexact[Array, "g n *positions fc"],
+    moments: Moments,
     scale: Float[Array, " c"],
     bias: Float[Array, " c"],
     epsilon: float,
-) -> tuple[Inexact[Array, "g n *positions c"], Float[Array, "g c"], Float[Array, "g c"]]:
-    """Each group normalised, scaled and shifted; its mean and variance, which are constants to
-    gradients. Differentiable in reverse mode only.
+    fold: int,
+) -> Inexact[Array, "g n *positions fc"]:
+    """Each group normalised by its own mean and variance, then scaled and shifted.
+
+    The gradient of `grouped` includes what it does to the moments. Reverse mode only.
     """
-    return _normalise_forward(grouped, scale, bias, epsilon)[0]
+    mean, variance = moments
+    factor = jnp.expand_dims(scale, 0) * lax.rsqrt(variance + epsilon)
+    offset = jnp.expand_dims(bias, 0) - mean * factor
+    return _scale_and_shift(grouped, jnp.tile(factor, (1, fold)), jnp.tile(offset, (1, fold)))
 
 
-def _normalise_forward(grouped, scale, bias, epsilon):
-    mean, variance = _moments(grouped)
-    rate = lax.rsqrt(variance + epsilon)
-    factor = jnp.expand_dims(scale, 0) * rate
-    result = _scale_and_shift(grouped, factor, jnp.expand_dims(bias, 0) - mean * factor)
-    return (result, mean, variance), (grouped, scale, mean, rate)
+def _forward(grouped, moments, scale, bias, epsilon, fold):
+    result = normalise(grouped, moments, scale, bias, epsilon, fold)
+    return result, (grouped, moments, scale)
 
 
-def _normalise_backward(epsilon, residuals, cotangents):
-    """With x̂ = (x − mean) · rate over n numbers: dx = scale · rate · (dy − Σdy / n − x̂ Σ dy x̂ / n)."""
-    grouped, scale, mean, rate = residuals
-    change = cotangents[0]
+def _backward(epsilon, fold, residuals, cotangent):
+    """dx = scale · rate · (dy − Σ dy / n − x̂ Σ dy x̂ / n), with x̂ = (x − mean) · rate of n numbers."""
+    grouped, (mean, variance), scale = residuals
     axes = tuple(range(1, grouped.ndim - 1))
     count = grouped.size // mean.size
-    exact = change.astype(jnp.float32)
-    centred = grouped.astype(jnp.float32) - jnp.expand_dims(mean, axes)
-    to_bias = jnp.sum(exact, axis=axes)
-    to_scale = jnp.sum(exact * centred, axis=axes) * rate
+    rate = lax.rsqrt(variance + epsilon)
+
+    def wide(per_channel):
+        return jnp.expand_dims(jnp.tile(per_channel, (1, fold)), axes)
+
+    exact, values = cotangent.astype(jnp.float32), grouped.astype(jnp.float32)
+    to_bias = _sum_of_cells(jnp.sum(exact, axis=axes), fold)
+    to_scale = _sum_of_cells(jnp.sum(exact * (values - wide(mean)), axis=axes), fold) * rate
     factor = jnp.expand_dims(scale, 0) * rate
     slope = -factor * rate * to_scale / count
     offset = -factor * to_bias / count - mean * slope
-    factor, slope, offset = (jnp.expand_dims(one, axes) for one in (factor, slope, offset))
-    back = exact * factor + grouped.astype(jnp.float32) * slope + offset
-    return back.astype(grouped.dtype), jnp.sum(to_scale, axis=0), jnp.sum(to_bias, axis=0)
+    back = (exact * wide(factor) + values * wide(slope) + wide(offset)).astype(grouped.dtype)
+    total = jnp.sum(jnp.concatenate([to_scale, to_bias], axis=1), axis=0)
+    zeros = (jnp.zeros_like(mean), jnp.zeros_like(variance))
+    return back, zeros, *jnp.split(total, 2)
 
 
-normalise.defvjp(_normalise_forward, _normalise_backward)
+normalise.defvjp(_forward, _backward)
 
 
 def group_count(batch_size: int, group_size: int) -> int:
@@ -127,13 +155,18 @@ def moving_average(
     return momentum**groups * running + update
 
 
-def _moments(grouped: Array) -> tuple[Float[Array, "g c"], Float[Array, "g c"]]:
+def _moments(grouped: Array, fold: int) -> Moments:
     """Mean and biased variance of each group and channel, in float32."""
     axes = tuple(range(1, grouped.ndim - 1))
     values = grouped.astype(jnp.float32)
-    mean = jnp.mean(values, axis=axes)
-    variance = jnp.mean(jnp.square(values), axis=axes) - jnp.square(mean)
-    return mean, jnp.maximum(variance, 0.0)
+    mean = _sum_of_cells(jnp.mean(values, axis=axes), fold) / fold
+    square = _sum_of_cells(jnp.mean(jnp.square(values), axis=axes), fold) / fold
+    return mean, jnp.maximum(square - jnp.square(mean), 0.0)
+
+
+def _sum_of_cells(values: Float[Array, "g fc"], fold: int) -> Float[Array, "g c"]:
+    """Sums of the channels of `fold` cells that stand one after another."""
+    return values if fold == 1 else jnp.sum(values.reshape(len(values), fold, -1), axis=1)
 
 
 def _scale_and_shift(x: Array, factor: Array, offset: Array) -> Array:

@@ -6,12 +6,13 @@ from functools import partial
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
 from jax.typing import DTypeLike
 from jaxtyping import Array, Inexact
 
 from acae_jax.models.depthwise import DepthwiseConv
-from acae_jax.models.ghost_norm import GhostNorm
-from acae_jax.models.layers import Conv, ConvNorm
+from acae_jax.models.ghost_norm import MOMENT, GhostNorm
+from acae_jax.models.layers import PRODUCT, Conv, ConvNorm
 
 
 class InvertedBottleneck(nn.Module):
@@ -26,6 +27,7 @@ class InvertedBottleneck(nn.Module):
         squeezed: hidden channels of squeeze-and-excitation; None leaves it out.
         gate: what makes the excitation's factors of its logits.
         drop_rate: chance that an example skips the block in training (rng "dropout").
+        fold: of the map in and out, see `layers`; only where the one layer is dense.
     """
 
     features: int
@@ -40,18 +42,19 @@ class InvertedBottleneck(nn.Module):
     squeeze_activation: Callable[[Array], Array] = jax.nn.silu
     gate: Callable[[Array], Array] = jax.nn.sigmoid
     drop_rate: float = 0.0
+    fold: int = 1
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, x: Inexact[Array, "b h w c"], train: bool) -> Inexact[Array, "b h2 w2 d"]:
         """Applies the block."""
-        channels = x.shape[-1]
+        channels = x.shape[-1] // self.fold
         conv = partial(
             ConvNorm, ghost_size=self.ghost_size, activation=self.activation, dtype=self.dtype
         )
         strided = partial(conv, kernel_size=self.kernel_size, stride=self.stride, shift=self.shift)
         if self.fused and self.expanded == channels:
-            y = strided(self.features, name="convolve")(x, train)
+            y = strided(self.features, fold=self.fold, name="convolve")(x, train)
         else:
             if self.fused:
                 y = strided(self.expanded, name="convolve")(x, train)
@@ -77,6 +80,16 @@ class InvertedBottleneck(nn.Module):
         return self.activation(GhostNorm(self.ghost_size, name="depthwise_norm")(x, train))
 
 
+def recomputed(block: type[nn.Module]) -> type[nn.Module]:
+    """The block, of which only sums and convolutions are kept for the backward pass.
+
+    Norms and activations are computed again from them, while they are read anyway: less to write,
+    to read and to hold than keeping both sides of each activation.
+    """
+    policy = jax.checkpoint_policies.save_only_these_names(PRODUCT, MOMENT)
+    return nn.remat(block, static_argnums=(2,), policy=policy)
+
+
 class SqueezeExcite(nn.Module):
     """Scales each channel by a factor computed from the means of all channels."""
 
@@ -89,6 +102,7 @@ class SqueezeExcite(nn.Module):
     def __call__(self, x: Inexact[Array, "b h w c"]) -> Inexact[Array, "b h w c"]:
         """Applies it; the means are taken in float32."""
         means = jnp.mean(x, axis=(1, 2), keepdims=True, dtype=jnp.float32)
+        means = checkpoint_name(means, MOMENT)
         conv = partial(Conv, kernel_size=1, use_bias=True, dtype=self.dtype)
         hidden = self.activation(conv(self.squeezed, name="squeeze")(means))
         return x * self.gate(conv(x.shape[-1], name="excite")(hidden))

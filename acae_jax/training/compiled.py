@@ -30,6 +30,7 @@ _FREE = {
     *("parameter", "constant", "tuple", "get-tuple-element", "bitcast", "partition-id"),
     *("replica-id", "after-all", "opt-barrier", "iota"),
 }
+_CALLS = {"while", "conditional", "call"}
 
 
 class Buffer(NamedTuple):
@@ -93,9 +94,7 @@ def collectives(program: Program) -> list[Collective]:
         for one in instructions:
             kind = one.opcode.removesuffix("-start")
             if kind in COLLECTIVES:
-                moved = one.results
-                if one.opcode.endswith("-start") and kind != "all-reduce":
-                    moved = moved[len(one.operands) :]  # behind the operands stand the results
+                moved = _made(one, {other.name: other for other in instructions})
                 moved = [buffer for buffer in moved if buffer.shape != "u32[]"]
                 size = sum(buffer.bytes for buffer in moved)
                 found.append(Collective(kind, len(moved), size))
@@ -108,13 +107,14 @@ def temporaries(program: Program, count: int = 5) -> list[tuple[Buffer, str]]:
     Arrays of one shape and source count once; the new state, which the program returns, is none.
     """
     returned = _returned(program["ENTRY"])
+    by_name = {one.name: one for one in program["ENTRY"]}
     found: dict[tuple[str, str], Buffer] = {}
     for one in _run(program, "ENTRY"):
-        if one.opcode in _FREE or one.name in returned or one.opcode.endswith("-done"):
+        if one.opcode in _FREE | _CALLS or one.name in returned or one.opcode.endswith("-done"):
             continue
         for buffer in one.results[:1] if one.opcode.endswith("-start") else one.results:
             if buffer.space == 0:
-                found.setdefault((buffer.shape, one.source), buffer)
+                found.setdefault((buffer.shape, _origin(one, by_name)), buffer)
     largest = sorted(found.items(), key=lambda item: -item[1].bytes)[:count]
     return [(buffer, source) for (_, source), buffer in largest]
 
@@ -132,7 +132,7 @@ def traffic(program: Program, computation: str = "ENTRY") -> int:
         if one.opcode in _FREE or one.opcode.endswith(("-done", "-update")):
             continue
         inner = _called(one)
-        if one.opcode in ("while", "conditional", "call"):
+        if one.opcode in _CALLS:
             turns = re.search(r'known_trip_count"?:\{"?n"?:"?(\d+)', one.attributes)
             repeated = int(turns[1]) if turns else 1
             total += repeated * sum(traffic(program, name) for name in inner if name in program)
@@ -141,17 +141,22 @@ def traffic(program: Program, computation: str = "ENTRY") -> int:
     return total
 
 
+def _origin(one: Instruction, by_name: dict[str, Instruction]) -> str:
+    """Its source's name, or that of the first operand that has one: copies have none."""
+    while not one.source and one.operands and one.operands[0] in by_name:
+        one = by_name[one.operands[0]]
+    return one.source
+
+
 def _bytes_of(one: Instruction, by_name: dict[str, Instruction], fused: list[Instruction]) -> int:
     """Main-memory bytes of one instruction; `fused` is the computation that a fusion runs."""
-    results = one.results
-    if one.opcode.endswith("-start"):
-        # (destination, source, …) of a copy, ((source), destination, …) of a slice.
-        moved = results[1:2] if one.opcode == "slice-start" else results[:1]
-        read = _sources_in_main(one, by_name)
-        return sum(buffer.bytes * ((buffer.space == 0) + read) for buffer in moved)
+    in_main = [b for name in one.operands for b in _resolve(name, by_name) if b.space == 0]
+    moved = {"copy-start": one.results[:1], "slice-start": one.results[1:2]}.get(one.opcode)
     if one.opcode in ("slice", "dynamic-slice", "gather"):
-        return sum(b.bytes * ((b.space == 0) + _sources_in_main(one, by_name)) for b in results)
-    written = sum(buffer.bytes for buffer in results if buffer.space == 0)
+        moved = one.results
+    if moved is not None:  # as much is read as is written, of an operand that may be larger
+        return sum(buffer.bytes * ((buffer.space == 0) + bool(in_main)) for buffer in moved)
+    written = sum(buffer.bytes for buffer in _made(one, by_name) if buffer.space == 0)
     inner = {int(i.operands[0]): i.name for i in fused if i.opcode == "parameter"}
     read = 0
     for position, name in enumerate(one.operands):
@@ -163,8 +168,11 @@ def _bytes_of(one: Instruction, by_name: dict[str, Instruction], fused: list[Ins
     return written + read
 
 
-def _sources_in_main(one: Instruction, by_name: dict[str, Instruction]) -> bool:
-    return any(b.space == 0 and b.bytes > 4 for n in one.operands[:1] for b in _resolve(n, by_name))
+def _made(one: Instruction, by_name: dict[str, Instruction]) -> tuple[Buffer, ...]:
+    """The arrays that an instruction writes. What starts an exchange names its operands first."""
+    given = sum(len(_resolve(name, by_name)) for name in one.operands)
+    ahead = one.opcode.endswith("-start") and len(one.results) > given
+    return one.results[given:] if ahead else one.results
 
 
 def _resolve(name: str, by_name: dict[str, Instruction]) -> tuple[Buffer, ...]:
@@ -176,7 +184,7 @@ def _run(program: Program, computation: str) -> Iterator[Instruction]:
     """Instructions that are executed as such: not those inside fusions."""
     for one in program[computation]:
         yield one
-        if one.opcode in ("while", "conditional", "call"):
+        if one.opcode in _CALLS:
             for name in _called(one):
                 if name in program:
                     yield from _run(program, name)
@@ -193,7 +201,7 @@ def _returned(entry: list[Instruction]) -> set[str]:
     """Names of the instructions whose results the program returns."""
     by_name = {one.name: one for one in entry}
     names: set[str] = set()
-    waiting = list(entry[-1].operands) if entry else []
+    waiting = [entry[-1].name] if entry else []
     while waiting:
         name = waiting.pop()
         names.add(name)
