@@ -108,7 +108,7 @@ def _forward(grouped, moments, scale, bias, epsilon, fold):
 
 
 def _backward(epsilon, fold, residuals, cotangent):
-    """dx = scale · rate · (dy − Σ dy / n − x̂ Σ dy x̂ / n), with x̂ = (x − mean) · rate of n numbers."""
+    """dx = scale · rate · (dy − Σ dy / n − x̂ Σ dy x̂ / n), x̂ = (x − mean) · rate of n numbers."""
     grouped, (mean, variance), scale = residuals
     axes = tuple(range(1, grouped.ndim - 1))
     count = grouped.size // mean.size

@@ -10,6 +10,17 @@ two steps show that everything fits together.
 
 Numbers: Sárándi, Hermans, Leibe (WACV 2023) and the public MeTRAbs recipe. 400,000 steps of 128
 crops (96 with 3D labels, 32 with 2D labels) in ghost groups of 16, 40,000 steps of fine-tuning.
+
+More devices than 8 take every quota k times (data.quota_scale=k): each dataset's slots stay one
+block and ghost groups stay 16, so that a step sees k times the crops in the same order of datasets.
+For as many crops in all, and steps of AdamW that are as noisy as before, divide steps by k and
+multiply optimizer.base_rate by √k (Malladi et al. 2022); nothing of this is applied by itself. On
+256 chips:
+
+    --config.data.quota_scale=32 --config.steps=12500 --config.optimizer.base_rate=1.2e-3
+    --config.optimizer.warmup_steps=500 --config.schedule.frozen_norm_from=11500
+
+`launch/plan.py` tells what such a run costs.
 """
 
 from ml_collections import ConfigDict
@@ -69,7 +80,7 @@ def get_config(arg: str = "") -> ConfigDict:
     if given.runlocal:
         config.model.update({"backbone": "narrow", "stride": 16, "dtype": "float32"})
         config.model.options = ConfigDict({"widths": (8, 16, 16), "context": (4, 16)})
-    config.optimizer = ConfigDict()  # the recipe's own values
+    config.optimizer = ConfigDict({"base_rate": 2.121e-4, "warmup_steps": 0})
     config.weights = ConfigDict()
     config.schedule = ConfigDict({"weak_until": 500, "frozen_norm_from": config.steps - 1000})
     if given.stage == "consistency":
