@@ -92,13 +92,9 @@ def plan(config: ConfigDict, topology: machines.Topology) -> None:
         cost = (compiled_cost if topology.is_tpu else traced_cost)(config, program, topology)
     with progress("timing the input pipeline on one core"):
         member, indices = next(iter(program.union.members.items()))
-        make = partial(_made, building.example_maker(config.data, program.union))
+        make = building.example_maker(config.data, program.union)
         rate = input_speed.crops_per_second(make, member, len(indices), config.data.side_px)
     print(table(config, topology, cost, rate))
-
-
-def _made(make: Any, record: Any, dataset: int, seed: tuple[int, int, int]) -> Any:
-    return make(record, dataset, seed)
 
 
 def needs_program(config: ConfigDict) -> None:
@@ -197,13 +193,29 @@ def tpu_mesh(topology: machines.Topology) -> Mesh:
     from jax.experimental import topologies
 
     try:
-        devices = topologies.get_topology_desc(platform="tpu", topology_name=topology.name).devices
+        with _quiet():
+            described = topologies.get_topology_desc(platform="tpu", topology_name=topology.name)
+        devices = described.devices
     except (jax.errors.JaxRuntimeError, ValueError) as error:
         raise ValueError(
             f"the TPU compiler knows no topology {topology.name}: grids are such as v5e:2x2, "
             f"v5e:4x4, v5e:16x16, v4:2x2x1, v5p:2x2x2, v6e:4x4 ({str(error).splitlines()[0]})"
         ) from error
     return Mesh(np.array(devices), (parallel.AXIS,), axis_types=(AxisType.Auto,))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Nothing on stderr: where there is no TPU, its library complains of that at length."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def parallel_shapes(tree: Any, mesh: Mesh, spec: PartitionSpec) -> Any:

@@ -167,7 +167,7 @@ def test_what_cannot_be_planned_is_one_line_with_its_fix(arguments, message, cap
 def test_crops_are_timed_without_data():
     config = configs.load(f"{CONFIG}:runlocal")
     union = building.joint_union(config.data)
-    make = partial(plan._made, building.example_maker(config.data, union))
+    make = building.example_maker(config.data, union)
     rate = plan.input_speed.crops_per_second(make, "h36m", len(union.members["h36m"]), 64, 0.05)
     assert np.isfinite(rate)
     assert rate > 1
