@@ -208,6 +208,7 @@ def pose_task(
             label_groups(config.data, union),
             weights,
             step.Schedule(**config.schedule),
+            tuple(name for name, _ in config.data.quotas),
             config.seed,
         ),
         batches=training_batches(config, union),

@@ -60,10 +60,13 @@ def get_config(arg: str = "") -> ConfigDict:
     config.steps = 4 if given.runlocal else steps[given.stage]
     config.loop = ConfigDict({"save_every": 200, "evaluate_every": 1000, "log_every": 10})
     config.loop.devices = None  # all of them
+    config.loop.best = None
 
     config.initial = f"{given.run}/initial"
     config.autoencoder = f"{given.run}/autoencoder"
     config.variant = given.variant
+    # A run of stage 1 to start stage 1 from: "whole", "backbone" or "head rows" of it.
+    config.init = ConfigDict({"run": "", "part": "backbone"})
 
     config.data = ConfigDict()
     config.data.folder = given.data
