@@ -107,6 +107,11 @@ def get_config(arg: str = "") -> ConfigDict:
     config.schedule = ConfigDict({"weak_until": 0})
     if given.stage == "initial":
         config.weights.absolute_from = config.schedule.weak_until = 100
+    elif given.variant in ("latent", "hybrid"):
+        # New points are too poor at first for full perspective: gradients are hundred times those
+        # that follow, and Adam remembers them for the rest of so short a stage.
+        config.weights.absolute_from = config.schedule.weak_until = config.steps // 8
+        config.weights.teacher_from = config.steps // 8
     config.evaluation = ConfigDict({"batch_size": 60})
 
     config.pseudo = ConfigDict({"datasets": tuple(name for name, _ in mixtures.EMBEDDED)})
