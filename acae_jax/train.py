@@ -7,7 +7,9 @@
 names the function that builds the task, e.g. acae_jax.estimation.initial.task; its `steps`, `seed`
 and block `loop` go to acae_jax.training.loop.fit, which does the work. The same command continues a
 run that was stopped; on a finished run it does nothing. Exit code 130 after Ctrl-C, 143 after
-SIGTERM, 1 after an error that one line explains.
+SIGTERM, 1 after an error that one line explains. --distributed joins the processes of a job that
+spans hosts or GPUs: SLURM, a TPU slice or GKE, see launch/README.md; each of them runs this same
+command.
 """
 
 import importlib
@@ -15,6 +17,7 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import metadata
 
+import jax
 from absl import app, flags, logging
 from ml_collections import ConfigDict
 
@@ -31,14 +34,29 @@ def task_builder(dotted: str) -> Callable[[ConfigDict], loop.Task]:
         raise ValueError(f"config.task = '{dotted}' names no task builder: {error}") from error
 
 
+def join_processes() -> None:
+    """Join the job's other processes; JAX asks SLURM, the TPU slice or Kubernetes who they are.
+
+    Comes before anything that touches a device. A ValueError if nothing of the kind is around.
+    """
+    try:
+        jax.distributed.initialize()
+    except ValueError as error:
+        raise ValueError(
+            "--distributed needs a SLURM step, a TPU slice or a JobSet around it; leave it out on "
+            f"a single machine ({error})"
+        ) from error
+
+
 def run(config: ConfigDict, workdir: str, profile: Sequence[int] = ()) -> None:
     """Build the task and train it, with config and version saved beside and in the checkpoints."""
     values = config.to_dict()
     task = task_builder(values["task"])(config)
-    changes = configs.changes(config, workdir)
-    if changes:
-        logging.warning("the config has changed since this run began: %s", "; ".join(changes))
-    configs.save(config, workdir)
+    if jax.process_index() == 0:
+        changes = configs.changes(config, workdir)
+        if changes:
+            logging.warning("the config has changed since this run began: %s", "; ".join(changes))
+        configs.save(config, workdir)
     loop.fit(
         task,
         workdir,
@@ -68,6 +86,8 @@ def main(arguments: Sequence[str], overrides: Sequence[str] = ()) -> int:
         logging.set_verbosity(logging.WARNING)  # orbax tells every step of its work as information
     try:
         profile = traced_steps(flags.FLAGS.profile)
+        if flags.FLAGS.distributed:
+            join_processes()
         run(configs.load(flags.FLAGS.config, overrides), flags.FLAGS.workdir, profile)
     except loop.Interrupted as stop:
         print(stop, file=sys.stderr)
@@ -83,5 +103,6 @@ if __name__ == "__main__":
     flags.DEFINE_string("config", None, "Config file, arguments behind a colon.", required=True)
     flags.DEFINE_string("workdir", None, "Folder for checkpoints, log and config.", required=True)
     flags.DEFINE_string("profile", None, "Steps FIRST:END to trace into WORKDIR/profile.")
+    flags.DEFINE_boolean("distributed", False, "Join the processes of a job of several.")
     known, changes = configs.split_overrides(sys.argv)
     app.run(lambda arguments: main(arguments, changes), argv=known)
