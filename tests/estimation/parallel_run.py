@@ -35,7 +35,11 @@ def hashed(batches, slots, path):
 def main(data, workdir, port=0, process=0, processes=1):
     if processes > 1:
         jax.distributed.initialize(f"127.0.0.1:{port}", processes, process)
-    overrides = ("data.ghost_size=8", "steps=20", "loop.log_every=1", "loop.evaluate_every=10")
+    overrides = (
+        *("data.ghost_size=8", "steps=20", "loop.log_every=1", "loop.evaluate_every=10"),
+        # At the config's own rates 20 steps carry a rounding on to 4 in 1,000.
+        *("optimizer.base_rate=1e-3", "optimizer.muon_rate=4e-3"),
+    )
     config = configs.load(f"configs/estimation/embedded.py:runlocal,data={data}", overrides)
     task = initial.task(config)
     plan = mixture.create(config.data.quotas, [1] * len(config.data.quotas), seed=0, ghost_size=8)

@@ -1,6 +1,6 @@
 """The same training on one device, on eight, and in two processes of four.
 
-The bound: over 20 steps losses and scores agree to 1 in 1,000. Sums over a batch are rounded in
+The bound: over 20 steps losses and scores agree to 1 in 10,000 (1e-6 was measured). Sums over a batch are rounded in
 another order, and the steps carry that on; ghost groups, examples and randomness are the same.
 """
 
@@ -17,7 +17,7 @@ from acae_jax.datasets.synthetic import build
 from acae_jax.training import logs, loop
 
 SCRIPT = Path(__file__).parent / "parallel_run.py"
-BOUND = 1e-3
+BOUND = 1e-4
 
 
 def start(data, workdir, devices, *group):
@@ -55,9 +55,10 @@ def runs(tmp_path_factory):
 
 
 def examples(workdir):
-    lines = [line for path in workdir.glob("examples_*.txt") for line in path.open()]
-    found = {tuple(line.split()[:2]): line.split()[2] for line in lines}
-    return {key: value for key, value in found.items() if int(key[0]) < 20}
+    """The hash of each (step, slot)."""
+    lines = "".join(path.read_text() for path in workdir.glob("examples_*.txt")).splitlines()
+    found = {tuple(map(int, line.split()[:2])): line.split()[2] for line in lines}
+    return {place: content for place, content in found.items() if place[0] < 20}
 
 
 def test_every_process_reads_its_own_slots_of_the_same_batches(runs):
@@ -66,7 +67,8 @@ def test_every_process_reads_its_own_slots_of_the_same_batches(runs):
     assert len(set(expected.values())) == len(expected)
     assert examples(runs["1x8"]) == expected
     assert examples(runs["2x4"]) == expected
-    first = {line.split()[1] for line in (runs["2x4"] / "examples_0.txt").open()}
+    lines = (runs["2x4"] / "examples_0.txt").read_text().splitlines()
+    first = {line.split()[1] for line in lines}
     assert first == {str(slot) for slot in range(32)}
 
 
