@@ -1,7 +1,8 @@
 """The same training on one device, on eight, and in two processes of four.
 
-The bound: over 20 steps losses and scores agree to 1 in 10,000 (1e-6 was measured). Sums over a batch are rounded in
-another order, and the steps carry that on; ghost groups, examples and randomness are the same.
+The bound: over 20 steps losses and scores agree to 1 in 10,000 (1e-6 was measured). Sums over a
+batch are rounded in another order, and the steps carry that on; ghost groups, examples and
+randomness are the same.
 """
 
 import os
