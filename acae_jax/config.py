@@ -106,6 +106,28 @@ def read(workdir: str | Path) -> ConfigDict:
     return ConfigDict(_tuples(json.loads(path.read_text(encoding="utf-8")))).lock()
 
 
+def changes(config: ConfigDict, workdir: str | Path) -> list[str]:
+    """What differs from the config.json in a run's folder, as "name: old → new"; nothing if there
+    is none.
+    """
+    if not (Path(workdir) / "config.json").is_file():
+        return []
+    before, now = dict(_flat(read(workdir).to_dict())), dict(_flat(config.to_dict()))
+    return [
+        f"{name}: {before.get(name, 'absent')} → {now.get(name, 'absent')}"
+        for name in sorted(before.keys() | now.keys())
+        if before.get(name, "absent") != now.get(name, "absent")
+    ]
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
+
+
 def _override(config: ConfigDict, override: str) -> None:
     """Change one value in place; it keeps its type."""
     dotted, equals, text = override.partition("=")

@@ -26,6 +26,12 @@ def masked_mean(values: Float[Array, "..."], mask: Bool[Array, "..."]) -> Float[
     return total / jnp.maximum(jnp.sum(mask.astype(values.dtype)), 1.0)
 
 
+def example_means(values: Float[Array, "b p c"], mask: Bool[Array, "b p"]) -> Float[Array, " b"]:
+    """Each example's mean over coordinates and valid points, 0 without any."""
+    total = jnp.sum(jnp.where(mask, jnp.mean(values, axis=-1), 0.0), axis=1)
+    return total / jnp.maximum(jnp.sum(mask, axis=1), 1)
+
+
 def mean_relative_loss(
     predicted_mm: Float[Array, "b j 3"], true_mm: Float[Array, "b j 3"], valid: Bool[Array, "b j"]
 ) -> Float[Array, ""]:

@@ -3,17 +3,21 @@
     C=configs/estimation/embedded.py
     python -m acae_jax.train --config $C:stage=initial --workdir runs/initial
 
---config.a.b=value changes single values. The config's `task` names the function that builds the
-task, e.g. acae_jax.estimation.initial.task; its `steps`, `seed` and block `loop` go to
-acae_jax.training.loop.fit, which does the work. The same command continues a run that was stopped;
-on a finished run it does nothing. Exit code 130 after Ctrl-C, 143 after SIGTERM, 1 after an error
-that one line explains.
+--config.a.b=value changes single values; --profile=100:110 traces those steps. The config's `task`
+names the function that builds the task, e.g. acae_jax.estimation.initial.task; its `steps`, `seed`
+and block `loop` go to acae_jax.training.loop.fit, which does the work. The same command continues a
+run that was stopped; on a finished run it does nothing. Exit code 130 after Ctrl-C, 143 after
+SIGTERM, 1 after an error that one line explains. --distributed joins the processes of a job that
+spans hosts or GPUs: SLURM, a TPU slice or GKE, see launch/README.md; each of them runs this same
+command.
 """
 
 import importlib
 import sys
 from collections.abc import Callable, Sequence
+from importlib import metadata
 
+import jax
 from absl import app, flags, logging
 from ml_collections import ConfigDict
 
@@ -30,12 +34,48 @@ def task_builder(dotted: str) -> Callable[[ConfigDict], loop.Task]:
         raise ValueError(f"config.task = '{dotted}' names no task builder: {error}") from error
 
 
-def run(config: ConfigDict, workdir: str) -> None:
-    """Build the task and train it, with the config saved beside the results."""
+def join_processes() -> None:
+    """Join the job's other processes; JAX asks SLURM, the TPU slice or Kubernetes who they are.
+
+    Comes before anything that touches a device. A ValueError if nothing of the kind is around.
+    """
+    try:
+        jax.distributed.initialize()
+    except ValueError as error:
+        raise ValueError(
+            "--distributed needs a SLURM step, a TPU slice or a JobSet around it; leave it out on "
+            f"a single machine ({error})"
+        ) from error
+
+
+def run(config: ConfigDict, workdir: str, profile: Sequence[int] = ()) -> None:
+    """Build the task and train it, with config and version saved beside and in the checkpoints."""
     values = config.to_dict()
     task = task_builder(values["task"])(config)
-    configs.save(config, workdir)
-    loop.fit(task, workdir, steps=values["steps"], seed=values["seed"], **values["loop"])
+    if jax.process_index() == 0:
+        changes = configs.changes(config, workdir)
+        if changes:
+            logging.warning("the config has changed since this run began: %s", "; ".join(changes))
+        configs.save(config, workdir)
+    loop.fit(
+        task,
+        workdir,
+        steps=values["steps"],
+        seed=values["seed"],
+        profile=profile,
+        facts={"config": values, "version": metadata.version("acae_jax")},
+        **values["loop"],
+    )
+
+
+def traced_steps(text: str | None) -> tuple[int, ...]:
+    """The steps of --profile=FIRST:END; none if it is not given."""
+    if text is None:
+        return ()
+    first, _, end = text.partition(":")
+    if not (first.isdecimal() and end.isdecimal() and int(first) < int(end)):
+        raise ValueError(f"--profile={text} must name steps as FIRST:END, such as 100:110")
+    return int(first), int(end)
 
 
 def main(arguments: Sequence[str], overrides: Sequence[str] = ()) -> int:
@@ -45,7 +85,10 @@ def main(arguments: Sequence[str], overrides: Sequence[str] = ()) -> int:
     if not flags.FLAGS["verbosity"].present:
         logging.set_verbosity(logging.WARNING)  # orbax tells every step of its work as information
     try:
-        run(configs.load(flags.FLAGS.config, overrides), flags.FLAGS.workdir)
+        profile = traced_steps(flags.FLAGS.profile)
+        if flags.FLAGS.distributed:
+            join_processes()
+        run(configs.load(flags.FLAGS.config, overrides), flags.FLAGS.workdir, profile)
     except loop.Interrupted as stop:
         print(stop, file=sys.stderr)
         return 128 + stop.signal
@@ -59,5 +102,7 @@ def main(arguments: Sequence[str], overrides: Sequence[str] = ()) -> int:
 if __name__ == "__main__":
     flags.DEFINE_string("config", None, "Config file, arguments behind a colon.", required=True)
     flags.DEFINE_string("workdir", None, "Folder for checkpoints, log and config.", required=True)
+    flags.DEFINE_string("profile", None, "Steps FIRST:END to trace into WORKDIR/profile.")
+    flags.DEFINE_boolean("distributed", False, "Join the processes of a job of several.")
     known, changes = configs.split_overrides(sys.argv)
     app.run(lambda arguments: main(arguments, changes), argv=known)

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by the scripts beside it: makes .venv once, installs the package and its tools into it, and activates it.
 # An environment that is already active (VIRTUAL_ENV) is used as it is. Set PYTHON to choose the interpreter.
 

@@ -10,7 +10,9 @@ import pytest
 from acae_jax import config as configs
 from acae_jax import train
 from acae_jax.datasets.synthetic import build
-from acae_jax.estimation import bottleneck, building, collect, consistency, report, step
+from acae_jax.estimation import bottleneck, building, collect, consistency, report, starting, step
+from acae_jax.skeletons import catalogue
+from acae_jax.skeletons import union as unions
 from acae_jax.training import checkpoints
 
 CONFIG = "configs/estimation/embedded.py"
@@ -85,6 +87,38 @@ def test_fine_tuning_starts_from_the_first_stage(workflow, data):
         new[..., 179:],
         np.asarray(fresh["params"]["head"]["kernel"]).reshape(new.shape)[..., 179:],
     )
+
+
+def test_stage_1_starts_from_another_run(workflow, caplog):
+    """What two unions share comes along: the backbone, and the head's rows of equal joints."""
+    config = configs.read(workflow / "initial")
+    theirs = building.joint_union(config.data)
+    ours = unions.of([catalogue.load(name) for name in ("mixamo", "smpl")])
+    network = building.network(config, len(ours.joint_names))
+    fresh = step.fresh_variables(network, jax.random.key(1))
+    loaded = checkpoints.load_params(workflow / "initial")
+
+    started = starting.from_run(fresh, workflow / "initial", "head rows", ours)
+    assert "27 of" in caplog.text and "fresh are" in caplog.text
+    kernels = [
+        np.asarray(variables["params"]["head"]["kernel"]).reshape(-1, 5, len(union.joint_names))
+        for variables, union in ((loaded, theirs), (fresh, ours), (started, ours))
+    ]
+    for joint, name in enumerate(ours.joint_names):
+        if name in theirs.joint_names:
+            expected = kernels[0][..., theirs.joint_names.index(name)]
+        else:
+            expected = kernels[1][..., joint]
+        np.testing.assert_array_equal(kernels[2][..., joint], expected)
+    jax.tree.map(
+        np.testing.assert_array_equal, started["params"]["backbone"], loaded["params"]["backbone"]
+    )
+    started = starting.from_run(fresh, workflow / "initial", "backbone", ours)
+    jax.tree.map(np.testing.assert_array_equal, started["params"]["head"], fresh["params"]["head"])
+    with pytest.raises(ValueError, match=r"another shape, first 'params/head"):
+        starting.from_run(fresh, workflow / "initial", "whole", ours)
+    with pytest.raises(ValueError, match=r"init.part is 'all'; it must be one of whole"):
+        starting.from_run(fresh, workflow / "initial", "all", ours)
 
 
 def test_a_finished_run_is_left_alone(workflow, data):

@@ -151,10 +151,15 @@ def reconstruct(maps: Matrices, joints_mm: Float[Array, "*b j 3"]) -> Float[Arra
     return to_joints(maps, to_latents(maps, joints_mm))
 
 
-def _seen(poses_mm: Float[Array, "b 3 j"], scale: Float[Array, "b 1 1"]) -> Float[Array, "b 2 j"]:
-    """What a camera sees of poses, as metres on a plane at the person's mean depth."""
-    # One reciprocal and two products: a third faster than two divisions in the compiled scan.
-    return poses_mm[:, :2] * (scale / 1000.0 / jnp.maximum(poses_mm[:, 2:], NEAR_MM))
+def _seen(
+    poses_mm: Float[Array, "b 3 j"], scale: Float[Array, "b 1"]
+) -> tuple[Float[Array, "b j"], Float[Array, "b j"]]:
+    """What a camera sees of poses, x and y apart, as metres on a plane at the person's mean depth.
+
+    As one array of both the compiled scan is a seventh slower, and with two divisions a third.
+    """
+    factor = scale / 1000.0 / jnp.maximum(poses_mm[:, 2], NEAR_MM)
+    return poses_mm[:, 0] * factor, poses_mm[:, 1] * factor
 
 
 def loss(
@@ -173,8 +178,9 @@ def loss(
     flat = poses_mm.reshape(-1, poses_mm.shape[-1])
     again = ((flat @ encode) @ decode).reshape(poses_mm.shape)
     if projected:
-        scale = jnp.mean(poses_mm[:, 2:], axis=-1, keepdims=True)
-        error = jnp.mean(jnp.abs(_seen(poses_mm, scale) - _seen(again, scale)))
+        scale = jnp.mean(poses_mm[:, 2], axis=-1, keepdims=True)
+        planes = zip(_seen(poses_mm, scale), _seen(again, scale), strict=True)
+        error = sum((jnp.mean(jnp.abs(a - b)) for a, b in planes), start=jnp.zeros(())) / 2
     else:
         error = jnp.mean(jnp.abs(poses_mm - again)) / 1000.0
     weight = jnp.mean(jnp.abs(encode)) + jnp.mean(jnp.abs(decode))

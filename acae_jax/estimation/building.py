@@ -241,6 +241,7 @@ def pose_program(
         label_groups(config.data, union),
         weights,
         step.Schedule(**config.schedule),
+        tuple(name for name, _ in config.data.quotas),
         config.seed,
     )
     init = lambda key: step.initial_state(optimizer, variables(model, key))  # noqa: E731

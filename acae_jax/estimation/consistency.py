@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from acae_jax.estimation import bottleneck, building, objective, step
+from acae_jax.estimation import bottleneck, building, objective, starting, step
 from acae_jax.estimation.network import PoseNetwork
 from acae_jax.skeletons.union import JointUnion
 from acae_jax.training import checkpoints, optimizers
@@ -29,24 +29,16 @@ def choose(config: ConfigDict, union: JointUnion) -> objective.Variant:
 def start(initial: dict, fresh: dict, joint_count: int) -> dict:
     """Variables to fine-tune from: the stage-1 model's, with new head channels where it had none.
 
-    The head's channels stand points-fastest in 1 + D blocks, so the joints' channels are found in
-    both.
+    A head of latent points alone has no joint's channels, and starts fresh.
     """
     params = dict(initial["params"])
     old, new = initial["params"]["head"], fresh["params"]["head"]
-    if old["kernel"].shape != new["kernel"].shape:
-        params["head"] = jax.tree.map(lambda o, n: grown(o, n, joint_count), old, new)
+    points = new["bias"].shape[0] * joint_count // old["bias"].shape[0]
+    pairs = [(joint, joint) for joint in range(joint_count)] if points >= joint_count else []
+    params["head"] = jax.tree.map(
+        lambda o, n: starting.with_points(o, n, pairs, (joint_count, points)), old, new
+    )
     return {**initial, "params": params}
-
-
-def grown(old: jax.Array, new: jax.Array, joint_count: int) -> jax.Array:
-    """`new` with the channels of the old points copied in, if it has room for them; else `new`."""
-    points = new.shape[-1] * joint_count // old.shape[-1]
-    if points < joint_count:
-        return new
-    blocks = old.reshape(*old.shape[:-1], -1, joint_count)
-    into = new.reshape(*new.shape[:-1], -1, points)
-    return into.at[..., :joint_count].set(blocks).reshape(new.shape)
 
 
 def program(config: ConfigDict) -> building.Program:

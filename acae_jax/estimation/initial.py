@@ -2,9 +2,11 @@
 own.
 """
 
+import jax
 from ml_collections import ConfigDict
 
-from acae_jax.estimation import building, objective, step
+from acae_jax.estimation import building, objective, starting, step
+from acae_jax.estimation.network import PoseNetwork
 from acae_jax.training import optimizers
 from acae_jax.training.loop import Task
 
@@ -14,7 +16,14 @@ def program(config: ConfigDict) -> building.Program:
     union = building.joint_union(config.data)
     variant = objective.separate(len(union.joint_names))
     optimizer = optimizers.initial(steps=config.steps, **config.optimizer)
-    return building.pose_program(config, union, variant, optimizer, step.fresh_variables)
+
+    def variables(network: PoseNetwork, key: jax.Array) -> dict:
+        fresh = step.fresh_variables(network, key)
+        if not config.init.run:
+            return fresh
+        return starting.from_run(fresh, config.init.run, config.init.part, union)
+
+    return building.pose_program(config, union, variant, optimizer, variables)
 
 
 def task(config: ConfigDict) -> Task:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Inexact, Int, UInt8
 
 from acae_jax.geometry import absolute, heatmaps
@@ -51,7 +52,7 @@ class Head(nn.Module):
 
     points: int
     depth_bins: int
-    dtype: jnp.dtype
+    dtype: DTypeLike
 
     @nn.compact
     def __call__(
@@ -77,7 +78,7 @@ class PoseNetwork(nn.Module):
     points: int
     geometry: Geometry
     depth_bins: int = 8
-    dtype: jnp.dtype = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, images: Float[Array, "b s s 3"], train: bool) -> Output:

@@ -109,6 +109,31 @@ def heatmap_cost(output: Output, batch: Batch, geometry: Geometry) -> Float[Arra
     )
 
 
+def dataset_losses(
+    joints: Points,
+    joints_mm: Float[Array, "b j 3"],
+    batch: Batch,
+    groups: Float[np.ndarray, "k j"],
+    geometry: Geometry,
+    datasets: tuple[str, ...],
+) -> Terms:
+    """How far off each dataset's examples are in the mean, in metres, for the log.
+
+    It is the mean-relative distance (L1) where there are 3D labels, else that of 2D labels in the
+    image, as in `pose_loss`.
+    """
+    valid, labelled = batch["valid"], batch["labels_valid"] & (groups.sum(axis=1) > 0)[None]
+    relative = [alignment.mean_relative(p, valid) for p in (joints_mm, batch["joints_mm"])]
+    in_space = losses.example_means(jnp.abs(relative[0] - relative[1]), valid) / 1000.0
+    label_px = jnp.einsum("kj,bjc->bkc", jnp.asarray(groups), joints.px)
+    in_image = losses.example_means(jnp.abs(label_px - batch["labels_px"]), labelled)
+    metres_per_px = geometry.box_mm / 1000.0 / geometry.side_px
+    error = jnp.where(jnp.any(valid, axis=1), in_space, in_image * metres_per_px)
+    belongs = batch["dataset"][:, None] == jnp.arange(len(datasets))[None]
+    means = jnp.sum(belongs * error[:, None], axis=0) / jnp.maximum(jnp.sum(belongs, axis=0), 1)
+    return {f"dataset/{name}": means[index] for index, name in enumerate(datasets)}
+
+
 def _visible(
     true_mm: Float[Array, "b j 3"],
     true_px: Float[Array, "b j 2"],

@@ -50,10 +50,14 @@ def make_update(
     groups: Float[np.ndarray, "k j"],
     weights: objective.Weights,
     schedule: Schedule,
+    datasets: tuple[str, ...],
     seed: int,
 ) -> Callable[[int, TrainState, Batch], tuple[TrainState, Metrics]]:
     """The function (step, state, batch) → (state, metrics); two compiled programs, before and after
     norms freeze.
+
+    Metrics are the loss, its terms, the gradient's norm, and each dataset's mean error; `datasets`
+    are the names behind the batch's dataset numbers.
     """
 
     def total_loss(
@@ -82,7 +86,12 @@ def make_update(
             cost = objective.heatmap_cost(output, batch, network.geometry)
             terms["heatmap"] = weights.heatmap * cost
         loss = sum(terms.values(), start=jnp.zeros(()))
-        return loss, ({"loss": loss, **terms}, updated["batch_stats"])
+        joints = variant.joints(output.points)
+        joints_mm, _ = judge(joints)
+        each = objective.dataset_losses(
+            joints, joints_mm, batch, groups, network.geometry, datasets
+        )
+        return loss, ({"loss": loss, **terms, **each}, updated["batch_stats"])
 
     @partial(jax.jit, static_argnames="train", donate_argnums=0)
     def update(state: TrainState, batch: Batch, train: bool) -> tuple[TrainState, Metrics]:

@@ -24,20 +24,27 @@ from jax.sharding import Sharding
 from acae_jax.training.state import TrainState
 
 FOLDER = "checkpoints"
+BEST = "best"
 KEPT = 2
 HEAD = "head"
 
 
 class Checkpoints:
-    """The checkpoints of one run; use as a context, which waits for the last save."""
+    """The newest `kept` checkpoints of one run; use as a context, which waits for the last save.
 
-    def __init__(self, workdir: str | Path, facts: Mapping[str, Any]):
-        self._folder = Path(workdir).absolute() / FOLDER
+    `facts` are stored with each of them: what does not change in a run, such as seed and config.
+    """
+
+    def __init__(
+        self, workdir: str | Path, facts: Mapping[str, Any], folder: str = FOLDER, kept: int = KEPT
+    ):
+        self._folder = Path(workdir).absolute() / folder
         self._facts = dict(facts)
-        self._manager = _manager(self._folder)
+        self._manager = _manager(self._folder, kept)
 
-    def save(self, state: TrainState, wait: bool = False) -> None:
-        """Save in the background; with `wait`, return when it is on the disk.
+    def save(self, state: TrainState, wait: bool = False, **facts: float) -> None:
+        """Save in the background, with facts of this moment; with `wait`, return when it is on the
+        disk.
 
         An OSError with one line if the disk is full, also for the save before this one.
         """
@@ -47,7 +54,7 @@ class Checkpoints:
                 step,
                 args=ocp.args.Composite(
                     state=ocp.args.PyTreeSave(state),
-                    facts=ocp.args.JsonSave(self._facts | {"crc32": checksum(state)}),
+                    facts=ocp.args.JsonSave(self._facts | facts | {"crc32": checksum(state)}),
                 ),
                 force=True,
             )
@@ -59,6 +66,14 @@ class Checkpoints:
     def latest_step(self) -> int | None:
         """The newest complete checkpoint, or None."""
         return self._manager.latest_step()
+
+    def newest_facts(self) -> dict[str, Any]:
+        """What was stored with the newest complete checkpoint; empty if there is none."""
+        step = self.latest_step()
+        if step is None:
+            return {}
+        reading = ocp.args.Composite(facts=ocp.args.JsonRestore())
+        return dict(self._manager.restore(step, args=reading)["facts"])
 
     def restore(self, like: TrainState, sharding: Sharding) -> TrainState | None:
         """The newest checkpoint that can be read, placed as told; None if there is none at all.
@@ -171,14 +186,14 @@ def checksum(tree: Any) -> int:
     return total
 
 
-def load_params(path: str | Path, step: int | None = None) -> dict[str, Any]:
+def load_params(path: str | Path, step: int | None = None, folder: str = FOLDER) -> dict[str, Any]:
     """The network of a finished or running run: {"params": …, "batch_stats": …} as host arrays.
 
-    `path` is the run's workdir; without `step`, the newest checkpoint. A FileNotFoundError if there
-    is none.
+    `path` is the run's workdir, `folder` its "checkpoints" or the "best" one; without `step`, the
+    newest checkpoint. A FileNotFoundError if there is none.
     """
-    folder = Path(path).absolute() / FOLDER
-    found = ocp.utils.checkpoint_steps(folder) if folder.is_dir() else []
+    folder_path = Path(path).absolute() / folder
+    found = ocp.utils.checkpoint_steps(folder_path) if folder_path.is_dir() else []
     step = max(found, default=None) if step is None else step
     if step is None or step not in found:
         raise FileNotFoundError(
@@ -186,7 +201,7 @@ def load_params(path: str | Path, step: int | None = None) -> dict[str, Any]:
             "train that stage first"
         )
     options = ocp.CheckpointManagerOptions(create=False, enable_async_checkpointing=False)
-    with ocp.CheckpointManager(folder, options=options, item_handlers=_handlers()) as manager:
+    with ocp.CheckpointManager(folder_path, options=options, item_handlers=_handlers()) as manager:
         stored = manager.item_metadata(step)["state"].tree
         wanted = {name: stored[name] for name in ("params", "batch_stats")}
         as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), wanted)
@@ -228,9 +243,9 @@ def init_from(
     return merged, kept
 
 
-def _manager(folder: Path) -> ocp.CheckpointManager:
+def _manager(folder: Path, kept: int) -> ocp.CheckpointManager:
     options = ocp.CheckpointManagerOptions(
-        max_to_keep=KEPT, create=True, cleanup_tmp_directories=True
+        max_to_keep=kept, create=True, cleanup_tmp_directories=True
     )
     return ocp.CheckpointManager(folder, options=options, item_handlers=_handlers())
 

@@ -99,9 +99,9 @@ class Progress:
         )
         self._spoke = time.monotonic()
 
-    def advance(self, loss: float) -> None:
-        """One more step is finished."""
-        self._bar.set_postfix_str(f"loss {loss:.4g}", refresh=False)
+    def advance(self, loss: float, besides: str) -> None:
+        """One more step is finished; `besides` says where time went that did not train."""
+        self._bar.set_postfix_str(", ".join(filter(None, (f"loss {loss:.4g}", besides))), False)
         self._bar.update()
         now = time.monotonic()
         if self._quiet and (now - self._spoke > QUIET_SECONDS or self._bar.n == self._bar.total):

@@ -13,7 +13,7 @@ function of (seed, step).
 import math
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from types import FrameType
@@ -24,7 +24,9 @@ import numpy as np
 from jax.sharding import Mesh
 
 from acae_jax.training import parallel
+from acae_jax.training.best import Best
 from acae_jax.training.checkpoints import Checkpoints
+from acae_jax.training.goodput import Goodput
 from acae_jax.training.logs import Log, Progress
 from acae_jax.training.state import TrainState, all_finite
 
@@ -71,20 +73,27 @@ def fit(
     save_every: int,
     evaluate_every: int = 0,
     log_every: int = 50,
+    best: str | None = None,
+    profile: Sequence[int] = (),
     unit: str = "step",
     devices: int | None = None,
+    facts: Mapping[str, Any] | None = None,
 ) -> TrainState:
     """Train until `steps` updates are finished, from the newest checkpoint in `workdir` if any.
 
-    A finished run is returned at once. With `evaluate_every` 0 nothing is evaluated. `devices`
-    defaults to all. Raises Interrupted on Ctrl-C or SIGTERM (after saving),
-    FloatingPointError when the loss or a parameter is no longer finite (the last good checkpoint
-    stays), OSError when the disk is full.
+    A finished run is returned at once. With `evaluate_every` 0 nothing is evaluated. The state with
+    the lowest score `best`, such as "test/mpjpe_mm", is kept apart in WORKDIR/best. `profile` is
+    the first step of a trace for WORKDIR/profile, and the step after its last. `devices` defaults
+    to all. `facts` are stored with every checkpoint.
+
+    Raises Interrupted on Ctrl-C or SIGTERM (after saving), FloatingPointError when the loss or a
+    parameter is no longer finite (the last good checkpoint stays), OSError when the disk is full.
     """
     mesh = parallel.mesh(devices)
     workdir = Path(workdir)
     workdir.mkdir(parents=True, exist_ok=True)
-    with Checkpoints(workdir, {"seed": seed, "steps": steps}) as checkpoints:
+    facts = {**(facts or {}), "seed": seed, "steps": steps}
+    with Checkpoints(workdir, facts) as checkpoints, Best(workdir, facts, best) as best_one:
         state = _start(task, checkpoints, seed, mesh)
         start = int(state.step)
         if start >= steps:
@@ -93,11 +102,15 @@ def fit(
             Log(workdir / LOG, start) as log,
             closing(Progress(steps, start, unit)) as progress,
             _stop_signal() as stop,
+            Goodput() as goodput,
             _closed(task.batches(start)) as batches,
         ):
-            watch = _Watch(log, progress, log_every, steps)
+            watch = _Watch(log, progress, goodput, log_every, steps)
             for step in range(start, steps):
-                batch = parallel.place_batch(_next(batches, step), mesh, task.group_size)
+                _trace(workdir, step, profile, watch)
+                with goodput.spent("data"):
+                    host_batch = _next(batches, step)
+                batch = parallel.place_batch(host_batch, mesh, task.group_size)
                 state, metrics = task.update(step, state, batch)
                 watch.launched(step + 1, metrics)
                 last = step + 1 == steps
@@ -106,13 +119,26 @@ def fit(
                     continue
                 watch.settle()
                 if evaluates:
-                    log.write(step + 1, _evaluate(task, state))
+                    with goodput.spent("evaluate"):
+                        scores = _evaluate(task, state)
+                        log.write(step + 1, scores)
+                        best_one.offer(state, scores)
                 if last or stop or (step + 1) % save_every == 0:
-                    _check_finite(state)
-                    checkpoints.save(state, wait=last or bool(stop))
+                    with goodput.spent("save"):
+                        _check_finite(state)
+                        checkpoints.save(state, wait=last or bool(stop))
                 if stop and not last:
                     raise Interrupted(stop[0], step + 1, workdir)
     return state
+
+
+def _trace(workdir: Path, step: int, steps: Sequence[int], watch: "_Watch") -> None:
+    """Begin or end the profiler's trace if it is time."""
+    if steps and step == steps[0]:
+        jax.profiler.start_trace(str(workdir / "profile"))
+    elif steps and step == steps[1]:
+        watch.settle()  # so that the trace holds these steps whole
+        jax.profiler.stop_trace()
 
 
 def _start(task: Task, checkpoints: Checkpoints, seed: int, mesh: Mesh) -> TrainState:
@@ -156,9 +182,10 @@ def _next(batches: Iterator[Batch], step: int) -> Batch:
 class _Watch:
     """Reads the metrics of the step before the one in flight: checks, logs and shows them."""
 
-    def __init__(self, log: Log, progress: Progress, log_every: int, steps: int):
+    def __init__(self, log: Log, progress: Progress, goodput: Goodput, log_every: int, steps: int):
         self._log = log
         self._progress = progress
+        self._goodput = goodput
         self._log_every = log_every
         self._steps = steps
         self._pending: tuple[int, Metrics] | None = None
@@ -178,10 +205,13 @@ class _Watch:
     def _read(self, step: int, metrics: Metrics) -> None:
         loss = float(metrics["loss"])
         if not math.isfinite(loss):
-            raise FloatingPointError(_not_finite(f"the loss ({loss}) is", step))
+            values = jax.device_get(dict(metrics))
+            wrong = sorted(name for name, value in values.items() if not math.isfinite(value))
+            raise FloatingPointError(_not_finite(f"{', '.join(wrong)} (loss {loss}) is", step))
         if step % self._log_every == 0 or step in (1, self._steps):
-            self._log.write(step, jax.device_get(dict(metrics)))
-        self._progress.advance(loss)
+            values = jax.device_get(dict(metrics))
+            self._log.write(step, {**values, **self._goodput.seconds()})
+        self._progress.advance(loss, self._goodput.summary())
 
 
 @contextmanager

@@ -55,10 +55,13 @@ def get_config(arg: str = "") -> ConfigDict:
     config.steps = 2 if given.runlocal else STEPS[given.stage]
     config.loop = ConfigDict({"save_every": 5000, "evaluate_every": 0, "log_every": 100})
     config.loop.devices = None  # all of them
+    config.loop.best = None
 
     config.initial = f"{given.run}/initial"
     config.autoencoder = f"{given.run}/autoencoder"
     config.variant = given.variant
+    # A run of stage 1 to start stage 1 from: "whole", "backbone" or "head rows" of it.
+    config.init = ConfigDict({"run": "", "part": "backbone"})
 
     config.data = ConfigDict()
     config.data.folder = given.data

@@ -60,10 +60,13 @@ def get_config(arg: str = "") -> ConfigDict:
     config.steps = 4 if given.runlocal else steps[given.stage]
     config.loop = ConfigDict({"save_every": 200, "evaluate_every": 1000, "log_every": 10})
     config.loop.devices = None  # all of them
+    config.loop.best = None
 
     config.initial = f"{given.run}/initial"
     config.autoencoder = f"{given.run}/autoencoder"
     config.variant = given.variant
+    # A run of stage 1 to start stage 1 from: "whole", "backbone" or "head rows" of it.
+    config.init = ConfigDict({"run": "", "part": "backbone"})
 
     config.data = ConfigDict()
     config.data.folder = given.data
@@ -105,6 +108,11 @@ def get_config(arg: str = "") -> ConfigDict:
     config.schedule = ConfigDict({"weak_until": 0})
     if given.stage == "initial":
         config.weights.absolute_from = config.schedule.weak_until = 100
+    elif given.variant in ("latent", "hybrid"):
+        # New points are too poor at first for full perspective: gradients are hundred times those
+        # that follow, and Adam remembers them for the rest of so short a stage.
+        config.weights.absolute_from = config.schedule.weak_until = config.steps // 8
+        config.weights.teacher_from = config.steps // 8
     config.evaluation = ConfigDict({"batch_size": 60})
 
     config.pseudo = ConfigDict({"datasets": tuple(name for name, _ in mixtures.EMBEDDED)})

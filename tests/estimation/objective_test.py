@@ -68,6 +68,20 @@ def test_each_term_sees_its_own_error_only():
     assert terms["labels_2d"] > free["labels_2d"] + 0.2 * 0.5 * 4 * 2.2 / 128
 
 
+def test_each_dataset_has_an_error_of_its_own():
+    batch, points, true_mm, groups = example_batch()
+    batch["dataset"] = jnp.array([0, 1, 2, 2])
+    bent = true_mm.at[1, 0].add(jnp.array([600.0, 0.0, 0.0]))  # of one joint in six
+    moved = network.Points(points.px.at[3].add(8.0), points.relative_mm)
+    names = ("exact", "bent", "2d", "absent")
+    found = objective.dataset_losses(moved, bent, batch, groups, GEOMETRY, names)
+    assert list(found) == [f"dataset/{name}" for name in names]
+    # Minus its mean the pose is 500 mm off at one joint and 100 mm at five, in one axis of three.
+    np.testing.assert_allclose(found["dataset/bent"], (0.5 + 5 * 0.1) / 6 / 3, rtol=1e-4)
+    np.testing.assert_allclose(found["dataset/2d"], (0 + 8.0) / 2 * 2.2 / 128, rtol=1e-3)
+    assert found["dataset/exact"] == found["dataset/absent"] == 0
+
+
 def test_heatmaps_cost_least_at_the_truth_wherever_the_volume_stands():
     batch, points, true_mm, _ = example_batch()
     at = heatmaps.px_to_heatmap(points.px, GEOMETRY.side_px, GEOMETRY.stride, GEOMETRY.centred)

@@ -60,7 +60,7 @@ def test_not_a_number_is_null(tmp_path):
 def test_without_a_terminal_progress_is_a_line_now_and_then(capsys):
     progress = logs.Progress(3, 0, "epoch")
     for loss in (3.0, 2.0, 1.25):
-        progress.advance(loss)
+        progress.advance(loss, "")
     progress.close()
     (line,) = capsys.readouterr().err.splitlines()
     assert "3/3" in line
@@ -70,7 +70,7 @@ def test_without_a_terminal_progress_is_a_line_now_and_then(capsys):
 def test_a_terminal_gets_a_bar(capsys, monkeypatch):
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     progress = logs.Progress(1, 0, "step")
-    progress.advance(0.5)
+    progress.advance(0.5, "data 3 %")
     progress.close()
     assert "\r" in capsys.readouterr().err
 

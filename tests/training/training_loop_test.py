@@ -28,7 +28,7 @@ def assert_same_bits(left, right):
 
 def curve(workdir):
     return [
-        {k: v for k, v in row.items() if k not in ("time", "seconds")}
+        {k: v for k, v in row.items() if k not in ("time", "seconds") and "spent" not in k}
         for row in logs.read(workdir / "metrics.jsonl")
     ]
 
@@ -162,10 +162,63 @@ def test_loss_that_is_not_finite_stops_and_keeps_the_last_good_checkpoint(tmp_pa
         after, metrics = tiny_task.update(now, batch)
         return after, metrics if step != 25 else {"loss": metrics["loss"] * math.nan}
 
-    with pytest.raises(FloatingPointError, match=r"loss \(nan\) is not finite after step 26"):
+    with pytest.raises(FloatingPointError, match=r"loss \(loss nan\) is not finite after step 26"):
         loop.fit(tiny_task.make(update=update), tmp_path, steps=60, **EVERY)
     state = loop.fit(tiny_task.make(), tmp_path, steps=20, **EVERY)
     assert int(state.step) == 20
+
+
+def test_the_message_names_the_terms_that_are_not_finite(tmp_path):
+    def update(step, now, batch):
+        after, metrics = tiny_task.update(now, batch)
+        wrong = math.inf if step == 3 else 0.0
+        parts = {"relative": metrics["loss"], "dataset/a": metrics["loss"] + wrong}
+        return after, {"loss": metrics["loss"] + wrong, **parts}
+
+    with pytest.raises(FloatingPointError, match=r"^dataset/a, loss \(loss inf\) is not finite"):
+        loop.fit(tiny_task.make(update=update), tmp_path, steps=60, **EVERY)
+
+
+def test_the_best_state_is_kept_apart_also_over_an_interruption(tmp_path):
+    scores = {10: 3.0, 20: 1.0, 30: 2.0, 40: 1.5}
+    task = tiny_task.make(evaluate={"test": lambda now: {"error": scores[int(now.step)]}})
+    every = {"seed": 7, "save_every": 10, "evaluate_every": 10, "best": "test/error"}
+    loop.fit(task, tmp_path, steps=30, **every)
+    kept = checkpoints.load_params(tmp_path, folder=checkpoints.BEST)
+    at_20 = loop.fit(tiny_task.make(), tmp_path / "20", steps=20, **EVERY)
+    assert_same_bits(kept["params"], at_20.params)
+    loop.fit(task, tmp_path, steps=40, **every)
+    assert [path.name for path in (tmp_path / "best").iterdir()] == ["20"]
+    with pytest.raises(ValueError, match=r"loop.best is 'eror'; scores are test/error"):
+        loop.fit(task, tmp_path / "wrong", steps=10, **every | {"best": "eror"})
+
+
+def test_the_log_says_where_the_time_went(tmp_path):
+    def slow_evaluation(now):
+        time.sleep(0.2)
+        return {"bias": 0.0}
+
+    fresh = jax.jit(lambda now, batch: tiny_task.update(now, batch))  # not compiled before
+    task = tiny_task.make(
+        seconds=0.05,
+        update=lambda step, now, batch: fresh(now, batch),
+        evaluate={"test": slow_evaluation},
+    )
+    loop.fit(task, tmp_path, steps=20, **EVERY | {"evaluate_every": 10})
+    last = [row for row in logs.read(tmp_path / "metrics.jsonl") if "loss" in row][-1]
+    assert 20 * 0.05 <= last["spent_data_s"] <= last["spent_s"]
+    assert 0.2 <= last["spent_evaluate_s"] < 0.4  # that of step 20 comes after this row
+    assert last["spent_compile_s"] > 0
+    parts = sum(last[f"spent_{kind}_s"] for kind in ("data", "compile", "save", "evaluate"))
+    assert parts <= last["spent_s"]
+
+
+def test_a_trace_of_some_steps_is_written(tmp_path):
+    loop.fit(tiny_task.make(), tmp_path, steps=8, **EVERY | {"profile": (3, 6)})
+    assert list((tmp_path / "profile").rglob("*.xplane.pb"))
+    assert train.traced_steps("3:6") == (3, 6)
+    with pytest.raises(ValueError, match="--profile=6:3 must name steps as FIRST:END"):
+        train.traced_steps("6:3")
 
 
 def test_parameters_that_are_not_finite_are_never_saved(tmp_path):

@@ -1,0 +1,82 @@
+"""Variables to start from: those of another run, as far as the networks agree."""
+
+import logging
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+
+from acae_jax import config as configs
+from acae_jax.estimation import building
+from acae_jax.skeletons.union import JointUnion
+from acae_jax.training import checkpoints
+from acae_jax.training.state import parameter_count
+
+PARTS = ("whole", "backbone", "head rows")
+Pairs = list[tuple[int, int]]
+
+
+def from_run(fresh: dict, folder: str | Path, part: str, union: JointUnion) -> dict:
+    """`fresh` variables with those of a stage-1 run in their place; the optimiser starts anew.
+
+    `part` is "whole", for which the networks must be equal; "backbone", which leaves the head
+    fresh; or "head rows": the backbone, and of the head what belongs to joints that both unions
+    have by one name. Logs what was loaded and what was not. A ValueError if what should be loaded
+    does not fit, an OSError if there is no such run.
+    """
+    if part not in PARTS:
+        raise ValueError(f"init.part is {part!r}; it must be one of {', '.join(PARTS)}")
+    loaded = jax.tree.map(jnp.asarray, checkpoints.load_params(folder))
+    variables, kept = checkpoints.init_from(
+        fresh, loaded, "whole" if part == "whole" else "backbone"
+    )
+    said = f"loaded {len(jax.tree.leaves(fresh)) - len(kept)} arrays of {folder}"
+    if part == "head rows":
+        theirs = building.joint_union(configs.read(folder).data)
+        pairs = shared_joints(theirs, union)
+        counts = len(theirs.joint_names), len(union.joint_names)
+        head = jax.tree.map(
+            lambda old, new: with_points(old, new, pairs, counts),
+            loaded["params"]["head"],
+            fresh["params"]["head"],
+        )
+        variables = {**variables, "params": {**variables["params"], "head": head}}
+        said += f", and the head's rows of {_listed(pairs, union)}"
+    elif kept:
+        said += f"; fresh are {', '.join(kept)}"
+    numbers = parameter_count(variables["params"])
+    logging.warning("init: %s; the network has %d parameters", said, numbers)
+    return variables
+
+
+def shared_joints(theirs: JointUnion, ours: JointUnion) -> Pairs:
+    """Places (theirs, ours) of the joints that both have under one name."""
+    places = {name: index for index, name in enumerate(theirs.joint_names)}
+    return [(places[name], i) for i, name in enumerate(ours.joint_names) if name in places]
+
+
+def with_points(old: jax.Array, new: jax.Array, pairs: Pairs, counts: tuple[int, int]) -> jax.Array:
+    """A head's `new` kernel or bias with the channels of paired points copied from the `old` one.
+
+    Channels stand points-fastest in 1 + D blocks; `counts` are the points of both heads. A
+    ValueError if the heads differ in blocks or features.
+    """
+    before = old.reshape(*old.shape[:-1], -1, counts[0])
+    after = new.reshape(*new.shape[:-1], -1, counts[1])
+    if before.shape[:-1] != after.shape[:-1]:
+        raise ValueError(
+            f"a head of shape {before.shape[:-1]} for each point does not fit one of "
+            f"{after.shape[:-1]}: model.depth_bins and the backbone must be equal"
+        )
+    if not pairs:
+        return new
+    sources, targets = (jnp.array(places) for places in zip(*pairs, strict=True))
+    return after.at[..., targets].set(before[..., sources]).reshape(new.shape)
+
+
+def _listed(pairs: Pairs, union: JointUnion) -> str:
+    """How many joints, and the first of those that are missing."""
+    found = {place for _, place in pairs}
+    missing = [name for i, name in enumerate(union.joint_names) if i not in found]
+    but = f"; fresh are {', '.join(missing[:6])}{' …' * (len(missing) > 6)}" if missing else ""
+    return f"{len(found)} of {len(union.joint_names)} joints{but}"

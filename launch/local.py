@@ -1,0 +1,32 @@
+"""Train on this machine.
+
+python launch/local.py -- --config configs/estimation/embedded.py:stage=initial --workdir runs/mine
+
+Nothing is rented. Ctrl-C and SIGTERM reach the training, which saves and says so; the same command
+continues. Use it to try a command before another launcher runs it, and as the launcher of a sweep.
+"""
+
+import argparse
+import sys
+
+import rental
+
+
+def parser() -> rental.Parser:
+    """No options of its own."""
+    return rental.Parser(__doc__)
+
+
+def cost(options: argparse.Namespace) -> None:
+    """Nothing is rented."""
+
+
+def launch(options: argparse.Namespace, training: rental.Training) -> int:
+    """Train, and return training's exit code."""
+    return rental.execute(options, training.command(sys.executable))
+
+
+LAUNCHER = rental.Launcher(parser, cost, launch)
+
+if __name__ == "__main__":
+    sys.exit(rental.guarded(LAUNCHER.main, sys.argv[1:]))

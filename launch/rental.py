@@ -1,0 +1,283 @@
+"""What the launchers share: checked arguments, stated and confirmed costs, and dry runs.
+
+A launcher's own options stand before `--`, the arguments of acae_jax.train behind it.
+
+Exit codes: 2 if the request is wrong or not confirmed (then nothing was started), else what the
+last command said, which for training is 0, 1 after an error and 143 when it was stopped and saved.
+"""
+
+import argparse
+import hashlib
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn
+
+from acae_jax import config as configs
+
+ROOT = Path(__file__).resolve().parent.parent
+STOPPED = 143  # training was told to stop, has saved, and continues with the same command
+
+
+class Refused(Exception):  # noqa: N818 - a request that is not carried out, in one line
+    """The request is wrong or unconfirmed; nothing was started."""
+
+
+class Stopped(Exception):  # noqa: N818 - not an error: somebody stopped the launcher
+    """Ctrl-C or SIGTERM came while a command ran; it has ended with `code`."""
+
+    def __init__(self, code: int):
+        super().__init__(f"stopped by a signal (exit code {code})")
+        self.code = code
+
+
+class Training(NamedTuple):
+    """The checked arguments of acae_jax.train."""
+
+    config: str
+    workdir: str
+    overrides: tuple[str, ...]
+    verbosity: str | None = None
+
+    def command(self, python: str, *flags: str) -> list[str]:
+        """The command that trains; `flags` are the launcher's own."""
+        return [python, "-m", "acae_jax.train", *flags, *self.arguments()]
+
+    def arguments(self) -> list[str]:
+        """In the form that acae_jax.train takes."""
+        verbosity = [f"--verbosity={self.verbosity}"] if self.verbosity else []
+        changes = [f"--config.{override}" for override in self.overrides]
+        return [f"--config={self.config}", f"--workdir={self.workdir}", *verbosity, *changes]
+
+    def name(self) -> str:
+        """A name for the job that is the same for the same workdir, good for every provider."""
+        slug = "acae-" + re.sub(r"[^a-z0-9]+", "-", self.workdir.lower()).strip("-")
+        if len(slug) > 40:
+            slug = f"{slug[:31].strip('-')}-{hashlib.sha256(self.workdir.encode()).hexdigest()[:8]}"
+        return slug
+
+
+class Cost(NamedTuple):
+    """The most that a job can cost: the provider ends each run after `hours`."""
+
+    count: int
+    instance: str
+    units: int  # billed units of all instances together
+    unit: str
+    hours: float
+    runs: int = 1
+
+    @property
+    def total(self) -> float:
+        """Unit-hours, if every run takes all of its time."""
+        return self.units * self.hours * self.runs
+
+    def __str__(self) -> str:
+        runs = f", at most {self.runs} runs" if self.runs > 1 else ""
+        return (
+            f"{self.count} x {self.instance} = {self.units} {self.unit}(s), at most "
+            f"{number(self.hours)} h{runs}: at most {number(self.total)} {self.unit}-hours"
+        )
+
+
+class Launcher(NamedTuple):
+    """One way of starting a training, for its own main and for sweep.py."""
+
+    parser: Callable[[], "Parser"]
+    cost: Callable[[argparse.Namespace], Cost | None]  # None if nothing is rented
+    launch: Callable[[argparse.Namespace, Training], int]  # after the cost was confirmed
+
+    def main(self, arguments: Sequence[str]) -> int:
+        """Check, state the cost, ask, launch."""
+        own, behind = split(arguments)
+        options = self.parser().parse_args(own)
+        wanted = training(behind)
+        cost = self.cost(options)
+        fits(wanted, cost)
+        confirm(cost, options)
+        return self.launch(options, wanted)
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser with the options of every launcher, whose errors are one line."""
+
+    def __init__(self, description: str | None):
+        super().__init__(
+            description=description,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        self.add_argument("--dry-run", action="store_true", help="print what would run; run none")
+        self.add_argument(
+            "--confirm", type=float, metavar="HOURS", help="the stated cost, in unit-hours"
+        )
+
+    def error(self, message: str) -> NoReturn:
+        """Refuse."""
+        raise Refused(f"{message} (--help lists the options)")
+
+
+def number(value: float) -> str:
+    """Without exponent or needless zeros."""
+    return f"{value:.3f}".rstrip("0").rstrip(".")
+
+
+def whole(text: str) -> int:
+    """A whole number from 1 on, as an option's type."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1 on, got {text!r}")
+    return int(text)
+
+
+def hours(text: str) -> float:
+    """A positive number of hours, as an option's type."""
+    if not re.fullmatch(r"\d+(\.\d+)?", text) or not 0.1 <= float(text) <= 1000:
+        raise argparse.ArgumentTypeError(f"must be hours from 0.1 to 1000, got {text!r}")
+    return float(text)
+
+
+def label(text: str) -> str:
+    """A name that every provider takes, as an option's type."""
+    if not re.fullmatch(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?", text):
+        raise argparse.ArgumentTypeError(
+            f"must be at most 40 of a-z, 0-9 and -, from a letter on, got {text!r}"
+        )
+    return text
+
+
+def split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The launcher's own options, and what stands behind `--`."""
+    if "--" not in arguments:
+        return list(arguments), []
+    at = list(arguments).index("--")
+    return list(arguments[:at]), list(arguments[at + 1 :])
+
+
+def training(arguments: Sequence[str]) -> Training:
+    """Check the arguments of acae_jax.train, down to every value of the config."""
+    rest, overrides = configs.split_overrides(arguments)
+    parser = Parser(None)
+    parser.add_argument("--config")
+    parser.add_argument("--workdir")
+    parser.add_argument("--verbosity")
+    given = parser.parse_args(rest)
+    if not given.config or not given.workdir:
+        raise Refused("the arguments of acae_jax.train are missing: … -- --config FILE --workdir W")
+    if given.dry_run or given.confirm is not None:
+        raise Refused("--dry-run and --confirm belong before the --")
+    return checked(Training(given.config, given.workdir, tuple(overrides), given.verbosity))
+
+
+def checked(training: Training) -> Training:
+    """The same, if its config can be loaded with its overrides."""
+    try:
+        configs.load(training.config, training.overrides)
+    except ValueError as error:
+        raise Refused(str(error)) from error
+    return training
+
+
+def fits(training: Training, cost: Cost | None) -> None:
+    """Refuse to rent more devices than the config's batch can be cut over, before it costs."""
+    if cost is None or not training.config:
+        return
+    config = configs.load(training.config, training.overrides).to_dict()
+    if "quotas" not in config.get("data", {}):
+        return
+    batch, group = sum(quota for _, quota in config["data"]["quotas"]), config["data"]["ghost_size"]
+    devices = config["loop"]["devices"] or cost.units
+    if batch % (group * devices):
+        raise Refused(
+            f"a batch of {batch} in groups of {group} cannot be cut over {devices} devices; take "
+            f"{batch // group} or a divisor of that, or scale every quota"
+        )
+
+
+def confirm(cost: Cost | None, options: argparse.Namespace, jobs: int = 1) -> None:
+    """State the cost, and go on only if it was confirmed: by --confirm, or typed on a terminal."""
+    if cost is None:
+        print("# cost: nothing is rented")
+        return
+    total = number(cost.total * jobs)
+    each = f" each; {jobs} jobs: at most {total} {cost.unit}-hours" if jobs > 1 else ""
+    print(f"# cost: {cost}{each}", flush=True)
+    if options.dry_run:
+        return
+    if options.confirm is None and sys.stdin.isatty():
+        if input("Rent this? (yes/no) ").strip().lower() == "yes":
+            return
+    elif options.confirm is not None and number(options.confirm) == total:
+        return
+    raise Refused(f"not confirmed, nothing was started; to agree, add --confirm {total}")
+
+
+def execute(options: argparse.Namespace, command: Sequence[str], text: str | None = None) -> int:
+    """Run a command, with `text` as its input, and return its exit code. A dry run prints it.
+
+    SIGTERM is passed on; Stopped when a signal came, as soon as the command has ended.
+    """
+    shown = shlex.join(command)
+    if options.dry_run:
+        print(shown if text is None else f"{shown} <<'END'\n{text}END", flush=True)
+        return 0
+    need(command[0])
+    print(f"+ {shown}", file=sys.stderr, flush=True)
+    signals: list[int] = []
+    process = subprocess.Popen(command, stdin=None if text is None else subprocess.PIPE, text=True)
+
+    def pass_on(received: int, frame: Any) -> None:
+        signals.append(received)
+        if received == signal.SIGTERM:  # a terminal sends Ctrl-C to the command itself
+            process.terminate()
+
+    previous = {s: signal.signal(s, pass_on) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        process.communicate(text)
+    finally:
+        for received, handler in previous.items():
+            signal.signal(received, handler)
+    code = process.returncode if process.returncode >= 0 else 128 - process.returncode
+    if signals:
+        raise Stopped(code or 128 + signals[0])
+    return code
+
+
+def need(program: str) -> None:
+    """Refuse if a program is not installed."""
+    if shutil.which(program) is None:
+        raise Refused(f"'{program}' is not on PATH: install it, or use another launcher")
+
+
+def read(command: Sequence[str]) -> str:
+    """What a command that changes nothing prints; Refused if it fails, so that nothing is guessed.
+
+    Runs in dry runs too.
+    """
+    need(command[0])
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        raise Refused(f"cannot go on: '{shlex.join(command)}' failed ({done.returncode})")
+    return done.stdout.strip()
+
+
+def guarded(main: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> int:
+    """A main's exit code; what the user can mend is one line. Works from the repository's root."""
+    os.chdir(ROOT)
+    # Between commands SIGTERM acts as Ctrl-C does, so that what is left can be said.
+    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return main(arguments)
+    except Refused as refusal:
+        print(f"error: {refusal}", file=sys.stderr)
+        return 2
+    except (Stopped, KeyboardInterrupt) as stop:
+        print(str(stop) or "stopped", file=sys.stderr)
+        return stop.code if isinstance(stop, Stopped) else 130
+    finally:
+        signal.signal(signal.SIGTERM, previous)
