@@ -46,7 +46,7 @@ class _Job(NamedTuple):
     mixture: Mixture
     sources: tuple[Records, ...]
     make_example: MakeExample
-    slots: range
+    slots: tuple[int, ...]
 
 
 class _Batches:
@@ -72,12 +72,14 @@ def batches(
     stop_step: int | None = None,
     host: int = 0,
     hosts: int = 1,
+    parts: int = 1,
     workers: int = 0,
     prefetch: int = 2,
 ) -> Iterator[Batch]:
     """Iterate over this host's part of the batches of steps start_step, start_step + 1, …
 
-    Every array of a batch has the host's slots as its first axis. With `workers` the sources and
+    Every array of a batch has the host's slots as its first axis: its share of the first of `parts`
+    parts of the batch, then of the second, and so on. With `workers` the sources and
     `make_example` are pickled. Closing the iterator ends the workers.
 
     Raises ValueError for arguments that do not fit each other at once, and while iterating, naming
@@ -94,7 +96,7 @@ def batches(
         raise ValueError(
             f"feed: the mixture is made for {mixture.lengths} records, the sources hold {lengths}"
         )
-    slots = mixtures.slots_of_host(mixture, host, hosts)
+    slots = mixtures.slots_of_host(mixture, host, hosts, parts)
     steps = range(start_step, sys.maxsize if stop_step is None else stop_step)
     if workers and not flags.FLAGS.is_parsed():
         flags.FLAGS.mark_as_parsed()  # `grain` reads its own flags when it starts workers

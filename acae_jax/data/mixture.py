@@ -16,6 +16,7 @@ in 37 batches of 3000.
 
 import functools
 import itertools
+import math
 import zlib
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -57,13 +58,14 @@ def create(
     seed: int,
     ghost_size: int,
     devices: int = 1,
+    parts: int = 1,
     scale: int = 1,
 ) -> Mixture:
     """Return the mixture of a table of (dataset, slots per batch), every quota times `scale`.
 
     `lengths` are the datasets' numbers of records, in the table's order. Raises ValueError unless
-    quotas are positive, names are distinct, datasets hold records, and every one of `devices`
-    equal parts of the batch is whole ghost groups of `ghost_size` slots.
+    quotas are positive, names are distinct, datasets hold records, and each of `devices` times
+    `parts` equal shares of the batch is whole ghost groups of `ghost_size` slots.
     """
     names = tuple(name for name, _ in quotas)
     if len(lengths) != len(names):
@@ -82,17 +84,20 @@ def create(
     for name, length in zip(names, lengths, strict=True):
         if length <= 0:
             raise ValueError(f"mixture: dataset {name!r} is empty; prepare it again")
-    if min(ghost_size, devices, scale) < 1:
+    if min(ghost_size, devices, parts, scale) < 1:
         raise ValueError(
-            "mixture: ghost_size, devices and scale must be positive, "
-            f"got {ghost_size}, {devices} and {scale}"
+            "mixture: ghost_size, devices, parts and scale must be positive, "
+            f"got {ghost_size}, {devices}, {parts} and {scale}"
         )
-    total = sum(quota for _, quota in quotas) * scale
-    if total % (ghost_size * devices):
+    total = sum(quota for _, quota in quotas)
+    whole = ghost_size * devices * parts
+    if total * scale % whole:
+        fitting = math.lcm(total, whole) // total
         raise ValueError(
-            f"mixture: quotas sum to {total} slots, which is not {devices} device(s) × whole ghost "
-            f"groups of {ghost_size}; change a quota by "
-            f"{-total % (ghost_size * devices)} or choose another ghost size"
+            f"mixture: quotas sum to {total * scale} slots, which is not {devices} device(s) × "
+            f"{parts} part(s) × whole ghost groups of {ghost_size}; take every quota {fitting} "
+            f"times (data.quota_scale={fitting}), change one by {-total * scale % whole}, or "
+            "choose another ghost size"
         )
     return Mixture(names, tuple(quota * scale for _, quota in quotas), tuple(lengths), seed)
 
@@ -110,15 +115,17 @@ def slot(mixture: Mixture, step: int, slot: int) -> Slot:
     return Slot(dataset, epoch, _permuted(place, length, keys))
 
 
-def slots_of_host(mixture: Mixture, host: int, hosts: int) -> range:
-    """Return the contiguous slots of a batch that host `host` of `hosts` reads."""
-    if not 0 <= host < hosts or mixture.batch_size % hosts:
+def slots_of_host(mixture: Mixture, host: int, hosts: int, parts: int = 1) -> tuple[int, ...]:
+    """Return the slots that host `host` of `hosts` reads: its share of each of the batch's
+    contiguous parts.
+    """
+    if not 0 <= host < hosts or mixture.batch_size % (hosts * parts):
         raise ValueError(
-            f"mixture: {mixture.batch_size} slots cannot be cut for host {host} of {hosts}; "
-            "the batch size must be a multiple of the number of hosts"
+            f"mixture: {mixture.batch_size} slots in {parts} part(s) cannot be cut for host {host} "
+            f"of {hosts}; the batch size must be a multiple of the number of hosts times parts"
         )
-    share = mixture.batch_size // hosts
-    return range(host * share, (host + 1) * share)
+    slots = np.arange(mixture.batch_size).reshape(parts, hosts, -1)
+    return tuple(slots[:, host].ravel().tolist())
 
 
 @functools.cache

@@ -74,6 +74,7 @@ def training_batches(config: ConfigDict, union: JointUnion) -> Callable[[int], I
         seed=config.seed,
         ghost_size=data.ghost_size,
         devices=config.loop.devices or jax.device_count(),
+        parts=data.parts,
         scale=data.quota_scale,
     )
     return partial(
@@ -83,6 +84,7 @@ def training_batches(config: ConfigDict, union: JointUnion) -> Callable[[int], I
         example_maker(data, union),
         host=jax.process_index(),
         hosts=jax.process_count(),
+        parts=data.parts,
         workers=data.workers,
     )
 
@@ -243,8 +245,12 @@ def pose_program(
         step.Schedule(**config.schedule),
         tuple(name for name, _ in config.data.quotas),
         config.seed,
+        config.average_decay,
     )
-    init = lambda key: step.initial_state(optimizer, variables(model, key))  # noqa: E731
+
+    def init(key: jax.Array) -> TrainState:
+        return step.initial_state(optimizer, variables(model, key), bool(config.average_decay))
+
     return Program(init, update, model, variant, union)
 
 
@@ -256,4 +262,5 @@ def pose_task(config: ConfigDict, program: Program) -> Task:
         batches=training_batches(config, program.union),
         evaluate=evaluations(config, program.network, program.variant, program.union),
         group_size=config.data.ghost_size,
+        parts=config.data.parts,
     )

@@ -2,17 +2,17 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Shaped, UInt8
 
 from acae_jax.estimation import network as networks
 from acae_jax.estimation import objective
-from acae_jax.training.state import TrainState, step_key
+from acae_jax.training.state import TrainState, moving_average, step_key
 
 Batch = dict[str, Array]
 Metrics = dict[str, Array]
@@ -32,15 +32,58 @@ def fresh_variables(network: networks.PoseNetwork, key: jax.Array) -> dict:
     return dict(jax.jit(partial(network.init, train=False))(key, images))
 
 
-def initial_state(optimizer: optax.GradientTransformation, variables: dict) -> TrainState:
-    """The state at step 0 with these params and batch_stats."""
+def initial_state(
+    optimizer: optax.GradientTransformation, variables: dict, averaged: bool = False
+) -> TrainState:
+    """The state at step 0 with these params and batch_stats, also as its average if `averaged`."""
     params = variables["params"]
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         params=params,
         batch_stats=variables["batch_stats"],
         opt_state=optimizer.init(params),
+        # A copy, because the state is donated to the first update, and a buffer only once.
+        average=jax.tree.map(jnp.copy, variables) if averaged else (),
     )
+
+
+def apply(
+    network: networks.PoseNetwork,
+    variables: dict,
+    images: UInt8[Array, "*n b s s 3"],
+    key: Array,
+    train: bool,
+) -> tuple[networks.Output, dict]:
+    """The network's output for a training batch, and its moved batch_stats.
+
+    A batch in n parts is computed part by part, and each part once more for the gradient, so that
+    the activations of one part only are held. Outputs, gradients and batch_stats are those of the
+    whole batch; stochastic depth alone draws differently. Outputs are in the order of `flat`.
+    """
+
+    def one(batch_stats: dict, images: Array, key: Array) -> tuple[dict, networks.Output]:
+        output, updated = network.apply(
+            {"params": variables["params"], "batch_stats": batch_stats},
+            networks.as_float(images),
+            train=train,
+            mutable=["batch_stats"],
+            rngs={"dropout": key},
+        )
+        return updated["batch_stats"], cast(networks.Output, output)
+
+    if images.ndim == 4:
+        batch_stats, output = one(variables["batch_stats"], images, key)
+        return output, batch_stats
+    held_once = jax.checkpoint(lambda stats, part: one(stats, *part), prevent_cse=False)
+    keys = jax.random.split(key, len(images))
+    batch_stats, outputs = jax.lax.scan(held_once, variables["batch_stats"], (images, keys))
+    return jax.tree.map(flat, outputs), batch_stats
+
+
+def flat(values: Shaped[Array, "n b *rest"]) -> Shaped[Array, "nb *rest"]:
+    """The examples of all parts along one axis, those of one device staying together."""
+    n, b, *rest = values.shape
+    return values.swapaxes(0, 1).reshape(n * b, *rest)
 
 
 def make_update(
@@ -52,10 +95,12 @@ def make_update(
     schedule: Schedule,
     datasets: tuple[str, ...],
     seed: int,
+    average_decay: float = 0.0,
 ) -> Callable[[int, TrainState, Batch], tuple[TrainState, Metrics]]:
     """The function (step, state, batch) → (state, metrics); two compiled programs, before and after
     norms freeze.
 
+    A batch may come in parts, see `apply`. With `average_decay` the state's average is moved too.
     Metrics are the loss, its terms, the gradient's norm, and each dataset's mean error; `datasets`
     are the names behind the batch's dataset numbers.
     """
@@ -64,15 +109,11 @@ def make_update(
         params: dict, state: TrainState, batch: Batch, train: bool
     ) -> tuple[Array, tuple[Metrics, dict]]:
         mix_key, drop_key = jax.random.split(step_key(seed, state.step))
-        applied: Any = network.apply(
-            {"params": params, "batch_stats": state.batch_stats},
-            networks.as_float(batch["image"]),
-            train=train,
-            mutable=["batch_stats"],
-            rngs={"dropout": drop_key},
-        )
-        output, updated = applied
-        mix = jax.random.uniform(mix_key, (len(batch["image"]),))
+        variables = {"params": params, "batch_stats": state.batch_stats}
+        output, batch_stats = apply(network, variables, batch["image"], drop_key, train)
+        mix = jax.random.uniform(mix_key, batch["dataset"].shape)
+        if mix.ndim == 2:
+            batch, mix = jax.tree.map(flat, (batch, mix))
         weak = state.step < schedule.weak_until
 
         def judge(joints: networks.Points) -> tuple[Array, Metrics]:
@@ -91,7 +132,7 @@ def make_update(
         each = objective.dataset_losses(
             joints, joints_mm, batch, groups, network.geometry, datasets
         )
-        return loss, ({"loss": loss, **terms, **each}, updated["batch_stats"])
+        return loss, ({"loss": loss, **terms, **each}, batch_stats)
 
     @partial(jax.jit, static_argnames="train", donate_argnums=0)
     def update(state: TrainState, batch: Batch, train: bool) -> tuple[TrainState, Metrics]:
@@ -101,7 +142,9 @@ def make_update(
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         metrics["gradient_norm"] = optax.tree.norm(grads)
-        return TrainState(state.step + 1, params, batch_stats, opt_state), metrics
+        newest = {"params": params, "batch_stats": batch_stats}
+        average = state.average and moving_average(state.average, newest, average_decay, state.step)
+        return TrainState(state.step + 1, params, batch_stats, opt_state, average), metrics
 
     def stepwise(step: int, state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         frozen = schedule.frozen_norm_from is not None and step >= schedule.frozen_norm_from

@@ -187,7 +187,8 @@ def checksum(tree: Any) -> int:
 
 
 def load_params(path: str | Path, step: int | None = None, folder: str = FOLDER) -> dict[str, Any]:
-    """The network of a finished or running run: {"params": …, "batch_stats": …} as host arrays.
+    """The network of a finished or running run: {"params": …, "batch_stats": …} as host arrays, the
+    moving average of them if the run keeps one.
 
     `path` is the run's workdir, `folder` its "checkpoints" or the "best" one; without `step`, the
     newest checkpoint. A FileNotFoundError if there is none.
@@ -203,10 +204,14 @@ def load_params(path: str | Path, step: int | None = None, folder: str = FOLDER)
     options = ocp.CheckpointManagerOptions(create=False, enable_async_checkpointing=False)
     with ocp.CheckpointManager(folder_path, options=options, item_handlers=_handlers()) as manager:
         stored = manager.item_metadata(step)["state"].tree
-        wanted = {name: stored[name] for name in ("params", "batch_stats")}
+        if stored.get("average"):
+            wanted = {"average": stored["average"]}
+        else:
+            wanted = {name: stored[name] for name in ("params", "batch_stats")}
         as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), wanted)
         reading = ocp.args.PyTreeRestore(wanted, restore_args=as_numpy, partial_restore=True)
-        return manager.restore(step, args=ocp.args.Composite(state=reading))["state"]
+        restored = manager.restore(step, args=ocp.args.Composite(state=reading))["state"]
+        return restored.get("average", restored)
 
 
 def init_from(

@@ -43,7 +43,8 @@ class Task(NamedTuple):
     host, so that it may choose between compiled programs), the state, which it may donate, and a
     batch; its metrics are scalars on the device and contain "loss". `batches` gives the endless
     batches from a step on: this process's part, a pure function of the step. `evaluate` holds named
-    functions from a state to scores. `group_size` is the ghost batch.
+    functions from a state to scores. `group_size` is the ghost batch. With more than one of
+    `parts`, the update gets the batch cut along a first axis, see `parallel.place_batch`.
     """
 
     init: Callable[[jax.Array], TrainState]
@@ -51,6 +52,7 @@ class Task(NamedTuple):
     batches: Callable[[int], Iterator[Batch]]
     evaluate: Mapping[str, Callable[[TrainState], Mapping[str, float]]] = {}
     group_size: int = 1
+    parts: int = 1
 
 
 class Interrupted(Exception):  # noqa: N818 - not an error: the run was asked to stop
@@ -110,7 +112,7 @@ def fit(
                 _trace(workdir, step, profile, watch)
                 with goodput.spent("data"):
                     host_batch = _next(batches, step)
-                batch = parallel.place_batch(host_batch, mesh, task.group_size)
+                batch = parallel.place_batch(host_batch, mesh, task.group_size, task.parts)
                 state, metrics = task.update(step, state, batch)
                 watch.launched(step + 1, metrics)
                 last = step + 1 == steps

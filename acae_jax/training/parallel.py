@@ -1,16 +1,18 @@
 """Data parallelism: the only module that knows of several devices.
 
-One mesh axis, 'data'. The state is replicated, a batch is cut into contiguous equal parts along its
-first axis, and the compiler inserts the sums over devices. A ghost group is never cut: its
+One mesh axis, 'data'. The state is replicated, a batch is cut into contiguous equal shares along
+its first axis, and the compiler inserts the sums over devices. A ghost group is never cut: its
 statistics stay on one device, so results do not depend on the number of devices. Every process
-passes its own part of the batch.
+passes its own share of the batch. A batch that is computed in parts has them as its first axis, and
+each part is cut over the devices.
 """
 
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 Tree = TypeVar("Tree")
@@ -39,18 +41,33 @@ def replicate(tree: Tree, mesh: Mesh) -> Tree:
     return jax.device_put(tree, replicated(mesh))
 
 
+def batch_spec(parts: int = 1) -> PartitionSpec:
+    """How a batch lies on the mesh."""
+    return PartitionSpec(AXIS) if parts == 1 else PartitionSpec(None, AXIS)
+
+
 def place_batch(
-    batch: Mapping[str, np.ndarray | jax.Array], mesh: Mesh, group_size: int = 1
+    batch: Mapping[str, np.ndarray | jax.Array], mesh: Mesh, group_size: int = 1, parts: int = 1
 ) -> dict[str, jax.Array]:
     """This process's batch as arrays cut over the devices, whole groups of `group_size` on each.
 
-    A ValueError if the batch has no equal number of whole groups for every device.
+    With more than one of `parts` their number becomes the arrays' first axis. A ValueError if the
+    batch has no equal number of whole groups for every device and part.
     """
-    sharding = NamedSharding(mesh, PartitionSpec(AXIS))
+    sharding = NamedSharding(mesh, batch_spec(parts))
     local = len(sharding.addressable_devices)
     for name, value in batch.items():
-        check_division(name, len(value), local, group_size)
+        check_division(name, len(value), local * parts, group_size)
+    if parts > 1:
+        batch = {name: value.reshape(parts, -1, *value.shape[1:]) for name, value in batch.items()}
     return {name: _place(value, sharding) for name, value in batch.items()}
+
+
+def gathered(tree: Any) -> Any:
+    """Every process's host arrays, stacked; their shapes must be equal."""
+    if jax.process_count() == 1:
+        return jax.tree.map(lambda value: np.asarray(value)[None], tree)
+    return multihost_utils.process_allgather(tree)
 
 
 def _place(value: np.ndarray | jax.Array, sharding: NamedSharding) -> jax.Array:
@@ -62,7 +79,7 @@ def _place(value: np.ndarray | jax.Array, sharding: NamedSharding) -> jax.Array:
 def check_division(name: str, examples: int, devices: int, group_size: int) -> None:
     """A ValueError unless every device gets the same number of whole groups."""
     if examples % (devices * group_size):
-        groups = f"groups of {group_size} on {devices} devices"
+        groups = f"groups of {group_size} on {devices} devices (times parts)"
         raise ValueError(
             f"a batch of {examples} examples ('{name}') cannot be cut into equally many whole "
             f"{groups}: scale the quotas to a multiple of {devices * group_size}, or use fewer "

@@ -13,17 +13,36 @@ from jaxtyping import Array, Bool, Int
 
 
 class TrainState(NamedTuple):
-    """Finished updates, network variables and optimiser state."""
+    """Finished updates, network variables and optimiser state.
+
+    `average` is empty, or the moving average of {"params", "batch_stats"}, which is then what is
+    evaluated and what later stages load.
+    """
 
     step: Int[Any, ""]
     params: Any
     batch_stats: Any
     opt_state: Any
+    average: Any = ()
 
 
 def step_key(seed: int, step: Int[Array, ""] | int) -> jax.Array:
     """The random key of the update that follows `step` finished ones."""
     return jax.random.fold_in(jax.random.key(seed), step)
+
+
+def moving_average(average: Any, newest: Any, decay: float, step: Int[Array, ""]) -> Any:
+    """The average moved towards the newest values; over few steps it forgets faster than `decay`.
+
+    After t steps the old average counts min(decay, (1 + t) / (10 + t)).
+    """
+    kept = jnp.minimum(decay, (1 + step) / (10 + step))
+    return jax.tree.map(lambda old, new: old + (1 - kept) * (new - old), average, newest)
+
+
+def variables(state: TrainState) -> dict[str, Any]:
+    """What is evaluated: {"params", "batch_stats"}, averaged if the state holds an average."""
+    return state.average or {"params": state.params, "batch_stats": state.batch_stats}
 
 
 def parameter_count(params: Any) -> int:

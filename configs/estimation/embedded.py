@@ -68,10 +68,13 @@ def get_config(arg: str = "") -> ConfigDict:
     # A run of stage 1 to start stage 1 from: "whole", "backbone" or "head rows" of it.
     config.init = ConfigDict({"run": "", "part": "backbone"})
 
+    config.average_decay = 0.0  # of the weights' moving average, which is then evaluated; 0: none
+
     config.data = ConfigDict()
     config.data.folder = given.data
     config.data.quotas = mixtures.EMBEDDED + mixtures.EMBEDDED_2D
     config.data.quota_scale = 1  # times the quotas: more devices, same ghost groups
+    config.data.parts = 1  # of a batch, computed one after another: less memory, same gradients
     config.data.union = FORMATS
     config.data.merge_by_name = given.merged
     config.data.labels = "coco_2d"
