@@ -30,9 +30,7 @@ def pseudo_labels(config: ConfigDict, union: JointUnion) -> np.ndarray:
             pseudo.label(
                 network,
                 variables,
-                building.clean_examples(
-                    config, union, name, "train", config.pseudo.examples_per_dataset
-                ),
+                building.even_examples(config, union, name, config.pseudo.examples_per_dataset),
                 union.joint_names,
                 config.evaluation.batch_size,
             )

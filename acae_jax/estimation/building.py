@@ -3,7 +3,7 @@
 Only this module and the task builders see a config; everything below receives values.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import NamedTuple
 
@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.sharding import Mesh
 from jaxtyping import Float
 from ml_collections import ConfigDict
 
@@ -23,8 +24,9 @@ from acae_jax.models import backbones
 from acae_jax.skeletons import catalogue
 from acae_jax.skeletons import union as unions
 from acae_jax.skeletons.union import JointUnion
+from acae_jax.training import parallel
 from acae_jax.training.loop import Task
-from acae_jax.training.state import TrainState
+from acae_jax.training.state import TrainState, evaluated
 
 Batch = dict[str, np.ndarray]
 ASSET_SEED = 0
@@ -90,24 +92,28 @@ def training_batches(config: ConfigDict, union: JointUnion) -> Callable[[int], I
 
 
 def clean_examples(
-    config: ConfigDict, union: JointUnion, name: str, split: str, limit: int | None = None
+    config: ConfigDict, union: JointUnion, source: sources.Records, rows: Iterable[int]
 ) -> list[Batch]:
-    """Un-augmented examples of one dataset, evenly chosen when `limit` is smaller than it."""
-    data = config.data
-    source = sources.open(name, data.folder, split)
-    count = len(source) if limit is None else min(limit, len(source))
-    chosen = np.linspace(0, len(source) - 1, count).astype(int)
+    """Un-augmented examples of these records."""
     return [
         examples.make(
-            source[int(i)],
-            (config.seed, 0, int(i)),
+            source[int(row)],
+            (config.seed, 0, int(row)),
             union=union,
-            label_names=label_names(data),
-            side_px=data.side_px,
+            label_names=label_names(config.data),
+            side_px=config.data.side_px,
             augmentation=None,
         )
-        for i in chosen
+        for row in rows
     ]
+
+
+def even_examples(config: ConfigDict, union: JointUnion, name: str, limit: int) -> list[Batch]:
+    """Un-augmented training examples of one dataset, chosen evenly if it has more than `limit`."""
+    source = sources.open(name, config.data.folder, "train")
+    count = min(limit, len(source))
+    chosen = np.linspace(0, len(source) - 1, count).astype(int)
+    return clean_examples(config, union, source, chosen)
 
 
 def network(config: ConfigDict, points: int) -> networks.PoseNetwork:
@@ -126,15 +132,22 @@ def network(config: ConfigDict, points: int) -> networks.PoseNetwork:
 
 
 def predictor(
-    network: networks.PoseNetwork, variant: objective.Variant
+    network: networks.PoseNetwork, variant: objective.Variant, mesh: Mesh
 ) -> Callable[[dict, Batch], jax.Array]:
-    """The jitted function from variables and a batch to the joints that the variant reads out."""
+    """The compiled function from variables and a batch to the joints that the variant reads out.
 
-    @jax.jit
-    def joints(variables: dict, image: jax.Array, intrinsics: jax.Array) -> jax.Array:
-        return networks.predict(network, variant.joints, variables, image, intrinsics)
+    Every process passes its share of the batch and gets the joints of all.
+    """
 
-    return lambda variables, batch: joints(variables, batch["image"], batch["intrinsics"])
+    @partial(jax.jit, out_shardings=parallel.replicated(mesh))
+    def joints(variables: dict, batch: dict) -> jax.Array:
+        return networks.predict(network, variant.joints, variables, **batch)
+
+    def predict(variables: dict, batch: Batch) -> jax.Array:
+        seen = {"images": batch["image"], "intrinsics": batch["intrinsics"]}
+        return joints(variables, parallel.place_batch(seen, mesh))
+
+    return predict
 
 
 def test_union(config: ConfigDict) -> JointUnion:
@@ -142,11 +155,20 @@ def test_union(config: ConfigDict) -> JointUnion:
     return unions.of([catalogue.load(name) for name in config.data.union])
 
 
-def load_test_set(config: ConfigDict) -> evaluation.TestSet:
-    """The config's test set, as clean crops."""
+def load_test_set(config: ConfigDict, mesh: Mesh) -> evaluation.TestSet:
+    """The config's test set, as clean crops; this process reads only what its devices will see."""
     union = test_union(config)
-    made = clean_examples(config, union, config.data.test, "test")
-    return evaluation.test_set(made, union, config.evaluation.batch_size)
+    source = sources.open(config.data.test, config.data.folder, "test")
+    if not len(source):
+        raise ValueError(
+            f"the test set {config.data.test} is empty: build it with python -m acae_jax.prepare"
+        )
+    size = -(-config.evaluation.batch_size // mesh.size) * mesh.size
+    shares = evaluation.padded_rows(len(source), size)
+    shares = np.split(shares, jax.process_count(), axis=1)[jax.process_index()]
+    made = {row: clean_examples(config, union, source, [row])[0] for row in np.unique(shares)}
+    batches = [evaluation.stacked([made[row] for row in rows]) for rows in shares]
+    return evaluation.test_set(batches, len(source), union)
 
 
 def test_predictions(
@@ -174,12 +196,15 @@ def evaluations(
     """
     if "test" not in config.data:
         return {}
-    predict = predictor(network, variant)
-    test = load_test_set(config)
+    mesh = parallel.mesh(config.loop.devices)
+    predict = predictor(network, variant, mesh)
+    test = load_test_set(config, mesh)
 
     def evaluate(state: TrainState) -> dict[str, float]:
-        variables = {"params": state.params, "batch_stats": state.batch_stats}
-        return evaluation.scores(test_predictions(predict, variables, test, union), test)["mean"]
+        predicted = test_predictions(predict, evaluated(state), test, union)
+        scores = evaluation.scores(predicted, test)
+        each = {f"{name}/{key}": v for name, own in scores.items() for key, v in own.items()}
+        return {key.removeprefix("mean/"): value for key, value in each.items()}
 
     return {"test": evaluate}
 

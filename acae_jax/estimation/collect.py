@@ -15,7 +15,7 @@ from acae_jax.datasets.synthetic import body, poses
 from acae_jax.estimation import bottleneck, building, consistency, evaluation, objective, relations
 from acae_jax.estimation.outcome import Run
 from acae_jax.skeletons.union import JointUnion
-from acae_jax.training import checkpoints, logs, loop
+from acae_jax.training import checkpoints, logs, loop, parallel
 
 CORPUS = ("initial", "autoencoder")
 
@@ -43,8 +43,9 @@ def predictions(folder: Path, test: evaluation.TestSet) -> np.ndarray:
     union = building.joint_union(config.data)
     variant = variant_of(config, union)
     network = building.network(config, variant.points)
-    predict = building.predictor(network, variant)
-    variables = checkpoints.load_params(folder)
+    mesh = parallel.mesh()
+    predict = building.predictor(network, variant, mesh)
+    variables = parallel.replicate(checkpoints.load_params(folder), mesh)
     return building.test_predictions(predict, variables, test, union)
 
 
@@ -53,7 +54,7 @@ def training_poses(config: ConfigDict, per_dataset: int = 500) -> dict[str, np.n
     union = building.test_union(config)
     found: dict[str, list[np.ndarray]] = {}
     for name, _ in config.data.quotas:
-        for example in building.clean_examples(config, union, name, "train", per_dataset):
+        for example in building.even_examples(config, union, name, per_dataset):
             for member, indices in union.members.items():
                 if example["valid"][list(indices)].all():
                     found.setdefault(member, []).append(example["joints_mm"][list(indices)])
@@ -82,7 +83,7 @@ def outcome(folder: Path, seconds: float) -> Run:
     """Everything that the report of this workflow shows; predicts the test set with every run."""
     names = stages(folder)
     config = configs.read(folder / "initial")
-    test = building.load_test_set(config)
+    test = building.load_test_set(config, parallel.mesh())
     predicted = {name: predictions(folder / name, test) for name in names if name != "autoencoder"}
     has_autoencoder = "autoencoder" in names
     return Run(

@@ -4,7 +4,7 @@ The test set's joints stand in the order of the union of its formats; a model ma
 (joints merged by name), so both are compared format by format through their `members`.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import jax
@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Int
 
 from acae_jax import metrics
 from acae_jax.skeletons.union import JointUnion
+from acae_jax.training import parallel
 
 NEIGHBOURS_MM = 60.0
 
@@ -21,8 +22,8 @@ Predict = Callable[[Batch], jax.Array]
 
 
 class TestSet(NamedTuple):
-    """Examples ready for the network (clean crops), their true joints, and which joints are
-    neighbours.
+    """Examples ready for the network (clean crops; of several processes, this one's share), their
+    true joints, and which joints are neighbours.
     """
 
     batches: list[Batch]
@@ -33,32 +34,32 @@ class TestSet(NamedTuple):
     pairs: Int[np.ndarray, "p 2"]
 
 
-def padded_batches(examples: Sequence[Batch], size: int) -> Iterator[Batch]:
-    """Stack examples to batches of `size`; the last is filled by repeating its last example."""
-    for start in range(0, len(examples), size):
-        chosen = list(examples[start : start + size])
-        chosen += [chosen[-1]] * (size - len(chosen))
-        yield {name: np.stack([example[name] for example in chosen]) for name in chosen[0]}
+def padded_rows(count: int, size: int) -> Int[np.ndarray, "batches size"]:
+    """Which examples stand in which batch; the last one is repeated to fill the last batch."""
+    rows = np.arange(-(-count // size) * size).reshape(-1, size)
+    return np.minimum(rows, count - 1)
 
 
-def test_set(examples: Sequence[Batch], union: JointUnion, batch_size: int) -> TestSet:
-    """Collect clean examples in the order of `union`, the formats' joints side by side."""
-    if not examples:
-        raise ValueError("the test set is empty: build it with python -m acae_jax.prepare.")
-    true_mm = np.stack([example["joints_mm"] for example in examples])
+def stacked(examples: Sequence[Batch]) -> Batch:
+    """One batch of the examples."""
+    return {name: np.stack([example[name] for example in examples]) for name in examples[0]}
+
+
+def test_set(batches: Sequence[Batch], count: int, union: JointUnion) -> TestSet:
+    """Collect batches of clean examples in the order of `union`, the formats' joints side by side.
+
+    `batches` are this process's shares of `count` examples, which all processes call this with.
+    """
+    own = tuple(np.stack([batch[name] for batch in batches]) for name in ("joints_mm", "valid"))
+    # (processes, batches, share, …) → (batches · processes · share, …)
+    shares = [np.swapaxes(values, 0, 1) for values in parallel.gathered(own)]
+    true_mm, valid = (v.reshape(-1, *v.shape[3:])[:count] for v in shares)
     pairs = metrics.neighbour_pairs(true_mm, union.members, NEIGHBOURS_MM)
-    return TestSet(
-        batches=list(padded_batches(examples, batch_size)),
-        count=len(examples),
-        true_mm=true_mm,
-        valid=np.stack([example["valid"] for example in examples]),
-        union=union,
-        pairs=pairs,
-    )
+    return TestSet(list(batches), count, true_mm, valid, union, pairs)
 
 
 def predictions(
-    predict: Predict, batches: Sequence[Batch], count: int
+    predict: Predict, batches: Iterable[Batch], count: int
 ) -> Float[np.ndarray, "n p 3"]:
     """Run the model over padded batches and cut the padding off."""
     pending = [predict(batch) for batch in batches]

@@ -30,9 +30,12 @@ def label(
     predict = jax.jit(
         partial(networks.predict_mirrored_mean, network, lambda points: points, mirror=mirror)
     )
-    batches = list(evaluation.padded_batches(clean_examples, batch_size))
+    count = len(clean_examples)
     return evaluation.predictions(
         lambda batch: predict(variables, batch["image"], batch["intrinsics"]),
-        batches,
-        len(clean_examples),
+        (
+            evaluation.stacked([clean_examples[row] for row in rows])
+            for rows in evaluation.padded_rows(count, batch_size)
+        ),
+        count,
     )

@@ -11,6 +11,7 @@ function of (seed, step).
 """
 
 import math
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,6 +22,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
 from acae_jax.training import parallel
@@ -56,7 +58,9 @@ class Task(NamedTuple):
 
 
 class Interrupted(Exception):  # noqa: N818 - not an error: the run was asked to stop
-    """Training stopped on a signal after saving; `signal` is its number."""
+    """Training stopped on a signal after saving; `signal` is its number, SIGTERM if it came from
+    another process.
+    """
 
     def __init__(self, number: int, step: int, workdir: Path):
         super().__init__(
@@ -103,7 +107,7 @@ def fit(
         with (
             Log(workdir / LOG, start) as log,
             closing(Progress(steps, start, unit)) as progress,
-            _stop_signal() as stop,
+            _stop_signal() as stopping,
             Goodput() as goodput,
             _closed(task.batches(start)) as batches,
         ):
@@ -115,7 +119,7 @@ def fit(
                 batch = parallel.place_batch(host_batch, mesh, task.group_size, task.parts)
                 state, metrics = task.update(step, state, batch)
                 watch.launched(step + 1, metrics)
-                last = step + 1 == steps
+                last, stop = step + 1 == steps, stopping(step)
                 evaluates = evaluate_every and (last or (step + 1) % evaluate_every == 0)
                 if not (last or evaluates or stop or (step + 1) % save_every == 0):
                     continue
@@ -128,9 +132,9 @@ def fit(
                 if last or stop or (step + 1) % save_every == 0:
                     with goodput.spent("save"):
                         _check_finite(state)
-                        checkpoints.save(state, wait=last or bool(stop))
+                        checkpoints.save(state, wait=last or stop is not None)
                 if stop and not last:
-                    raise Interrupted(stop[0], step + 1, workdir)
+                    raise Interrupted(stop, step + 1, workdir)
     return state
 
 
@@ -228,13 +232,18 @@ def _closed(batches: Iterator[Batch]) -> Iterator[Iterator[Batch]]:
 
 
 @contextmanager
-def _stop_signal() -> Iterator[list[int]]:
-    """A list that receives the number of a Ctrl-C or SIGTERM; a second one acts as usual."""
-    received: list[int] = []
+def _stop_signal() -> Iterator[Callable[[int], int | None]]:
+    """A function that tells at each step which signal asks to stop after it, if any.
+
+    A second signal acts as usual. Several processes stop after the same step: JAX's runtime listens
+    for SIGTERM in each and agrees on it; Ctrl-C is passed on to it.
+    """
     if threading.current_thread() is not threading.main_thread():
-        yield received  # signals reach the main thread only
+        yield lambda step: None  # signals reach the main thread only
         return
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    received: list[int] = []
+    several = jax.process_count() > 1
+    numbers = (signal.SIGINT,) if several else (signal.SIGINT, signal.SIGTERM)
     previous = {number: signal.getsignal(number) for number in numbers}
 
     def restore() -> None:
@@ -244,10 +253,17 @@ def _stop_signal() -> Iterator[list[int]]:
     def receive(number: int, frame: FrameType | None) -> None:
         received.append(number)
         restore()
+        if several:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def stopping(step: int) -> int | None:
+        if several and not multihost_utils.reached_preemption_sync_point(step):
+            return None
+        return received[0] if received else signal.SIGTERM if several else None
 
     for number in numbers:
         signal.signal(number, receive)
     try:
-        yield received
+        yield stopping
     finally:
         restore()

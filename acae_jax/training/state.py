@@ -40,7 +40,7 @@ def moving_average(average: Any, newest: Any, decay: float, step: Int[Array, ""]
     return jax.tree.map(lambda old, new: old + (1 - kept) * (new - old), average, newest)
 
 
-def variables(state: TrainState) -> dict[str, Any]:
+def evaluated(state: TrainState) -> dict[str, Any]:
     """What is evaluated: {"params", "batch_stats"}, averaged if the state holds an average."""
     return state.average or {"params": state.params, "batch_stats": state.batch_stats}
 

@@ -1,4 +1,5 @@
-"""The same training on one device, on eight, and in two processes of four.
+"""The same training on one device, on eight, in two processes of four, and moved from these to one
+process.
 
 The bound: over 20 steps losses and scores agree to 1 in 10,000 (1e-6 was measured). Sums over a
 batch are rounded in another order, and the steps carry that on; ghost groups, examples and
@@ -6,9 +7,11 @@ randomness are the same.
 """
 
 import os
+import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -21,45 +24,65 @@ SCRIPT = Path(__file__).parent / "parallel_run.py"
 BOUND = 1e-4
 
 
-def start(data, workdir, devices, *group):
+def start(data, workdir, devices, *group, seconds=0, workers=0):
     surroundings = {
         "PYTHONPATH": str(Path.cwd()),
         "JAX_PLATFORMS": "cpu",
         "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
     }
     return subprocess.Popen(
-        [sys.executable, *map(str, (SCRIPT, data, workdir, *group))],
+        [sys.executable, *map(str, (SCRIPT, data, workdir, seconds, workers, *group))],
         stderr=subprocess.PIPE,
         text=True,
         env=os.environ | surroundings,
     )
 
 
-def finish(processes):
+def start_two(data, workdir, **given):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    return [start(data, workdir, 4, port, index, 2, **given) for index in range(2)]
+
+
+def finish(processes, code=0):
     for process in processes:
         _, said = process.communicate(timeout=300)
-        assert process.returncode == 0, said
+        assert process.returncode == code, said
+
+
+def preempt(process, workdir):
+    """SIGTERM to one process of a run when some steps are done."""
+    log, deadline = workdir / loop.LOG, time.monotonic() + 240
+    while not log.exists() or len(logs.read(log)) < 4:
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """Folders of the three runs."""
+    """Folders of the four runs."""
     folder = tmp_path_factory.mktemp("parallel")
-    build.build(folder / "data", size="tiny", workers=1)
-    finish([start(folder / "data", folder / "1x1", 1)])
-    finish([start(folder / "data", folder / "1x8", 8)])
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    finish([start(folder / "data", folder / "2x4", 4, port, index, 2) for index in range(2)])
-    return {name: folder / name for name in ("1x1", "1x8", "2x4")}
+    data = folder / "data"
+    build.build(data, size="tiny", workers=1)
+    finish([start(data, folder / "1x1", 1)])
+    finish([start(data, folder / "1x8", 8)])
+    finish(start_two(data, folder / "2x4"))
+    stopped = start_two(data, folder / "moved", seconds=0.5)
+    preempt(stopped[1], folder / "moved")
+    finish(stopped, 128 + signal.SIGTERM)
+    assert len(logs.read(folder / "moved" / loop.LOG)) < 20
+    finish([start(data, folder / "moved", 2, workers=1)])
+    return {name: folder / name for name in ("1x1", "1x8", "2x4", "moved")}
 
 
 def examples(workdir):
-    """The hash of each (step, slot)."""
+    """The hash of each (step, slot); each is read once."""
     lines = "".join(path.read_text() for path in workdir.glob("examples_*.txt")).splitlines()
     found = {tuple(map(int, line.split()[:2])): line.split()[2] for line in lines}
-    return {place: content for place, content in found.items() if place[0] < 20}
+    assert len(found) == len(lines)
+    return found
 
 
 def test_every_process_reads_its_own_slots_of_the_same_batches(runs):
@@ -68,12 +91,16 @@ def test_every_process_reads_its_own_slots_of_the_same_batches(runs):
     assert len(set(expected.values())) == len(expected)
     assert examples(runs["1x8"]) == expected
     assert examples(runs["2x4"]) == expected
-    lines = (runs["2x4"] / "examples_0.txt").read_text().splitlines()
-    first = {line.split()[1] for line in lines}
-    assert first == {str(slot) for slot in range(32)}
+    shares = [path.read_text().splitlines() for path in runs["2x4"].glob("examples_*.txt")]
+    read = [{int(line.split()[1]) for line in lines} for lines in shares]
+    assert sorted(read, key=min) == [set(range(32)), set(range(32, 64))]
 
 
-@pytest.mark.parametrize("name", ["1x8", "2x4"])
+def test_moved_to_other_processes_devices_and_workers_no_example_is_lost_or_repeated(runs):
+    assert examples(runs["moved"]) == examples(runs["1x1"])
+
+
+@pytest.mark.parametrize("name", ["1x8", "2x4", "moved"])
 def test_losses_and_scores_agree(runs, name):
     rows, others = (logs.read(runs[which] / loop.LOG) for which in ("1x1", name))
     assert [row["step"] for row in rows] == [row["step"] for row in others]

@@ -78,7 +78,7 @@ def test_the_average_follows_the_weights_and_is_what_counts(whole):
     first, then, _, _ = whole
     start = {"params": first.params, "batch_stats": first.batch_stats}
     newest = {"params": then.params, "batch_stats": then.batch_stats}
-    jax.tree.map(np.testing.assert_array_equal, state.variables(first), start)
+    jax.tree.map(np.testing.assert_array_equal, state.evaluated(first), start)
     expected = jax.tree.map(lambda old, new: old + 0.9 * (new - old), start, newest)
-    jax.tree.map(close, state.variables(then), expected)
+    jax.tree.map(close, state.evaluated(then), expected)
     assert not initial.program(settings()).init(jax.random.key(0)).average
