@@ -57,7 +57,7 @@ def place_batch(
     sharding = NamedSharding(mesh, batch_spec(parts))
     local = len(sharding.addressable_devices)
     for name, value in batch.items():
-        check_division(name, len(value), local * parts, group_size)
+        check_division(name, len(value), local, group_size, parts)
     if parts > 1:
         batch = {name: value.reshape(parts, -1, *value.shape[1:]) for name, value in batch.items()}
     return {name: _place(value, sharding) for name, value in batch.items()}
@@ -76,12 +76,13 @@ def _place(value: np.ndarray | jax.Array, sharding: NamedSharding) -> jax.Array:
     return jax.make_array_from_process_local_data(sharding, value)
 
 
-def check_division(name: str, examples: int, devices: int, group_size: int) -> None:
-    """A ValueError unless every device gets the same number of whole groups."""
-    if examples % (devices * group_size):
-        groups = f"groups of {group_size} on {devices} devices (times parts)"
+def check_division(name: str, examples: int, devices: int, group_size: int, parts: int) -> None:
+    """A ValueError unless every device gets the same number of whole groups in every part."""
+    if examples % (devices * group_size * parts):
+        groups = f"groups of {group_size} on {devices} devices"
+        groups += f" in {parts} parts" if parts > 1 else ""
         raise ValueError(
             f"a batch of {examples} examples ('{name}') cannot be cut into equally many whole "
-            f"{groups}: scale the quotas to a multiple of {devices * group_size}, or use fewer "
-            "devices"
+            f"{groups}: scale the quotas to a multiple of {devices * group_size * parts}, or use "
+            "fewer devices or parts"
         )

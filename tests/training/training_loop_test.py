@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import jax
@@ -104,6 +105,31 @@ def test_ctrl_c_saves_between_two_checkpoints(tmp_path, uninterrupted):
     assert stop.value.signal == signal.SIGINT
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert_same_bits(loop.fit(tiny_task.make(), tmp_path, steps=60, **EVERY), uninterrupted[1])
+
+
+@pytest.mark.parametrize(("host", "device"), [(0.03, 0.06), (0.06, 0.03)])
+def test_host_and_device_work_at_the_same_time(tmp_path, host, device):
+    """A step costs the longer of both, by the run's own log."""
+    queue = ThreadPoolExecutor(1)  # a device does one thing after another
+
+    class Loss(float):
+        def __float__(self):
+            self.done.result()
+            return 1.0
+
+    def update(step, now, batch):
+        loss = Loss(1.0)
+        loss.done = queue.submit(time.sleep, device)
+        return now._replace(step=now.step + 1), {"loss": loss}
+
+    task = tiny_task.make(host, update=update, evaluate={})
+    loop.fit(task, tmp_path, steps=30, seed=7, save_every=100, log_every=1)
+    queue.shutdown()
+    seconds = {row["step"]: row["seconds"] for row in logs.read(tmp_path / loop.LOG)}
+    spent = (seconds[28] - seconds[8]) / 20
+    assert max(host, device) <= spent < 0.85 * (host + device)
+    waited = logs.read(tmp_path / loop.LOG)[-1]["spent_data_s"]
+    assert waited > 30 * host * 0.95  # made while the device is busy, yet it is the host's time
 
 
 def test_finished_run_is_returned_at_once(uninterrupted):
