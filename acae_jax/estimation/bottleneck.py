@@ -91,7 +91,6 @@ def learning_task(
         init=init,
         update=update,
         batches=lambda start_step: itertools.repeat({}),
-        evaluate={},
     )
 
 

@@ -18,14 +18,14 @@ from ml_collections import ConfigDict
 from acae_jax.data import examples, feed, mixture, sources
 from acae_jax.data.record import Record
 from acae_jax.datasets.synthetic import props
-from acae_jax.estimation import evaluation, objective, step
+from acae_jax.estimation import evaluation, objective, snapshots, step
 from acae_jax.estimation import network as networks
 from acae_jax.models import backbones
 from acae_jax.skeletons import catalogue
 from acae_jax.skeletons import union as unions
 from acae_jax.skeletons.union import JointUnion
 from acae_jax.training import parallel
-from acae_jax.training.loop import Task
+from acae_jax.training.loop import Evaluated, Task
 from acae_jax.training.state import TrainState, evaluated
 
 Batch = dict[str, np.ndarray]
@@ -97,8 +97,8 @@ def clean_examples(
     """Un-augmented examples of these records."""
     return [
         examples.make(
-            source[int(row)],
-            (config.seed, 0, int(row)),
+            source[row],
+            (config.seed, 0, row),
             union=union,
             label_names=label_names(config.data),
             side_px=config.data.side_px,
@@ -113,7 +113,7 @@ def even_examples(config: ConfigDict, union: JointUnion, name: str, limit: int) 
     source = sources.open(name, config.data.folder, "train")
     count = min(limit, len(source))
     chosen = np.linspace(0, len(source) - 1, count).astype(int)
-    return clean_examples(config, union, source, chosen)
+    return clean_examples(config, union, source, chosen.tolist())
 
 
 def network(config: ConfigDict, points: int) -> networks.PoseNetwork:
@@ -165,9 +165,10 @@ def load_test_set(config: ConfigDict, mesh: Mesh) -> evaluation.TestSet:
         )
     size = -(-config.evaluation.batch_size // mesh.size) * mesh.size
     shares = evaluation.padded_rows(len(source), size)
-    shares = np.split(shares, jax.process_count(), axis=1)[jax.process_index()]
-    made = {row: clean_examples(config, union, source, [row])[0] for row in np.unique(shares)}
-    batches = [evaluation.stacked([made[row] for row in rows]) for rows in shares]
+    own = np.split(shares, jax.process_count(), axis=1)[jax.process_index()]
+    rows = np.unique(own).tolist()
+    made = dict(zip(rows, clean_examples(config, union, source, rows), strict=True))
+    batches = [evaluation.stacked([made[row] for row in batch]) for batch in own.tolist()]
     return evaluation.test_set(batches, len(source), union)
 
 
@@ -184,29 +185,34 @@ def test_predictions(
     return evaluation.in_test_order(poses, union.members, test.union)
 
 
-def evaluations(
+def evaluation_of(
     config: ConfigDict,
     network: networks.PoseNetwork,
     variant: objective.Variant,
     union: JointUnion,
-) -> dict[str, Callable[[TrainState], dict[str, float]]]:
-    """Named functions from a state to mean scores; none if the config has no test set.
+) -> Callable[[TrainState], Evaluated] | None:
+    """What is said and shown of a state; None if the config has no test set.
 
     The test set is read once, here, so that a missing one is found before training and not after.
     """
     if "test" not in config.data:
-        return {}
+        return None
     mesh = parallel.mesh(config.loop.devices)
     predict = predictor(network, variant, mesh)
     test = load_test_set(config, mesh)
 
-    def evaluate(state: TrainState) -> dict[str, float]:
+    def evaluate(state: TrainState) -> Evaluated:
         predicted = test_predictions(predict, evaluated(state), test, union)
         scores = evaluation.scores(predicted, test)
         each = {f"{name}/{key}": v for name, own in scores.items() for key, v in own.items()}
-        return {key.removeprefix("mean/"): value for key, value in each.items()}
+        named = {f"test/{key.removeprefix('mean/')}": value for key, value in each.items()}
+        # The first process's share begins the first batch.
+        crops = test.batches[0]
+        count = min(snapshots.CROPS, len(crops["image"]), test.count)
+        shown = (crops["image"], crops["intrinsics"], predicted, test.true_mm)
+        return Evaluated(named, snapshots.png(*(values[:count] for values in shown), test.union))
 
-    return {"test": evaluate}
+    return evaluate
 
 
 def label_groups(data: ConfigDict, union: JointUnion) -> Float[np.ndarray, "k j"]:
@@ -285,7 +291,7 @@ def pose_task(config: ConfigDict, program: Program) -> Task:
         init=program.init,
         update=program.update,
         batches=training_batches(config, program.union),
-        evaluate=evaluations(config, program.network, program.variant, program.union),
+        evaluate=evaluation_of(config, program.network, program.variant, program.union),
         group_size=config.data.ghost_size,
         parts=config.data.parts,
     )

@@ -38,21 +38,28 @@ Batch = Mapping[str, np.ndarray | jax.Array]
 Metrics = Mapping[str, jax.Array | float]
 
 
+class Evaluated(NamedTuple):
+    """What is said of a state: scores such as "test/mpjpe_mm", and a PNG to look at."""
+
+    scores: Mapping[str, float]
+    picture: bytes | None = None
+
+
 class Task(NamedTuple):
     """What a system gives to the loop.
 
     `init` makes the first state from a key. `update` takes the number of finished updates (on the
     host, so that it may choose between compiled programs), the state, which it may donate, and a
     batch; its metrics are scalars on the device and contain "loss". `batches` gives the endless
-    batches from a step on: this process's part, a pure function of the step. `evaluate` holds named
-    functions from a state to scores. `group_size` is the ghost batch. With more than one of
+    batches from a step on: this process's part, a pure function of the step. `evaluate` is
+    called by every process alike. `group_size` is the ghost batch. With more than one of
     `parts`, the update gets the batch cut along a first axis, see `parallel.place_batch`.
     """
 
     init: Callable[[jax.Array], TrainState]
     update: Callable[[int, TrainState, dict[str, jax.Array]], tuple[TrainState, Metrics]]
     batches: Callable[[int], Iterator[Batch]]
-    evaluate: Mapping[str, Callable[[TrainState], Mapping[str, float]]] = {}
+    evaluate: Callable[[TrainState], Evaluated] | None = None
     group_size: int = 1
     parts: int = 1
 
@@ -87,8 +94,9 @@ def fit(
 ) -> TrainState:
     """Train until `steps` updates are finished, from the newest checkpoint in `workdir` if any.
 
-    A finished run is returned at once. With `evaluate_every` 0 nothing is evaluated. The state with
-    the lowest score `best`, such as "test/mpjpe_mm", is kept apart in WORKDIR/best. `profile` is
+    A finished run is returned at once. With `evaluate_every` 0 nothing is evaluated; the picture of
+    an evaluation goes to WORKDIR/pictures/STEP.png. The state with the lowest score `best`, such as
+    "test/mpjpe_mm", is kept apart in WORKDIR/best. `profile` is
     the first step of a trace for WORKDIR/profile, and the step after its last. `devices` defaults
     to all. `facts` are stored with every checkpoint.
 
@@ -124,9 +132,10 @@ def fit(
                 if not (last or evaluates or stop or (step + 1) % save_every == 0):
                     continue
                 watch.settle()
-                if evaluates:
+                if evaluates and task.evaluate:
                     with goodput.spent("evaluate"):
-                        scores = _evaluate(task, state)
+                        scores, picture = task.evaluate(state)
+                        _show(workdir, step + 1, picture)
                         log.write(step + 1, scores)
                         best_one.offer(state, scores)
                 if last or stop or (step + 1) % save_every == 0:
@@ -157,12 +166,12 @@ def _start(task: Task, checkpoints: Checkpoints, seed: int, mesh: Mesh) -> Train
     return state
 
 
-def _evaluate(task: Task, state: TrainState) -> dict[str, float]:
-    return {
-        f"{name}/{metric}": float(value)
-        for name, evaluate in task.evaluate.items()
-        for metric, value in evaluate(state).items()
-    }
+def _show(workdir: Path, step: int, picture: bytes | None) -> None:
+    """The picture as WORKDIR/pictures/STEP.png, by the first process."""
+    if picture is not None and jax.process_index() == 0:
+        folder = workdir / "pictures"
+        folder.mkdir(exist_ok=True)
+        (folder / f"{step}.png").write_bytes(picture)
 
 
 def _check_finite(state: TrainState) -> None:

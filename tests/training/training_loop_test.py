@@ -122,7 +122,7 @@ def test_host_and_device_work_at_the_same_time(tmp_path, host, device):
         loss.done = queue.submit(time.sleep, device)
         return now._replace(step=now.step + 1), {"loss": loss}
 
-    task = tiny_task.make(host, update=update, evaluate={})
+    task = tiny_task.make(host, update=update, evaluate=None)
     loop.fit(task, tmp_path, steps=30, seed=7, save_every=100, log_every=1)
     queue.shutdown()
     seconds = {row["step"]: row["seconds"] for row in logs.read(tmp_path / loop.LOG)}
@@ -207,7 +207,9 @@ def test_the_message_names_the_terms_that_are_not_finite(tmp_path):
 
 def test_the_best_state_is_kept_apart_also_over_an_interruption(tmp_path):
     scores = {10: 3.0, 20: 1.0, 30: 2.0, 40: 1.5}
-    task = tiny_task.make(evaluate={"test": lambda now: {"error": scores[int(now.step)]}})
+    task = tiny_task.make(
+        evaluate=lambda now: loop.Evaluated({"test/error": scores[int(now.step)]})
+    )
     every = {"seed": 7, "save_every": 10, "evaluate_every": 10, "best": "test/error"}
     loop.fit(task, tmp_path, steps=30, **every)
     kept = checkpoints.load_params(tmp_path, folder=checkpoints.BEST)
@@ -222,15 +224,17 @@ def test_the_best_state_is_kept_apart_also_over_an_interruption(tmp_path):
 def test_the_log_says_where_the_time_went(tmp_path):
     def slow_evaluation(now):
         time.sleep(0.2)
-        return {"bias": 0.0}
+        return loop.Evaluated({"test/bias": 0.0}, picture=b"drawn")
 
     fresh = jax.jit(lambda now, batch: tiny_task.update(now, batch))  # not compiled before
     task = tiny_task.make(
         seconds=0.05,
         update=lambda step, now, batch: fresh(now, batch),
-        evaluate={"test": slow_evaluation},
+        evaluate=slow_evaluation,
     )
     loop.fit(task, tmp_path, steps=20, **EVERY | {"evaluate_every": 10})
+    assert [path.name for path in sorted((tmp_path / "pictures").iterdir())] == ["10.png", "20.png"]
+    assert (tmp_path / "pictures" / "20.png").read_bytes() == b"drawn"
     last = [row for row in logs.read(tmp_path / "metrics.jsonl") if "loss" in row][-1]
     assert 20 * 0.05 <= last["spent_data_s"] <= last["spent_s"]
     assert 0.2 <= last["spent_evaluate_s"] < 0.4  # that of step 20 comes after this row
