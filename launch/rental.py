@@ -8,6 +8,7 @@ last command said, which for training is 0, 1 after an error and 143 when it was
 
 import argparse
 import hashlib
+import math
 import os
 import re
 import shlex
@@ -190,12 +191,15 @@ def fits(training: Training, cost: Cost | None) -> None:
     config = configs.load(training.config, training.overrides).to_dict()
     if "quotas" not in config.get("data", {}):
         return
-    batch, group = sum(quota for _, quota in config["data"]["quotas"]), config["data"]["ghost_size"]
-    devices = config["loop"]["devices"] or cost.units
-    if batch % (group * devices):
+    data, devices = config["data"], config["loop"]["devices"] or cost.units
+    quotas, group = sum(quota for _, quota in data["quotas"]), data["ghost_size"]
+    batch, parts = quotas * data["quota_scale"], data["parts"]
+    whole = group * devices * parts
+    if batch % whole:
         raise Refused(
-            f"a batch of {batch} in groups of {group} cannot be cut over {devices} devices; take "
-            f"{batch // group} or a divisor of that, or scale every quota"
+            f"a batch of {batch} in groups of {group} and {parts} part(s) cannot be cut over "
+            f"{devices} devices; take {batch // group // parts} or a divisor of that, or "
+            f"--config.data.quota_scale={math.lcm(quotas, whole) // quotas}"
         )
 
 

@@ -132,6 +132,21 @@ def test_host_and_device_work_at_the_same_time(tmp_path, host, device):
     assert waited > 30 * host * 0.95  # made while the device is busy, yet it is the host's time
 
 
+def test_lost_data_end_the_run_and_nothing_is_lost(tmp_path, uninterrupted):
+    def lost(start):
+        for step, batch in enumerate(tiny_task.batches(start), start):
+            if step == 33:
+                raise ValueError("dataset 'a', record 5: the file is gone")
+            yield batch
+
+    with pytest.raises(ValueError, match=r"dataset 'a', record 5"):
+        loop.fit(tiny_task.make(batches=lost), tmp_path, steps=60, **EVERY)
+    assert checkpoints.load_params(tmp_path, 30)
+    workdir, expected = uninterrupted
+    assert_same_bits(loop.fit(tiny_task.make(), tmp_path, steps=60, **EVERY), expected)
+    assert curve(tmp_path) == curve(workdir)
+
+
 def test_finished_run_is_returned_at_once(uninterrupted):
     workdir, expected = uninterrupted
 
