@@ -29,6 +29,7 @@ def start(data, workdir, devices, *group, seconds=0, workers=0):
         "PYTHONPATH": str(Path.cwd()),
         "JAX_PLATFORMS": "cpu",
         "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+        "JAX_COMPILATION_CACHE_DIR": str(data.with_name("compiled")),
     }
     return subprocess.Popen(
         [sys.executable, *map(str, (SCRIPT, data, workdir, seconds, workers, *group))],
@@ -73,7 +74,7 @@ def runs(tmp_path_factory):
     preempt(stopped[1], folder / "moved")
     finish(stopped, 128 + signal.SIGTERM)
     assert len(logs.read(folder / "moved" / loop.LOG)) < 20
-    finish([start(data, folder / "moved", 2, workers=1)])
+    finish([start(data, folder / "moved", 8, workers=1)])
     return {name: folder / name for name in ("1x1", "1x8", "2x4", "moved")}
 
 
