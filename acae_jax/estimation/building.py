@@ -166,7 +166,8 @@ def evaluations(
     variant: objective.Variant,
     union: JointUnion,
 ) -> dict[str, Callable[[TrainState], dict[str, float]]]:
-    """Named functions from a state to mean scores; none if the config has no test set.
+    """Named functions from a state to mean scores and the MPJPE of each format, such as
+    "mpjpe_mm/smpl"; none if the config has no test set.
 
     The test set is read once, here, so that a missing one is found before training and not after.
     """
@@ -177,7 +178,9 @@ def evaluations(
 
     def evaluate(state: TrainState) -> dict[str, float]:
         variables = {"params": state.params, "batch_stats": state.batch_stats}
-        return evaluation.scores(test_predictions(predict, variables, test, union), test)["mean"]
+        scored = evaluation.scores(test_predictions(predict, variables, test, union), test)
+        each = {f"mpjpe_mm/{name}": scored[name]["mpjpe_mm"] for name in test.union.members}
+        return {**scored["mean"], **each}
 
     return {"test": evaluate}
 

@@ -174,7 +174,7 @@ def _per_format(run: Run) -> str:
         )
         for name, indices in run.union.members.items()
     ]
-    return tables.html(["Format", "Joints", *(pictures.title(name) for name in run.scores)], rows)
+    return tables.html(["Format", "Joints", *(escape(pictures.title(n)) for n in run.scores)], rows)
 
 
 def _key(run: Run) -> str:
@@ -267,7 +267,8 @@ def _relations(run: Run) -> str:
         "<h2>From one format to another</h2><p>Mean error, in mm, of predicting the format of a "
         "column from that of a row by affine weights learned on other people; in brackets, how "
         f"many joints any affine weights could predict to {ALLOWED_MM:g} mm. "
-        f"{_undetermined(run, run.relations)}</p>" + tables.html(["From", *names], rows)
+        f"{_undetermined(run, run.relations)}</p>"
+        + tables.html(["From", *map(escape, names)], rows)
     )
 
 

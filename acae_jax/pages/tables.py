@@ -1,7 +1,6 @@
 """One table, as aligned text for a terminal or as HTML."""
 
 from collections.abc import Iterable, Sequence
-from html import escape
 
 
 def text(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -16,7 +15,7 @@ def text(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(lines)
 
 
-def html(head: Sequence[str], rows: Iterable[str]) -> str:
-    """A table that scrolls where it is too wide; texts of the head, and rows that are HTML."""
-    cells = "".join(f"<th>{escape(name)}</th>" for name in head)
+def html(head: Iterable[str], rows: Iterable[str]) -> str:
+    """A table that scrolls where it is too wide; heads and rows are HTML."""
+    cells = "".join(f"<th>{cell}</th>" for cell in head)
     return f'<div class="scroll"><table><tr>{cells}</tr>{"".join(rows)}</table></div>'
