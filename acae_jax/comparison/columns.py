@@ -34,8 +34,8 @@ def facts(found: Sequence[Run], name: str | None) -> Columns:
     columns |= {
         "step": [_progress(run, end) for run, end in zip(found, ends, strict=True)],
         "time": [duration(end["seconds"]) if end else NONE for end in ends],
-        "steps/s": [verdict.number(_rate(run)) for run in found],
         "of it training": [_percent(runs.time_spent(run), "train") for run in found],
+        "steps/s": [verdict.number(_rate(run)) for run in found],
         "version": [run.version or NONE for run in found],
     }
     return {key: cells for key, cells in columns.items() if set(cells) != {NONE}}

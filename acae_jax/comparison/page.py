@@ -1,6 +1,5 @@
 """The comparison as one page that needs no other file, and as text for a terminal."""
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from importlib import resources
@@ -12,7 +11,7 @@ from acae_jax.comparison.runs import Run, Series
 from acae_jax.pages import charts, tables
 
 BORDERS = ("solid", "dashed", "dotted", "double")  # in the key, for the line styles of charts
-LARGE, SMALL = (6.0, 3.0), (3.4, 2.1)
+LARGE, SMALL = (6.0, 3.0), (2.9, 1.9)
 
 
 def summary(found: Sequence[Run], wanted: str | None = None) -> str:
@@ -37,13 +36,14 @@ def html(given: Sequence[Run], wanted: str | None = None) -> str:
     styles = _styles(given)
     template = resources.files("acae_jax.comparison").joinpath("page.html")
     style = resources.files("acae_jax.pages").joinpath("style.css")
-    values = columns.values(found)
+    values, facts = columns.values(found), columns.facts(found, name)
+    ahead = {column: 0 for column in list(facts)[:1] if name and verdict.best(found[0], name)}
     return Template(template.read_text(encoding="utf-8")).substitute(
         style=style.read_text(encoding="utf-8"),
         title=escape(f"{len(found)} training runs" if len(found) > 1 else found[0].name),
         headline=escape(verdict.headline(found, name)),
         key="".join(f"<li>{_label(run, styles)}</li>" for run in found),
-        facts=_by_run(found, columns.facts(found, name), styles),
+        facts=_by_run(found, facts, styles, ahead),
         config=_section("What differs", _table(found, columns.config(found), styles)),
         charts=_charts(found, name, styles),
         time=_section("Where the time went", _time(found, styles)),
@@ -135,11 +135,15 @@ def _charts(found: Sequence[Run], name: str | None, styles: Styles) -> str:
         **_by_prefix([each for each in training if "/" in each]),
     }
 
-    def small(each: str) -> str:
-        return _chart(found, styles, lambda run: runs.series(run, each), each, each in scores)
+    def small(each: str, title: str) -> str:
+        caption = each.removeprefix(title.removesuffix("…"))
+        return _chart(found, styles, lambda run: runs.series(run, each), caption, each in scores)
 
     parts = [_large(found, name, styles, name in scores)] if name else []
-    parts += [_section(title, _cards(map(small, names))) for title, names in grouped.items()]
+    parts += [
+        _section(title, _cards(small(each, title) for each in names))
+        for title, names in grouped.items()
+    ]
     speed = [
         _chart(found, styles, runs.steps_per_second, "steps per second"),
         _chart(found, styles, runs.training_share, "% of the time spent training"),
@@ -193,10 +197,10 @@ def _cards(parts: Iterable[str]) -> str:
 
 
 def _by_prefix(names: Sequence[str]) -> dict[str, list[str]]:
-    """Names such as "dataset/a" by what stands before their last part."""
+    """Names such as "dataset/a" under "dataset/…"."""
     grouped: dict[str, list[str]] = {}
     for name in names:
-        grouped.setdefault(re.sub(r"/[^/]*$", "", name), []).append(name)
+        grouped.setdefault(f"{name.rpartition('/')[0]}/…", []).append(name)
     return grouped
 
 

@@ -122,12 +122,13 @@ def test_tables_hold_what_the_logs_say(trained):
 def test_the_page_is_whole_and_well_formed(trained):
     text = page.html(read(trained, "short", "long"))
     assert "://" not in text and "<script" not in text and "<link" not in text
+    assert "<h2>test/error_mm/…</h2>" in text and "<h2>dataset/…</h2>" in text
     drawings = re.findall(r"<svg.*?</svg>", text, flags=re.DOTALL)
     captions = re.findall(r"<figcaption>(.*?)</figcaption>", text)
     assert len(drawings) == len(captions)
     assert captions == [
-        "test/error_mm by steps", "test/error_mm by time", "test/pck150", "test/error_mm/smpl",
-        "loss", "dataset/a&lt;b", "gradient norm", "steps per second",
+        "test/error_mm by steps", "test/error_mm by time", "test/pck150", "smpl",
+        "loss", "a&lt;b", "gradient norm", "steps per second",
         "% of the time spent training",
     ]  # fmt: skip
     for drawing in drawings:
@@ -185,7 +186,11 @@ def test_runs_that_have_just_begun_or_were_torn_are_shown(sweep, capsys):
     said = capsys.readouterr().out
     assert said.startswith("3 training runs: fresh, empty, short\n")
     assert "0 of 30" in said and "30 of 30" in said and "short reached the best" in said
-    assert said.splitlines()[2].split() == ["short", "fresh", "empty"]  # fresh ones have no score yet
+    assert said.splitlines()[2].split() == [
+        "short",
+        "fresh",
+        "empty",
+    ]  # fresh ones have no score yet
     assert (sweep / "comparison.html").is_file()
     report.report(folders[:2], 0.0, str(sweep / "new" / "page.html"), None)
     assert "No value" in (sweep / "new" / "page.html").read_text()
