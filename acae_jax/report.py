@@ -47,8 +47,15 @@ def comparison(folders: Sequence[Path], out: Path, by: str | None) -> None:
     print(f"\nComparison: {out}")
 
 
-def report(folders: Sequence[Path], seconds: float, out: str | None, by: str | None) -> None:
+def report(paths: Sequence[Path], seconds: float, out: str | None, by: str | None) -> None:
     """The report that suits the folders; a ValueError if they are of several kinds or of none."""
+    # runs/sweep/* also names the page of the comparison before.
+    folders = [path for path in paths if not path.is_file()]
+    if not folders:
+        raise ValueError(f"{paths[0]} is a file: give folders of training runs, or of one workflow")
+    if len(folders) < len(paths):
+        files = ", ".join(str(path) for path in paths if path.is_file())
+        print(f"Left out, as files are no runs: {files}")
     others = [folder for folder in folders if not runs.is_run(folder)]
     for folder in others:
         if not (folder / "initial").is_dir():

@@ -196,6 +196,14 @@ def test_runs_that_have_just_begun_or_were_torn_are_shown(sweep, capsys):
     assert "No value" in (sweep / "new" / "page.html").read_text()
 
 
+def test_the_page_of_the_last_comparison_is_left_out(sweep, capsys):
+    for _ in range(2):  # as runs/sweep/* names it
+        report.report(sorted(sweep.iterdir()), 0.0, None, "loss")
+    said = capsys.readouterr().out.split("2 training runs: long, short\n")
+    assert said[0] == "" and said[1].endswith("comparison.html\n") and len(said) == 3
+    assert "reached the best loss" in said[2]
+
+
 def test_values_that_are_null_or_missing_leave_gaps():
     rows = [{"step": i, "seconds": float(i), "loss": 1.0 / i, "term": None} for i in (1, 2, 3)]
     rows[1]["loss"] = None
@@ -217,6 +225,7 @@ def test_long_values_are_cut_to_where_they_differ():
     ("names", "message"),
     [
         (("short", "nowhere"), r"nowhere does not exist: give folders of training runs"),
+        (("short/config.json",), r"config.json is a file: give folders"),
         (("checkpoints",), r"checkpoints holds no config.json: give folders"),
         (("short", "../sweep/short"), r"short is given twice"),
         (("short", "whole"), r"whole is a whole workflow: give it alone, or the runs in it"),
