@@ -16,7 +16,7 @@ import itertools
 import json
 import runpy
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -99,11 +99,18 @@ def save(config: ConfigDict, workdir: str | Path) -> None:
 
 
 def read(workdir: str | Path) -> ConfigDict:
-    """Read the config.json of a run's folder, locked. Tuples come back as tuples."""
+    """Read the config.json of a run's folder, locked. Tuples come back as tuples.
+
+    A ValueError if there is none or it is damaged.
+    """
     path = Path(workdir) / "config.json"
     if not path.is_file():
         raise ValueError(f"no config.json in {workdir}; is it the folder of a run?")
-    return ConfigDict(_tuples(json.loads(path.read_text(encoding="utf-8")))).lock()
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
+    return ConfigDict(_tuples(values)).lock()
 
 
 def changes(config: ConfigDict, workdir: str | Path) -> list[str]:
@@ -112,7 +119,7 @@ def changes(config: ConfigDict, workdir: str | Path) -> list[str]:
     """
     if not (Path(workdir) / "config.json").is_file():
         return []
-    before, now = dict(_flat(read(workdir).to_dict())), dict(_flat(config.to_dict()))
+    before, now = dict(flat(read(workdir).to_dict())), dict(flat(config.to_dict()))
     return [
         f"{name}: {before.get(name, 'absent')} → {now.get(name, 'absent')}"
         for name in sorted(before.keys() | now.keys())
@@ -120,10 +127,11 @@ def changes(config: ConfigDict, workdir: str | Path) -> list[str]:
     ]
 
 
-def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Single values of nested blocks by dotted name, such as ("optimizer.rate", 1e-3)."""
     for name, value in values.items():
         if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{name}.")
+            yield from flat(value, f"{prefix}{name}.")
         else:
             yield prefix + name, value
 

@@ -14,6 +14,7 @@ from acae_jax.geometry import alignment
 from acae_jax.skeletons import skeleton
 
 PCK_MM = 150.0
+HIGHER_IS_BETTER = ("pck150", "auc150")  # all others are errors
 
 
 def root_weights(joint_names: Sequence[str]) -> Float[np.ndarray, " j"]:

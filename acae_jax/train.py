@@ -3,26 +3,28 @@
     C=configs/estimation/embedded.py
     python -m acae_jax.train --config $C:stage=initial --workdir runs/initial
 
---config.a.b=value changes single values; --profile=100:110 traces those steps. The config's `task`
-names the function that builds the task, e.g. acae_jax.estimation.initial.task; its `steps`, `seed`
-and block `loop` go to acae_jax.training.loop.fit, which does the work. The same command continues a
-run that was stopped; on a finished run it does nothing. Exit code 130 after Ctrl-C, 143 after
-SIGTERM, 1 after an error that one line explains. --distributed joins the processes of a job that
-spans hosts or GPUs: SLURM, a TPU slice or GKE, see launch/README.md; each of them runs this same
-command.
+--config.a.b=value changes single values; --profile=100:110 traces those steps; --tensorboard writes
+the log's rows as TensorBoard's event files too. The config's `task` names the function that builds
+the task, e.g. acae_jax.estimation.initial.task; its `steps`, `seed` and block `loop` go to
+acae_jax.training.loop.fit, which does the work. The same command continues a run that was stopped;
+on a finished run it does nothing. Exit code 130 after Ctrl-C, 143 after SIGTERM, 1 after an error
+that one line explains. --distributed joins the processes of a job that spans hosts or GPUs: SLURM,
+a TPU slice or GKE, see launch/README.md; each of them runs this same command.
 """
 
 import importlib
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from importlib import metadata
+from pathlib import Path
 
 import jax
 from absl import app, flags, logging
 from ml_collections import ConfigDict
 
 from acae_jax import config as configs
-from acae_jax.training import loop
+from acae_jax.training import logs, loop, tensorboard
 
 
 def task_builder(dotted: str) -> Callable[[ConfigDict], loop.Task]:
@@ -48,7 +50,12 @@ def join_processes() -> None:
         ) from error
 
 
-def run(config: ConfigDict, workdir: str, profile: Sequence[int] = ()) -> None:
+def run(
+    config: ConfigDict,
+    workdir: str,
+    profile: Sequence[int] = (),
+    listeners: Sequence[logs.Listener] = (),
+) -> None:
     """Build the task and train it, with config and version saved beside and in the checkpoints."""
     values = config.to_dict()
     task = task_builder(values["task"])(config)
@@ -64,6 +71,7 @@ def run(config: ConfigDict, workdir: str, profile: Sequence[int] = ()) -> None:
         seed=values["seed"],
         profile=profile,
         facts={"config": values, "version": metadata.version("acae_jax")},
+        listeners=listeners,
         **values["loop"],
     )
 
@@ -88,7 +96,13 @@ def main(arguments: Sequence[str], overrides: Sequence[str] = ()) -> int:
         profile = traced_steps(flags.FLAGS.profile)
         if flags.FLAGS.distributed:
             join_processes()
-        run(configs.load(flags.FLAGS.config, overrides), flags.FLAGS.workdir, profile)
+        config, workdir = configs.load(flags.FLAGS.config, overrides), flags.FLAGS.workdir
+        with ExitStack() as stack:
+            listeners = []
+            if flags.FLAGS.tensorboard:
+                folder = Path(workdir) / tensorboard.FOLDER
+                listeners.append(stack.enter_context(tensorboard.Events(folder)))
+            run(config, workdir, profile, listeners)
     except loop.Interrupted as stop:
         print(stop, file=sys.stderr)
         return 128 + stop.signal
@@ -103,6 +117,7 @@ if __name__ == "__main__":
     flags.DEFINE_string("config", None, "Config file, arguments behind a colon.", required=True)
     flags.DEFINE_string("workdir", None, "Folder for checkpoints, log and config.", required=True)
     flags.DEFINE_string("profile", None, "Steps FIRST:END to trace into WORKDIR/profile.")
+    flags.DEFINE_boolean("tensorboard", False, "Write event files into WORKDIR/tensorboard too.")
     flags.DEFINE_boolean("distributed", False, "Join the processes of a job of several.")
     known, changes = configs.split_overrides(sys.argv)
     app.run(lambda arguments: main(arguments, changes), argv=known)

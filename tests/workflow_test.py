@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from acae_jax import config as configs
-from acae_jax import train
+from acae_jax import report, train
 from acae_jax.datasets.synthetic import build
-from acae_jax.estimation import bottleneck, building, collect, consistency, report, starting, step
+from acae_jax.estimation import bottleneck, building, collect, consistency, starting, step
 from acae_jax.skeletons import catalogue
 from acae_jax.skeletons import union as unions
-from acae_jax.training import checkpoints
+from acae_jax.training import checkpoints, logs
 
 CONFIG = "configs/estimation/embedded.py"
 OVERRIDES = ("loop.devices=1", "data.workers=0")
@@ -50,8 +50,7 @@ def workflow(data, tmp_path_factory):
 
 
 def test_every_stage_runs_and_the_report_has_every_variant(workflow):
-    outcome = collect.outcome(workflow, seconds=12.0)
-    report.write(outcome, workflow)
+    report.report([workflow], 12.0, None, None)
     figures = json.loads((workflow / "report.json").read_text())
     assert figures["seconds"] == 12.0
     assert set(figures["variants"]) == {
@@ -61,6 +60,14 @@ def test_every_stage_runs_and_the_report_has_every_variant(workflow):
         for name in ("mpjpe_mm", "pa_mpjpe_mm", "disagreement_depth_mm", "disagreement_plane_mm"):
             assert np.isfinite(found[name]) and found[name] > 0
     assert "merged" in (workflow / "report.html").read_text().lower()
+
+
+def test_the_log_has_the_error_of_each_format(workflow):
+    union = building.test_union(configs.read(workflow / "separate"))
+    row = logs.read(workflow / "separate" / "metrics.jsonl")[-1]
+    errors = [row[f"test/mpjpe_mm/{name}"] for name in union.members]
+    assert len(set(errors)) == 6
+    assert np.mean(errors) == pytest.approx(row["test/mpjpe_mm"])
 
 
 def test_the_autoencoder_is_the_one_that_was_learned(workflow):

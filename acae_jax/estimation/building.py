@@ -191,7 +191,8 @@ def evaluation_of(
     variant: objective.Variant,
     union: JointUnion,
 ) -> Callable[[TrainState], Evaluated] | None:
-    """What is said and shown of a state; None if the config has no test set.
+    """What is said and shown of a state: mean scores, the MPJPE of each format, such as
+    "test/mpjpe_mm/smpl", and a picture. None if the config has no test set.
 
     The test set is read once, here, so that a missing one is found before training and not after.
     """
@@ -203,9 +204,9 @@ def evaluation_of(
 
     def evaluate(state: TrainState) -> Evaluated:
         predicted = test_predictions(predict, evaluated(state), test, union)
-        scores = evaluation.scores(predicted, test)
-        each = {f"{name}/{key}": v for name, own in scores.items() for key, v in own.items()}
-        named = {f"test/{key.removeprefix('mean/')}": value for key, value in each.items()}
+        scored = evaluation.scores(predicted, test)
+        each = {f"mpjpe_mm/{name}": scored[name]["mpjpe_mm"] for name in test.union.members}
+        named = {f"test/{key}": value for key, value in {**scored["mean"], **each}.items()}
         # The first process's share begins the first batch.
         crops = test.batches[0]
         count = min(snapshots.CROPS, len(crops["image"]), test.count)

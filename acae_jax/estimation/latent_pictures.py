@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from acae_jax.estimation import autoencoder, pictures
 from acae_jax.estimation.autoencoder import Latents, Matrices
 from acae_jax.geometry import alignment
+from acae_jax.pages import charts
 from acae_jax.skeletons import skeleton
 from acae_jax.skeletons.union import JointUnion
 
@@ -73,7 +74,7 @@ def weights(maps: Matrices, union: JointUnion, true_mm: Float[np.ndarray, "n j 3
     columns = _order(latent_sides(split), [0] * split.total, places[:, 1])
     rows = _order(joint_sides, owner, body[:, 1])
     shown = np.asarray(maps.decode)[rows][:, columns]
-    figure = pictures.canvas(4.2, 5.6)
+    figure = charts.canvas(4.2, 5.6)
     axes = figure.add_subplot()
     reach = float(np.quantile(np.abs(shown), 0.995))
     drawn = axes.imshow(
@@ -85,13 +86,13 @@ def weights(maps: Matrices, union: JointUnion, true_mm: Float[np.ndarray, "n j 3
     axes.set_xlim(-1.6, split.total - 0.5)
     _mark_sides(axes, [latent_sides(split)[i] for i in columns], axes.set_xticks, axes.axvline)
     _mark_sides(axes, [joint_sides[i] for i in rows], axes.set_yticks, axes.axhline)
-    axes.set_xlabel("latent points, each side from head to foot", fontsize=8, color=pictures.TEXT)
-    axes.set_ylabel("joints, format by format", fontsize=8, color=pictures.TEXT)
+    axes.set_xlabel("latent points, each side from head to foot", fontsize=8, color=charts.TEXT)
+    axes.set_ylabel("joints, format by format", fontsize=8, color=charts.TEXT)
     axes.tick_params(labelsize=8, length=0)
     bar = figure.colorbar(drawn, ax=axes, shrink=0.5, aspect=30, location="bottom")
-    bar.set_label("weight", fontsize=8, color=pictures.TEXT)
-    bar.ax.tick_params(labelsize=7, colors=pictures.TEXT)
-    pictures.frame(axes)
+    bar.set_label("weight", fontsize=8, color=charts.TEXT)
+    bar.ax.tick_params(labelsize=7, colors=charts.TEXT)
+    charts.frame(axes)
     return figure
 
 
@@ -117,7 +118,7 @@ def _mark_sides(axes: Axes, sides: list[str], ticks, line) -> None:
     present = {side: found for side, found in places.items() if found}
     ticks([float(np.mean(found)) for found in present.values()], [SIDES[s] for s in present])
     for found in list(present.values())[1:]:
-        line(found[0] - 0.5, color=pictures.QUIET, linewidth=0.8)
+        line(found[0] - 0.5, color=charts.QUIET, linewidth=0.8)
 
 
 def on_body(maps: Matrices, union: JointUnion, true_mm: Float[np.ndarray, "n j 3"]) -> Figure:
@@ -128,12 +129,12 @@ def on_body(maps: Matrices, union: JointUnion, true_mm: Float[np.ndarray, "n j 3
     middle = (body.min(axis=0) + body.max(axis=0)) / 2
     # Both views on one scale; a point outside, which negative weights allow, stands on the border.
     reach = np.array([np.ptp(body[:, [0, 2]], axis=0).max(), np.ptp(body[:, 1])]) * 0.6 + 100.0
-    figure = pictures.canvas(4.6, 0.35 + 2.25 * float(np.clip(reach[1] / reach[0], 1.0, 2.5)))
+    figure = charts.canvas(4.6, 0.35 + 2.25 * float(np.clip(reach[1] / reach[0], 1.0, 2.5)))
     grid = figure.subplots(1, 2)
     for axes, (axis, text) in zip(grid, ((0, "from the front"), (2, "from the side")), strict=True):
         flat = body[:, [axis, 1]]
         segments = [flat[[a, b]] for a, b in union.edges]
-        axes.add_collection(LineCollection(segments, colors=pictures.QUIET, linewidths=0.5))
+        axes.add_collection(LineCollection(segments, colors=charts.QUIET, linewidths=0.5))
         centre = middle[[axis, 1]]
         points = np.clip(places[:, [axis, 1]], centre - 0.97 * reach, centre + 0.97 * reach)
         for side, name in SIDES.items():
@@ -142,7 +143,7 @@ def on_body(maps: Matrices, union: JointUnion, true_mm: Float[np.ndarray, "n j 3
         low, high = centre - reach, centre + reach
         axes.set(xlim=(low[0], high[0]), ylim=(high[1], low[1]), xticks=[], yticks=[])
         axes.set_aspect("equal")
-        axes.set_title(text, fontsize=9, color=pictures.TEXT)
-        pictures.frame(axes)
-    grid[0].legend(fontsize=8, frameon=False, labelcolor=pictures.TEXT, loc="lower left")
+        axes.set_title(text, fontsize=9, color=charts.TEXT)
+        charts.frame(axes)
+    grid[0].legend(fontsize=8, frameon=False, labelcolor=charts.TEXT, loc="lower left")
     return figure

@@ -7,8 +7,6 @@ disagree about stays visible.
 """
 
 import io
-import itertools
-import re
 from collections.abc import Mapping, Sequence
 
 import matplotlib
@@ -23,13 +21,10 @@ from PIL import Image
 
 from acae_jax.estimation import outcome
 from acae_jax.estimation.outcome import Run
+from acae_jax.pages import charts
 from acae_jax.skeletons import skeleton
 from acae_jax.skeletons.union import JointUnion
 
-PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
-# Stands for the page's own text colour, which differs between light and dark.
-TEXT = "#010203"
-QUIET = "#8a8a8a"
 TITLES = {
     "initial": "Initial (stage 1)",
     "separate": "Separate heads",
@@ -68,8 +63,8 @@ def title(variant: str) -> str:
 def format_colours(union: JointUnion) -> dict[str, str]:
     """A colour for each format; for up to six, colours that the colour-blind tell apart."""
     names = list(union.members)
-    if len(names) <= len(PALETTE):
-        return dict(zip(names, PALETTE, strict=False))
+    if len(names) <= len(charts.PALETTE):
+        return dict(zip(names, charts.PALETTE, strict=False))
     ramp = matplotlib.colormaps["turbo"](np.linspace(0.05, 0.95, len(names)))
     return {name: colors.to_hex(colour) for name, colour in zip(names, ramp, strict=True)}
 
@@ -125,14 +120,20 @@ def draw_side(
     points = (pose_mm - pose_mm.mean(axis=0))[:, [2, 1]]
     middle = (truth.min(axis=0) + truth.max(axis=0)) / 2
     reach = max(float(np.ptp(truth, axis=0).max()) * 0.7, 500.0)
-    axes.scatter(*truth.T, s=2.5, color=QUIET, linewidths=0, alpha=0.8)
+    axes.scatter(*truth.T, s=2.5, color=charts.QUIET, linewidths=0, alpha=0.8)
     draw_skeletons(axes, points, union)
     axes.set(xlim=middle[0] + reach * np.array([-1, 1]), ylim=middle[1] + reach * np.array([1, -1]))
     axes.set_aspect("equal")
-    frame(axes)
+    charts.frame(axes)
     axes.set(xticks=[], yticks=[])
     axes.text(
-        0.02, 0.02, "← camera", fontsize=7, color=QUIET, transform=axes.transAxes, va="bottom"
+        0.02,
+        0.02,
+        "← camera",
+        fontsize=7,
+        color=charts.QUIET,
+        transform=axes.transAxes,
+        va="bottom",
     )
 
 
@@ -176,16 +177,18 @@ def draw_depth_errors(
     owner = {index: name for name, indices in union.members.items() for index in indices}
     for row, indices in enumerate(points.values()):
         values = errors_mm[indices]
-        axes.plot([values.min(), values.max()], [row, row], color=QUIET, linewidth=5, alpha=0.35)
+        axes.plot(
+            [values.min(), values.max()], [row, row], color=charts.QUIET, linewidth=5, alpha=0.35
+        )
         axes.scatter(
             values, [row] * len(indices), s=13, color=[colours[owner[i]] for i in indices], zorder=3
         )
-    axes.axvline(0.0, color=QUIET, linewidth=0.8)
+    axes.axvline(0.0, color=charts.QUIET, linewidth=0.8)
     axes.set(xlim=(-reach_mm, reach_mm), ylim=(len(points) - 0.4, -0.6))
     axes.set_yticks(range(len(points)), [spoken(name) for name in points])
-    axes.tick_params(labelsize=7, length=2, colors=TEXT)
-    axes.set_xlabel("depth error, mm", fontsize=8, color=TEXT)
-    frame(axes)
+    axes.tick_params(labelsize=7, length=2, colors=charts.TEXT)
+    axes.set_xlabel("depth error, mm", fontsize=8, color=charts.TEXT)
+    charts.frame(axes)
 
 
 def spoken(base_name: str) -> str:
@@ -193,22 +196,6 @@ def spoken(base_name: str) -> str:
     side = side_of(base_name)
     name = base_name.removeprefix(side)
     return f"{side.upper()} {WORDS.get(name, name)}".strip()
-
-
-def frame(axes: Axes) -> None:
-    """A quiet frame without fill, for light and dark pages."""
-    axes.patch.set_alpha(0.0)
-    for spine in axes.spines.values():
-        spine.set(color=QUIET, linewidth=0.6)
-    axes.tick_params(colors=TEXT)
-
-
-def canvas(width_in: float, height_in: float) -> Figure:
-    """An empty transparent figure."""
-    figure = Figure((width_in, height_in), layout="constrained")
-    figure.patch.set_alpha(0.0)
-    FigureCanvasAgg(figure)
-    return figure
 
 
 def full(width_in: float, height_in: float) -> tuple[Figure, Axes]:
@@ -241,49 +228,24 @@ def depth_spread(run: Run, index: int, variant: str) -> Figure:
     points = body_points(run.union, run.true_mm)
     shown = sorted({index for indices in points.values() for index in indices})
     reach = max([float(np.abs(error[shown]).max()) for error in errors.values() if shown] + [10.0])
-    figure = canvas(3.0, 3.6)
+    figure = charts.canvas(3.0, 3.6)
     draw_depth_errors(figure.add_subplot(), errors[variant], points, run.union, 1.08 * reach)
     return figure
 
 
 def curves(rows: Mapping[str, Sequence[Mapping[str, float | int]]], key: str) -> Figure:
     """`key` of the given stages against their steps, faint as logged and bold as running mean."""
-    figure = canvas(4.6, 2.6)
-    axes = figure.add_subplot()
-    for (stage, logged), colour in zip(rows.items(), itertools.cycle(PALETTE), strict=False):
-        steps = np.array([row["step"] for row in logged if key in row])
-        values = np.array([row[key] for row in logged if key in row])
-        if not len(steps):
-            continue
-        width = max(1, len(values) // 20)
-        smooth = np.convolve(
-            np.pad(values, (width - 1, 0), "edge"), np.ones(width) / width, "valid"
+    logged = {stage: [row for row in of if row.get(key) is not None] for stage, of in rows.items()}
+    shown = [
+        charts.Curve(
+            title(stage),
+            np.array([row["step"] for row in found]),
+            np.array([row[key] for row in found]),
+            style,
         )
-        axes.plot(steps, values, color=colour, linewidth=0.7, alpha=0.35)
-        axes.plot(steps, smooth, color=colour, linewidth=1.6, label=title(stage))
-    axes.set_xlabel("step", fontsize=8, color=TEXT)
-    axes.set_ylabel(key, fontsize=8, color=TEXT)
-    axes.set_ylim(bottom=0)
-    axes.tick_params(labelsize=8)
-    axes.grid(color=QUIET, alpha=0.25, linewidth=0.5)
-    if len(rows) > 1:
-        axes.legend(fontsize=8, frameon=False, labelcolor=TEXT)
-    frame(axes)
-    return figure
-
-
-def svg(figure: Figure) -> str:
-    """The figure as inline SVG, which takes its text colour from the page that it stands in."""
-    file = io.StringIO()
-    nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "acae_jax"}):
-        figure.savefig(file, format="svg", metadata=nothing, transparent=True)
-    text = file.getvalue()
-    text = text[text.index("<svg") :]
-    text = re.sub(r' xmlns(:\w+)?="[^"]*"', "", text)
-    text = re.sub(r' width="[\d.]+pt" height="[\d.]+pt"', "", text)
-    text = re.sub(r"\s*\n\s*", "\n", text)
-    return text.replace(TEXT, "currentColor")
+        for (stage, found), style in zip(logged.items(), charts.styles(len(logged)), strict=True)
+    ]
+    return charts.curves(shown, "step", key, from_zero=True, legend=len(shown) > 1)
 
 
 def overview(run: Run) -> bytes:

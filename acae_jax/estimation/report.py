@@ -1,7 +1,7 @@
 """The report of a finished workflow: a page for people, a JSON file for programs, a text table."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from html import escape
 from importlib import resources
 from pathlib import Path
@@ -13,6 +13,7 @@ import numpy as np
 from acae_jax.estimation import latent_pictures, outcome, pictures
 from acae_jax.estimation.outcome import BASELINE, MEAN, PROPOSED, Run
 from acae_jax.estimation.relations import ALLOWED_MM, Relation, Table
+from acae_jax.pages import charts, tables
 
 # Each metric with its heading in the text table and on the page.
 COLUMNS = {
@@ -28,8 +29,6 @@ DEPTH_NOTE = (
     "Depth errors at the same points of the body, a dot for each format, less what all joints have "
     "in common. A short bar: the formats agree, be they right or wrong."
 )
-# No curve on the page has more points.
-CURVE_POINTS = 400
 
 
 def write(run: Run, folder: Path) -> None:
@@ -55,20 +54,15 @@ def figures(run: Run) -> dict[str, Any]:
 
 def summary(run: Run) -> str:
     """A plain-text table of the variants, and the headline under it."""
-    rows = [["variant", *(short for short, _ in COLUMNS.values())]]
+    rows = []
     for name, scored in run.scores.items():
         rows.append([name, *(_number(scored[MEAN].get(metric)) for metric in COLUMNS)])
     rows.append(["mean pose", _number(run.mean_pose_mpjpe_mm), *[""] * (len(COLUMNS) - 1)])
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    lines = []
-    for first, *others in rows:
-        cells = [cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True)]
-        lines.append("  ".join([first.ljust(widths[0]), *cells]).rstrip())
-    lines.insert(1, "  ".join("-" * width for width in widths))
     note = (
         "Averages over formats. Δ: disagreement between formats, in depth and in the image plane."
     )
-    return "\n".join([*lines, note, "", headline(run)])
+    table = tables.text(["variant", *(short for short, _ in COLUMNS.values())], rows)
+    return "\n".join([table, note, "", headline(run)])
 
 
 def headline(run: Run) -> str:
@@ -105,7 +99,9 @@ def _number(value: float | None) -> str:
 def page(run: Run) -> str:
     """The whole of report.html: the template beside this file, filled."""
     template = resources.files("acae_jax.estimation").joinpath("report.html")
+    style = resources.files("acae_jax.pages").joinpath("style.css")
     return Template(template.read_text(encoding="utf-8")).substitute(
+        style=style.read_text(encoding="utf-8"),
         columns=1 + len(outcome.compared(run)),
         headline=escape(headline(run)),
         tiles=_tiles(run),
@@ -141,11 +137,6 @@ def _tiles(run: Run) -> str:
     return "".join(f"<div><b>{value}</b>{escape(text)}</div>" for text, value in tiles.items())
 
 
-def _table(head: Sequence[str], rows: Iterable[str]) -> str:
-    cells = "".join(f"<th>{escape(text)}</th>" for text in head)
-    return f'<div class="scroll"><table><tr>{cells}</tr>{"".join(rows)}</table></div>'
-
-
 def _row(name: str, cells: Iterable[str], chosen: bool = False) -> str:
     kind = ' class="chosen"' if chosen else ""
     return f"<tr{kind}><td>{escape(name)}</td>{''.join(cells)}</tr>"
@@ -169,7 +160,7 @@ def _variants(run: Run) -> str:
         )
         for name, mean in means.items()
     ]
-    return _table(["Variant", *(long for _, long in COLUMNS.values())], rows)
+    return tables.html(["Variant", *(long for _, long in COLUMNS.values())], rows)
 
 
 def _per_format(run: Run) -> str:
@@ -183,7 +174,7 @@ def _per_format(run: Run) -> str:
         )
         for name, indices in run.union.members.items()
     ]
-    return _table(["Format", "Joints", *(pictures.title(name) for name in run.scores)], rows)
+    return tables.html(["Format", "Joints", *(escape(pictures.title(n)) for n in run.scores)], rows)
 
 
 def _key(run: Run) -> str:
@@ -193,10 +184,6 @@ def _key(run: Run) -> str:
     )
 
 
-def _figure(figure: pictures.Figure, caption: str) -> str:
-    return f"<figure>{pictures.svg(figure)}<figcaption>{escape(caption)}</figcaption></figure>"
-
-
 def _examples(run: Run) -> str:
     """For each example truth and compared variants side by side, drawn in three ways."""
     names = outcome.compared(run)
@@ -204,13 +191,13 @@ def _examples(run: Run) -> str:
     for label, index in outcome.examples(run).items():
         poses = {"Truth": run.true_mm[index]}
         poses |= {pictures.title(name): run.predictions_mm[name][index] for name in names}
-        tiles = [_figure(pictures.crop(run, index, pose), name) for name, pose in poses.items()]
+        tiles = [charts.html(pictures.crop(run, index, pose), name) for name, pose in poses.items()]
         tiles += [
-            _figure(pictures.side_view(run, index, pose), f"{name}, from the side")
+            charts.html(pictures.side_view(run, index, pose), f"{name}, from the side")
             for name, pose in poses.items()
         ]
         depths = [
-            _figure(pictures.depth_spread(run, index, name), f"{pictures.title(name)}, depth")
+            charts.html(pictures.depth_spread(run, index, name), f"{pictures.title(name)}, depth")
             for name in names
         ]
         parts.append(
@@ -222,13 +209,10 @@ def _examples(run: Run) -> str:
 
 def _training(run: Run) -> str:
     """Loss curves: the first two stages each, and all fine-tunings in one chart."""
-    logs: dict[str, list[Mapping[str, float | int]]] = {}
-    for stage, rows in run.curves.items():
-        if len(rows) > 1:
-            logs[stage] = list(rows[:: max(1, len(rows) // CURVE_POINTS)])
+    logs = {stage: rows for stage, rows in run.curves.items() if len(rows) > 1}
     tuned = {name: rows for name, rows in logs.items() if name not in ("initial", "autoencoder")}
-    charts = [
-        _figure(pictures.curves({stage: rows}, "loss"), pictures.title(stage))
+    cards = [
+        charts.html(pictures.curves({stage: rows}, "loss"), pictures.title(stage))
         for stage, rows in logs.items()
         if stage not in tuned
     ]
@@ -239,20 +223,20 @@ def _training(run: Run) -> str:
         caption = "Fine-tuning (stage 3)" + (
             ": the term of poses around their mean" if shared else ""
         )
-        charts.append(_figure(chart, caption))
-    return f'<h2>Training</h2><div class="cards">{"".join(charts)}</div>' if charts else ""
+        cards.append(charts.html(chart, caption))
+    return f'<h2>Training</h2><div class="cards">{"".join(cards)}</div>' if cards else ""
 
 
 def _autoencoder(run: Run) -> str:
     if run.maps is None:
         return ""
     sided, central = latent_pictures.latents_of(run.maps, run.union.joint_names)
-    body = _figure(
+    body = charts.html(
         latent_pictures.on_body(run.maps, run.union, run.true_mm),
         "Latent points on the test pose nearest to the average, all formats in grey. They may lie "
         "outside the body, as weights may be negative; those far outside stand on the border.",
     )
-    weights = _figure(
+    weights = charts.html(
         latent_pictures.weights(run.maps, run.union, run.true_mm),
         "Decoding weights: each row makes one joint of latent points and sums to 1. The stripe has "
         "the formats' colours. Right joints use right latent points as left ones use left ones.",
@@ -283,7 +267,8 @@ def _relations(run: Run) -> str:
         "<h2>From one format to another</h2><p>Mean error, in mm, of predicting the format of a "
         "column from that of a row by affine weights learned on other people; in brackets, how "
         f"many joints any affine weights could predict to {ALLOWED_MM:g} mm. "
-        f"{_undetermined(run, run.relations)}</p>" + _table(["From", *names], rows)
+        f"{_undetermined(run, run.relations)}</p>"
+        + tables.html(["From", *map(escape, names)], rows)
     )
 
 

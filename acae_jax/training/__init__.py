@@ -6,4 +6,5 @@ optimizers    schedules, weight decay and the kernel-norm limit of the published
 parallel      the only place that knows of several devices
 checkpoints   save, restore, start from another run's weights
 logs          metrics.jsonl and the progress bar
+tensorboard   the same rows as event files
 """

@@ -9,6 +9,7 @@ unpickled.
 """
 
 import errno
+import json
 import logging
 import zlib
 from collections.abc import Mapping
@@ -212,6 +213,17 @@ def load_params(path: str | Path, step: int | None = None, folder: str = FOLDER)
         reading = ocp.args.PyTreeRestore(wanted, restore_args=as_numpy, partial_restore=True)
         restored = manager.restore(step, args=ocp.args.Composite(state=reading))["state"]
         return restored.get("average", restored)
+
+
+def newest_facts(path: str | Path) -> dict[str, Any]:
+    """What was stored with the newest checkpoint of a finished or running run, such as its version;
+    empty if there is none. Uses no device.
+    """
+    folder = Path(path).absolute() / FOLDER
+    found = ocp.utils.checkpoint_steps(folder) if folder.is_dir() else []
+    if not found:
+        return {}
+    return json.loads((folder / f"{max(found)}" / "facts" / "metadata").read_text("utf-8"))
 
 
 def init_from(

@@ -11,7 +11,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -22,37 +22,66 @@ from tqdm import tqdm
 QUIET_SECONDS = 30.0  # between two lines where there is no terminal to draw a bar on
 
 
-def read(path: str | Path) -> list[dict[str, Any]]:
-    """The rows of a log; an unfinished last line, as a kill leaves it, is left out."""
-    lines = Path(path).read_text(encoding="utf-8").splitlines(keepends=True)
-    return [json.loads(line) for line in lines if line.endswith("\n")]
+Row = dict[str, Any]
+Listener = Callable[[Row], None]
 
 
-def truncate(path: str | Path, step: int) -> float:
+def read(path: str | Path) -> list[Row]:
+    """The rows of a log; a last line that a kill or a power cut left unfinished is left out.
+
+    A ValueError if another line is damaged.
+    """
+    lines = Path(path).read_bytes().splitlines(keepends=True)
+    if lines and _row(lines[-1]) is None:
+        lines.pop()
+    rows = []
+    for number, line in enumerate(lines, 1):
+        row = _row(line)
+        if row is None:
+            raise ValueError(f"{path}, line {number}, is damaged: delete that line")
+        rows.append(row)
+    return rows
+
+
+def _row(line: bytes) -> Row | None:
+    """What a whole line says; None if it is damaged."""
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return None
+    whole = line.endswith(b"\n") and isinstance(row, dict) and {"step", "seconds"} <= row.keys()
+    return row if whole else None
+
+
+def truncate(path: str | Path, step: int) -> list[Row]:
     """Drop the rows after `step`, so that a resumed run does not write them twice.
 
-    Returns the seconds of training that the kept rows cover; 0 if there is no log.
+    Returns the kept rows; none if there is no log.
     """
     path = Path(path)
     if not path.exists():
-        return 0.0
+        return []
     rows = [row for row in read(path) if row["step"] <= step]
     part = path.with_suffix(".part")
     part.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     part.replace(path)
-    return max((row["seconds"] for row in rows), default=0.0)
+    return rows
 
 
 class Log:
     """Appends rows to metrics.jsonl; every row is on its way to the disk when `write` returns.
 
-    Of the processes of one run, only the first one writes.
+    `listeners` hear every row that is in the log, also those from before the run was continued. Of
+    the processes of one run, only the first one writes and has listeners.
     """
 
-    def __init__(self, path: str | Path, resumed_step: int = 0):
+    def __init__(self, path: str | Path, resumed_step: int = 0, listeners: Sequence[Listener] = ()):
         first = jax.process_index() == 0
-        earlier = truncate(path, resumed_step) if first else 0.0
-        self._start = time.monotonic() - earlier
+        earlier = truncate(path, resumed_step) if first else []
+        self._start = time.monotonic() - max((row["seconds"] for row in earlier), default=0.0)
+        self._listeners = listeners if first else ()
+        for row in earlier:
+            self._tell(row)
         # Unbuffered: a row is out or it is not, also when the disk is full.
         self._file = Path(path if first else os.devnull).open("ab", buffering=0)  # noqa: SIM115 - closed in __exit__
 
@@ -68,6 +97,11 @@ class Log:
             raise OSError(error.errno, error.strerror, self._file.name) from error
         if not complete:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self._file.name)
+        self._tell(row)
+
+    def _tell(self, row: Row) -> None:
+        for listener in self._listeners:
+            listener(row)
 
     def __enter__(self) -> "Log":
         return self

@@ -29,7 +29,7 @@ from acae_jax.training import parallel
 from acae_jax.training.best import Best
 from acae_jax.training.checkpoints import Checkpoints
 from acae_jax.training.goodput import Goodput
-from acae_jax.training.logs import Log, Progress
+from acae_jax.training.logs import Listener, Log, Progress
 from acae_jax.training.state import TrainState, all_finite
 
 LOG = "metrics.jsonl"
@@ -91,6 +91,7 @@ def fit(
     unit: str = "step",
     devices: int | None = None,
     facts: Mapping[str, Any] | None = None,
+    listeners: Sequence[Listener] = (),
 ) -> TrainState:
     """Train until `steps` updates are finished, from the newest checkpoint in `workdir` if any.
 
@@ -98,7 +99,7 @@ def fit(
     an evaluation goes to WORKDIR/pictures/STEP.png. The state with the lowest score `best`, such as
     "test/mpjpe_mm", is kept apart in WORKDIR/best. `profile` is
     the first step of a trace for WORKDIR/profile, and the step after its last. `devices` defaults
-    to all. `facts` are stored with every checkpoint.
+    to all. `facts` are stored with every checkpoint. `listeners` hear each row of the log.
 
     Raises Interrupted on Ctrl-C or SIGTERM (after saving), FloatingPointError when the loss or a
     parameter is no longer finite (the last good checkpoint stays), OSError when the disk is full.
@@ -113,7 +114,7 @@ def fit(
         if start >= steps:
             return state
         with (
-            Log(workdir / LOG, start) as log,
+            Log(workdir / LOG, start, listeners) as log,
             closing(Progress(steps, start, unit)) as progress,
             _stop_signal() as stopping,
             Goodput() as goodput,

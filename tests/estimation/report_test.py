@@ -17,6 +17,7 @@ from acae_jax.estimation import (
     relations,
     report,
 )
+from acae_jax.pages import charts
 from acae_jax.skeletons import union as unions
 from acae_jax.skeletons.skeleton import Skeleton
 
@@ -187,12 +188,12 @@ def test_pictures_follow_the_predictions(run):
     pose = run.true_mm[0]
     rays = pose / pose[:, 2:]
     farther = (rays * (pose[:, 2:] + np.arange(len(pose))[:, None] * 10)).astype(np.float32)
-    assert pictures.svg(pictures.crop(run, 0, pose)) == pictures.svg(pictures.crop(run, 0, pose))
+    assert charts.svg(pictures.crop(run, 0, pose)) == charts.svg(pictures.crop(run, 0, pose))
     wider = pose * np.array([1.1, 1, 1], np.float32)
-    assert pictures.svg(pictures.crop(run, 0, pose)) != pictures.svg(pictures.crop(run, 0, wider))
-    sides = [pictures.svg(pictures.side_view(run, 0, shown)) for shown in (pose, farther)]
+    assert charts.svg(pictures.crop(run, 0, pose)) != charts.svg(pictures.crop(run, 0, wider))
+    sides = [charts.svg(pictures.side_view(run, 0, shown)) for shown in (pose, farther)]
     assert sides[0] != sides[1]
-    spreads = [pictures.svg(pictures.depth_spread(run, 0, name)) for name in outcome.compared(run)]
+    spreads = [charts.svg(pictures.depth_spread(run, 0, name)) for name in outcome.compared(run)]
     assert spreads[0] != spreads[1]
 
 

@@ -48,6 +48,20 @@ def test_a_torn_last_line_is_left_out(tmp_path):
     assert [row["step"] for row in logs.read(path)] == [1, 2, 3]
 
 
+@pytest.mark.parametrize("end", [b"\0\0\0\n", b'{"step": 3, \n', b"3\n", b"\xff\xfe\n"])
+def test_a_damaged_last_line_is_left_out_and_another_one_is_named(tmp_path, end):
+    path = tmp_path / "metrics.jsonl"
+    write(path, [1, 2])
+    sound = path.read_bytes()
+    path.write_bytes(sound + end)
+    assert [row["step"] for row in logs.read(path)] == [1, 2]
+    write(path, [3], resumed=2)
+    assert [row["step"] for row in logs.read(path)] == [1, 2, 3]
+    path.write_bytes(end + sound)
+    with pytest.raises(ValueError, match=r"metrics\.jsonl, line 1, is damaged"):
+        logs.read(path)
+
+
 def test_not_a_number_is_null(tmp_path):
     path = tmp_path / "metrics.jsonl"
     with logs.Log(path) as log:
@@ -75,13 +89,23 @@ def test_a_terminal_gets_a_bar(capsys, monkeypatch):
     assert "\r" in capsys.readouterr().err
 
 
-def test_a_log_that_is_not_there_covers_no_time(tmp_path):
-    assert logs.truncate(tmp_path / "metrics.jsonl", 10) == 0.0
+def test_a_log_that_is_not_there_has_no_rows(tmp_path):
+    assert logs.truncate(tmp_path / "metrics.jsonl", 10) == []
+
+
+def test_listeners_hear_every_row_that_is_in_the_log(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    write(path, range(1, 8))
+    heard = []
+    with logs.Log(path, 4, [heard.append]) as log:
+        assert [row["step"] for row in heard] == [1, 2, 3, 4]
+        log.write(5, {"loss": np.float32(0.25)})
+    assert heard == logs.read(path)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 def test_a_full_disk_names_the_log(tmp_path, monkeypatch):
-    monkeypatch.setattr(logs, "truncate", lambda path, step: 0.0)
+    monkeypatch.setattr(logs, "truncate", lambda path, step: [])
     path = tmp_path / "metrics.jsonl"
     path.symlink_to("/dev/full")
     with logs.Log(path) as log, pytest.raises(OSError, match=r"No space left.*metrics\.jsonl"):

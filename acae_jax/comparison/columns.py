@@ -1,0 +1,135 @@
+"""What a comparison tells of each run, as columns with one text for each of the runs."""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from acae_jax.comparison import runs, verdict
+from acae_jax.comparison.runs import Run
+from acae_jax.pages import tables
+
+Columns = dict[str, list[str]]
+SHORT = 28  # characters of a value on a terminal
+NONE = verdict.number(None)
+
+
+class Values(NamedTuple):
+    """Columns, and in some of them the run that is best."""
+
+    texts: Columns
+    best: Mapping[str, int]
+
+
+def facts(found: Sequence[Run], name: str | None) -> Columns:
+    """What each run reached of the value they are ranked by, how far and how fast it went."""
+    ends = [run.rows[-1] if run.rows else None for run in found]
+    columns: Columns = {}
+    if name is not None:
+        columns[f"{name}, best"] = [_reached(verdict.best(run, name)) for run in found]
+        columns["last"] = [verdict.number(_value(verdict.last(run, name))) for run in found]
+        step = verdict.common_step(found, name) if len(found) > 1 else None
+        if step is not None:
+            values = [verdict.at_step(run, name, step) for run in found]
+            columns[f"at step {step}"] = [verdict.number(value) for value in values]
+    columns |= {
+        "step": [_progress(run, end) for run, end in zip(found, ends, strict=True)],
+        "time": [duration(end["seconds"]) if end else NONE for end in ends],
+        "of it training": [_percent(runs.time_spent(run), "train") for run in found],
+        "steps/s": [verdict.number(_rate(run)) for run in found],
+        "version": [run.version or NONE for run in found],
+    }
+    return {key: cells for key, cells in columns.items() if set(cells) != {NONE}}
+
+
+def time_shares(found: Sequence[Run]) -> Columns:
+    """Percent of each run's time by kind; empty if none was logged."""
+    spent = [runs.time_spent(run) for run in found]
+    kinds = dict.fromkeys(kind for each in spent for kind in each)
+    return {kind: [_percent(each, kind) for each in spent] for kind in kinds}
+
+
+def config(found: Sequence[Run]) -> Columns:
+    """The config values that differ."""
+    return {
+        name: [NONE if value is None else str(value) for value in values]
+        for name, values in runs.differences(found).items()
+    }
+
+
+def values(found: Sequence[Run]) -> Values:
+    """The last value under every name, in brackets the best one if it is another; and whose score
+    is best.
+    """
+    scores = [name for run in found for name in runs.score_names(run)]
+    names = [*scores, *(name for run in found for name in runs.training_names(run))]
+    texts, best = {}, {}
+    for name in dict.fromkeys(names):
+        reached = [(verdict.last(run, name), verdict.best(run, name)) for run in found]
+        texts[name] = [
+            verdict.number(_value(last)) + ("" if last == top else f" ({_reached(top)})")
+            for last, top in reached
+        ]
+        sign = -1 if verdict.higher_is_better(name) else 1
+        tops = [sign * top.value if top else float("inf") for _, top in reached]
+        # Losses of different recipes are sums of different terms: only scores can be compared.
+        if name in scores and len(set(tops)) > 1:
+            best[name] = tops.index(min(tops))
+    return Values(texts, best)
+
+
+def text(found: Sequence[Run], columns: Columns, best: Mapping[str, int] | None = None) -> str:
+    """Columns as a table for a terminal: the longer side down, the best values starred."""
+    marked = {
+        name: [
+            ("*" if (best or {}).get(name) == index else "") + cell
+            for index, cell in enumerate(shortened(cells))
+        ]
+        for name, cells in columns.items()
+    }
+    names = [run.name for run in found]
+    if len(columns) > len(names):
+        return tables.text(["", *names], [[name, *cells] for name, cells in marked.items()])
+    rows = zip(names, *marked.values(), strict=True)
+    return tables.text(["", *marked], [list(row) for row in rows])
+
+
+def shortened(cells: Sequence[str]) -> list[str]:
+    """Long texts cut to where they differ."""
+    if max(map(len, cells)) <= SHORT:
+        return list(cells)
+    begin = len(os.path.commonprefix(cells)) if len(cells) > 1 else 0  # noqa: RUF071 - of texts
+    begin = begin if begin > SHORT // 2 else 0
+    cut = [("…" if begin else "") + cell[begin:] for cell in cells]
+    return [cell if len(cell) <= SHORT else cell[: SHORT - 1] + "…" for cell in cut]
+
+
+def duration(seconds: float) -> str:
+    """A time in the unit that suits it."""
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def _progress(run: Run, end: Mapping[str, Any] | None) -> str:
+    return f"{end['step'] if end else 0} of {run.config.get('steps', '?')}"
+
+
+def _rate(run: Run) -> float | None:
+    """Steps per second between the first and the last row of training."""
+    steps, seconds, _ = runs.series(run, "loss")
+    if not len(steps) or seconds[-1] <= seconds[0]:
+        return None
+    return float((steps[-1] - steps[0]) / (seconds[-1] - seconds[0]))
+
+
+def _percent(spent: Mapping[str, float], kind: str) -> str:
+    whole = sum(spent.values())
+    return f"{100 * spent.get(kind, 0.0) / whole:.0f} %" if whole else NONE
+
+
+def _value(reached: verdict.Reached | None) -> float | None:
+    return reached.value if reached else None
+
+
+def _reached(reached: verdict.Reached | None) -> str:
+    return f"{verdict.number(reached.value)} at {reached.step}" if reached else NONE
