@@ -44,7 +44,7 @@ class Training(NamedTuple):
     config: str
     workdir: str
     overrides: tuple[str, ...]
-    verbosity: str | None = None
+    flags: tuple[str, ...] = ()
 
     def command(self, python: str, *flags: str) -> list[str]:
         """The command that trains; `flags` are the launcher's own."""
@@ -52,9 +52,8 @@ class Training(NamedTuple):
 
     def arguments(self) -> list[str]:
         """In the form that acae_jax.train takes."""
-        verbosity = [f"--verbosity={self.verbosity}"] if self.verbosity else []
         changes = [f"--config.{override}" for override in self.overrides]
-        return [f"--config={self.config}", f"--workdir={self.workdir}", *verbosity, *changes]
+        return [f"--config={self.config}", f"--workdir={self.workdir}", *self.flags, *changes]
 
     def name(self) -> str:
         """A name for the job that is the same for the same workdir, good for every provider."""
@@ -167,12 +166,17 @@ def training(arguments: Sequence[str]) -> Training:
     parser.add_argument("--config")
     parser.add_argument("--workdir")
     parser.add_argument("--verbosity")
+    parser.add_argument("--profile")
+    parser.add_argument("--tensorboard", action="store_true")
     given = parser.parse_args(rest)
     if not given.config or not given.workdir:
         raise Refused("the arguments of acae_jax.train are missing: … -- --config FILE --workdir W")
     if given.dry_run or given.confirm is not None:
         raise Refused("--dry-run and --confirm belong before the --")
-    return checked(Training(given.config, given.workdir, tuple(overrides), given.verbosity))
+    named = ("verbosity", "profile")
+    flags = [f"--{name}={getattr(given, name)}" for name in named if getattr(given, name)]
+    flags += ["--tensorboard"] if given.tensorboard else []
+    return checked(Training(given.config, given.workdir, tuple(overrides), tuple(flags)))
 
 
 def checked(training: Training) -> Training:

@@ -29,8 +29,9 @@ def start(data, workdir, devices, *group, seconds=0, workers=0):
         "PYTHONPATH": str(Path.cwd()),
         "JAX_PLATFORMS": "cpu",
         "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
-        "JAX_COMPILATION_CACHE_DIR": str(data.with_name("compiled")),
     }
+    if not group:  # on CPUs, programs of several processes that come from the cache wait for ever
+        surroundings["JAX_COMPILATION_CACHE_DIR"] = str(data.with_name("compiled"))
     return subprocess.Popen(
         [sys.executable, *map(str, (SCRIPT, data, workdir, seconds, workers, *group))],
         stderr=subprocess.PIPE,
@@ -47,9 +48,13 @@ def start_two(data, workdir, **given):
 
 
 def finish(processes, code=0):
-    for process in processes:
-        _, said = process.communicate(timeout=300)
-        assert process.returncode == code, said
+    try:
+        for process in processes:
+            _, said = process.communicate(timeout=300)
+            assert process.returncode == code, said
+    finally:
+        for process in processes:
+            process.kill()
 
 
 def preempt(process, workdir):

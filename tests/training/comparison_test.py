@@ -15,7 +15,7 @@ from ml_collections import ConfigDict
 
 from acae_jax import report, train
 from acae_jax.comparison import columns, page, runs, verdict
-from acae_jax.training import logs
+from acae_jax.training import logs, loop
 
 
 def scored(config: ConfigDict):
@@ -28,9 +28,10 @@ def scored(config: ConfigDict):
 
     def evaluate(now):
         error = 100.0 / (1 + int(now.step)) + config.shift
-        return {"error_mm": error, "pck150": 100 - error, "error_mm/smpl": error}
+        scores = {"error_mm": error, "pck150": 100 - error, "error_mm/smpl": error}
+        return loop.Evaluated({f"test/{name}": value for name, value in scores.items()})
 
-    return tiny_task.make(update=update, evaluate={"test": evaluate})
+    return tiny_task.make(update=update, evaluate=evaluate)
 
 
 def config(**changes):
