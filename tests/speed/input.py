@@ -1,6 +1,6 @@
 """Crops per second of one core: the input pipeline, its limit, and a loader written the plain way.
 
-    python tests/speed/input.py [repetitions, 25]
+    python tests/speed/input.py [repetitions, 25]        on an otherwise idle machine
 
 The limit is the bare JPEG decoding of the same bytes at full size. The pipeline is what a run of
 `configs/estimation/dozens.py` does: batches of crops of 256 px with all augmentations, from records
