@@ -8,21 +8,27 @@ Randomness is a pure function of (seed, step, slot). Each kind of augmentation r
 own and always the same numbers of it, so switching one off leaves the others as they were.
 
 Order of the pixel operations: warp, background, pasted objects, colour, erased rectangle.
+
+The small arithmetic is done first and an image made only when it is asked for. A batch does the
+arithmetic of all its examples in one go: between images, which push code and data of the
+interpreter out of the processor's caches, it takes several times as long.
 """
 
 import functools
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-from jaxtyping import Float, Float32, UInt8
+from jaxtyping import Float, UInt8
 
 from acae_jax.data import record as records
 from acae_jax.geometry import boxes, cameras
 from acae_jax.images import background, colour, crops, decoding, masks, occlusion
 from acae_jax.skeletons import catalogue, skeleton
 from acae_jax.skeletons import union as unions
+
+Change = Callable[[UInt8[np.ndarray, "s s 3"]], UInt8[np.ndarray, "s s 3"]]
 
 
 class Augmentation(NamedTuple):
@@ -52,6 +58,14 @@ class Augmentation(NamedTuple):
 
 
 def make(
+    record: records.Record, seed_step_slot: tuple[int, int, int], **settings: Any
+) -> dict[str, np.ndarray]:
+    """Make one example at once: `arrange`, whose settings these are, with its image drawn."""
+    example = arrange(record, seed_step_slot, **settings)
+    return {**example, "image": example["image"]()}
+
+
+def arrange(
     record: records.Record,
     seed_step_slot: tuple[int, int, int],
     *,
@@ -63,51 +77,39 @@ def make(
     backgrounds: Sequence[background.Background] = (),
     background_probability: float | None = None,
     dataset_index: int = 0,
-) -> dict[str, np.ndarray]:
-    """Make one example: a dict of image, intrinsics, joints, labels and dataset (J, K as in union
-    and label_names).
+) -> dict[str, Any]:
+    """Make one example but for its image: a dict of image, intrinsics, joints, labels and dataset
+    (J, K as in union and label_names).
 
-    image uint8 (side, side, 3) RGB · intrinsics float32 (3, 3) of the crop camera · joints_mm
-    float32 (J, 3) in its space, 0 where not valid · valid bool (J,) · labels_px float32 (K, 2) in
-    the crop, 0 where not valid, and labels_valid bool (K,) of 2D-labelled records · dataset int32.
+    image: the function without arguments, to be called once, that makes it, uint8 (side, side, 3)
+    RGB · intrinsics float32 (3, 3) of the crop camera · joints_mm float32 (J, 3) in its space, 0
+    where not valid · valid bool (J,) · labels_px float32 (K, 2) in the crop, 0 where not valid, and
+    labels_valid bool (K,) of 2D-labelled records · dataset int32.
 
     `augmentation` None gives the clean crop. `background_probability` replaces the augmentation's
     for datasets that are realistic already. Without occluders or backgrounds those changes are left
-    out. ValueError for an unreadable image or labels that do not fit their format.
+    out. ValueError, here or from the image's function, for an unreadable image or labels that do
+    not fit their format.
     """
-    image = decoding.decode(record.image)
     stored = cameras.create(
         record.intrinsics.astype(np.float64),
         record.rotation.astype(np.float64),
         record.position_mm.astype(np.float64),
     )
-    box, view, swap_chance = record.box.astype(np.float64), crops.PLAIN, 0.0
+    box, view, behind, changes = record.box.astype(np.float64), crops.PLAIN, None, []
     if augmentation is not None:
-        box, view = _vary_geometry(box, augmentation, seed_step_slot)
-        swap_chance = augmentation.background_probability
         if background_probability is not None:
-            swap_chance = background_probability
+            augmentation = augmentation._replace(background_probability=background_probability)
+        box, view = _vary_geometry(box, augmentation, seed_step_slot)
+        if len(backgrounds) and record.mask_rle.size:
+            behind = _draw_background(backgrounds, side_px, augmentation, seed_step_slot)
+        changes = _draw_changes(augmentation, occluders, seed_step_slot)
     crop = crops.camera(stored, box, side_px, view)
-
-    behind = None
-    if augmentation is not None and len(backgrounds) and record.mask_rle.size:
-        behind = _draw_background(backgrounds, side_px, swap_chance, augmentation, seed_step_slot)
-    image_size = image.shape[:2]
-    if behind is None:
-        image = crops.warp(image, stored, crop, side_px)
-    else:
-        # Four channels are warped faster than three and one.
-        mask = masks.decode(record.mask_rle, *image_size) * np.uint8(255)
-        image = crops.warp(cv2.merge([image, mask]), stored, crop, side_px)
-    if augmentation is not None:
-        image = _vary_pixels(image, behind, augmentation, occluders, seed_step_slot)
-
+    to_stored = cameras.homography(crop, stored)
     joints_mm, valid = _place_joints(record, union, crop, view.flip)
-    labels_px, labels_valid = _place_labels(
-        record, label_names, stored, crop, view.flip, image_size
-    )
+    labels_px, labels_valid = _place_labels(record, label_names, stored, crop, view.flip)
     return {
-        "image": image,
+        "image": functools.partial(_draw_image, record, to_stored, side_px, behind, changes),
         "intrinsics": np.asarray(crop.intrinsics, np.float32),
         "joints_mm": joints_mm,
         "valid": valid,
@@ -155,17 +157,17 @@ def _vary_geometry(
 def _draw_background(
     backgrounds: Sequence[background.Background],
     side_px: int,
-    probability: float,
     augmentation: Augmentation,
     seed: tuple[int, int, int],
-) -> Float32[np.ndarray, "{side_px} {side_px} 3"] | None:
-    """Draw whether there is a new background, and which part of which."""
+) -> Callable[[], background.Background] | None:
+    """Draw whether there is a new background; the function makes the part of it to show."""
     rng = _stream(seed, _BACKGROUND)
-    is_used, which = rng.random(2) * (1, len(backgrounds))
-    if is_used >= probability:
+    is_used, which = rng.random(2)
+    if is_used >= augmentation.background_probability:
         return None
-    return background.draw(
-        backgrounds[int(which)],
+    return functools.partial(
+        background.draw,
+        backgrounds[int(which * len(backgrounds))],
         side_px,
         rng,
         zoom=augmentation.background_zoom,
@@ -173,39 +175,57 @@ def _draw_background(
     )
 
 
-def _vary_pixels(
-    image: UInt8[np.ndarray, "s s c"],
-    behind: Float32[np.ndarray, "s s 3"] | None,
+def _draw_changes(
     augmentation: Augmentation,
     occluders: Sequence[occlusion.Occluder],
     seed: tuple[int, int, int],
-) -> UInt8[np.ndarray, "s s 3"]:
-    """Change a warped image: RGB, or RGB and the person's mask if there is something behind."""
-    if behind is None:
-        pixels = image * np.float32(1 / 255)
-    else:
-        pixels = cv2.cvtColor(image, cv2.COLOR_RGBA2RGB) * np.float32(1 / 255)
-        alpha = cv2.extractChannel(image, 3) * np.float32(1 / 255)
-        pixels = background.composite(pixels, alpha, behind)
+) -> list[Change]:
+    """Draw what happens to a warped RGB image, in order."""
+    changes = []
     rng = _stream(seed, _OCCLUSION)
     kind = occlusion.draw_kind(rng, augmentation.occlusion_probability)
     if kind == "objects" and len(occluders):
-        pixels = occlusion.paste_objects(
-            pixels,
-            rng,
-            occluders,
-            max_objects=augmentation.max_objects,
-            scale=augmentation.object_scale,
+        most, scale = augmentation.max_objects, augmentation.object_scale
+        changes.append(
+            functools.partial(
+                occlusion.paste_objects, rng=rng, occluders=occluders, max_objects=most, scale=scale
+            )
         )
     ranges = {name: getattr(augmentation, name) for name in colour.CHANGES}
     if any(ranges.values()):
-        pixels = colour.jitter(pixels, _stream(seed, _COLOUR), **ranges)
-    result = cv2.convertScaleAbs(pixels, alpha=255)  # rounds
+        steps = colour.draw(_stream(seed, _COLOUR), **ranges)
+        changes.append(functools.partial(colour.apply, steps=steps))
     if kind == "erase":
-        result = occlusion.erase(
-            result, rng, max_area=augmentation.erase_area, max_aspect=augmentation.erase_aspect
+        area, aspect = augmentation.erase_area, augmentation.erase_aspect
+        changes.append(
+            functools.partial(occlusion.erase, rng=rng, max_area=area, max_aspect=aspect)
         )
-    return result
+    return changes
+
+
+# ------------------------------------------------------------------------------------------ pixels
+
+
+def _draw_image(
+    record: records.Record,
+    to_stored: Float[np.ndarray, "3 3"],
+    side_px: int,
+    behind: Callable[[], background.Background] | None,
+    changes: list[Change],
+) -> UInt8[np.ndarray, "{side_px} {side_px} 3"]:
+    image = decoding.decode(record.image)
+    if behind is None:
+        image = crops.warp(image, to_stored, side_px)
+    else:
+        # Four channels are warped faster than three and one.
+        mask = masks.decode(record.mask_rle, *image.shape[:2]) * np.uint8(255)
+        four = cv2.insertChannel(mask, cv2.cvtColor(image, cv2.COLOR_RGB2RGBA), 3)
+        four = crops.warp(four, to_stored, side_px)
+        person, alpha = cv2.cvtColor(four, cv2.COLOR_RGBA2RGB), cv2.extractChannel(four, 3)
+        image = background.composite(person, alpha, behind())
+    for change in changes:
+        image = change(image)
+    return image
 
 
 # ----------------------------------------------------------------------------------------- labels
@@ -257,7 +277,6 @@ def _place_labels(
     stored: cameras.Camera,
     crop: cameras.Camera,
     flip: bool,
-    image_size: tuple[int, int],
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the 2D labels in the crop, in the order of label_names, and which are valid.
 
@@ -274,7 +293,7 @@ def _place_labels(
             f"record has {len(record.joints_px)} 2D labels but its format {record.format!r} has "
             f"{len(places)}; build the dataset again with this label set"
         )
-    height, width = image_size
+    height, width = decoding.size(record.image)
     end_px = np.array([width, height], np.float32) - 0.5
     # False for the unlabelled, which are NaN.
     seen = ((record.joints_px >= -0.5) & (record.joints_px <= end_px)).all(axis=-1)

@@ -20,7 +20,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import Any, NamedTuple
 
 import cv2
@@ -37,7 +37,9 @@ from acae_jax.data.sources import Records
 
 Batch = dict[str, np.ndarray]
 MakeExample = Callable[[Record, int, tuple[int, int, int]], Mapping[str, Any]]
-"""(record, dataset index, (seed, step, slot)) → the arrays of one example."""
+"""(record, dataset index, (seed, step, slot)) → the arrays of one example, or functions without
+arguments that make them: these are called after the other examples of the batch are begun, so that
+small arithmetic stays together (see `examples`)."""
 
 
 class _Job(NamedTuple):
@@ -142,11 +144,13 @@ def _end_with_main_process() -> None:
 
 
 def _host_batch(job: _Job, step: int) -> Batch:
-    """The batch of one step: each example is made and put in its place."""
+    """The batch of one step: records are read, examples begun, then each made and put in place."""
+    read = [_read(job, step, slot) for slot in job.slots]
+    begun = [_begin(job, step, slot, *of) for slot, of in zip(job.slots, read, strict=True)]
     batch: Batch = {}
-    for place, slot in enumerate(job.slots):
-        dataset, _, index = mixtures.slot(job.mixture, step, slot)
-        example = _example(job, step, slot, dataset, index)
+    for place, ((where, _, _), arrays) in enumerate(zip(read, begun, strict=True)):
+        with _named(where):
+            example = {k: np.asarray(v() if callable(v) else v) for k, v in arrays.items()}
         if place == 0:
             batch = {
                 name: np.empty((len(job.slots), *value.shape), value.dtype)
@@ -157,23 +161,36 @@ def _host_batch(job: _Job, step: int) -> Batch:
         if have != want:
             different = {name for name in have | want if have.get(name) != want.get(name)}
             raise ValueError(
-                f"dataset {job.mixture.names[dataset]!r}, record {index}: "
-                f"{', '.join(sorted(different))} of its example differ in shape or type from the "
-                "batch's first example; make all examples alike"
+                f"{where}: {', '.join(sorted(different))} of its example differ in shape or type "
+                "from the batch's first example; make all examples alike"
             )
         for name, value in example.items():
             batch[name][place] = value
     return batch
 
 
-def _example(job: _Job, step: int, slot: int, dataset: int, index: int) -> Batch:
-    """One example, as arrays; every failure names dataset, index and cause."""
+def _read(job: _Job, step: int, slot: int) -> tuple[str, int, Record]:
+    """The record of a slot and its dataset, after the words that name them in errors."""
+    dataset, _, index = mixtures.slot(job.mixture, step, slot)
     where = f"dataset {job.mixture.names[dataset]!r}, record {index}"
-    try:
+    with _named(where):
         record = job.sources[dataset][index]
-        where += f" ({record.key})"
-        example = job.make_example(record, dataset, (job.mixture.seed, step, slot))
-        return {name: np.asarray(value) for name, value in example.items()}
+    return f"{where} ({record.key})", dataset, record
+
+
+def _begin(
+    job: _Job, step: int, slot: int, where: str, dataset: int, record: Record
+) -> Mapping[str, Any]:
+    """One example, as arrays and functions that make them."""
+    with _named(where):
+        return job.make_example(record, dataset, (job.mixture.seed, step, slot))
+
+
+@contextmanager
+def _named(where: str) -> Iterator[None]:
+    """Let every failure name dataset, index and cause."""
+    try:
+        yield
     except sources_.UnreadableRecordError:
         raise  # says all this already
     except ValueError as error:

@@ -5,7 +5,7 @@ Only this module and the task builders see a config; everything below receives v
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -47,13 +47,13 @@ def label_names(data: ConfigDict) -> tuple[str, ...]:
 
 def _example(
     record: Record, dataset: int, seed_step_slot: tuple[int, int, int], **settings: object
-) -> Batch:
-    """`examples.make` in the form that the feed calls (it must be importable by the workers)."""
-    return examples.make(record, seed_step_slot, dataset_index=dataset, **settings)  # type: ignore[arg-type]
+) -> dict[str, Any]:
+    """`examples.arrange` in the form that the feed calls (it must be importable by the workers)."""
+    return examples.arrange(record, seed_step_slot, dataset_index=dataset, **settings)  # type: ignore[arg-type]
 
 
-def example_maker(data: ConfigDict, union: JointUnion) -> Callable[..., Batch]:
-    """The function (record, dataset, (seed, step, slot)) → augmented example of a config."""
+def example_maker(data: ConfigDict, union: JointUnion) -> Callable[..., dict[str, Any]]:
+    """The function (record, dataset, (seed, step, slot)) → augmented example, for the feed."""
     return partial(
         _example,
         union=union,

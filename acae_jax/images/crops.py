@@ -5,6 +5,8 @@ so a crop has true perspective and its own intrinsics, with square pixels and th
 the image centre, (side - 1) / 2. Pixel centres lie at integers, in OpenCV's warps as well.
 """
 
+import math
+import operator
 from typing import NamedTuple
 
 import cv2
@@ -35,34 +37,60 @@ def camera(
     zoom, roll and flip follow. ValueError if the box has no extent.
     """
     x, y, width, height = (float(value) for value in box)
-    if not (width > 0 and height > 0 and np.isfinite([x, y, width, height]).all()):
+    if not (width > 0 and height > 0 and all(map(math.isfinite, (x, y, width, height)))):
         raise ValueError(
             f"box {[x, y, width, height]} has no extent; give x, y, w, h with w, h > 0"
         )
-    centre = np.array([x + width / 2, y + height / 2], stored.intrinsics.dtype)
-    turned = cameras.undistort(cameras.turn_towards(stored, image_point_px=centre))
-    turned = cameras.centre_principal_point(cameras.square_pixels(turned), side_px)
-    along = np.array([0, height / 2] if width < height else [width / 2, 0], centre.dtype)
-    ends = cameras.reproject(stored, turned, np.stack([centre - along, centre + along]))
-    length = np.hypot(*(ends[1] - ends[0]))
-    turned = cameras.zoom(turned, float(side_px / length) * view.zoom)
-    if view.roll:
-        turned = cameras.roll(turned, view.roll)
-    return cameras.flip(turned) if view.flip else turned
+    # Written out for three rays: composed of the changes in `cameras`, which serve batches and
+    # devices too, it takes several times as long, and this is done for every example.
+    centre = (x + width / 2, y + height / 2)
+    along = (0, height / 2) if width < height else (width / 2, 0)
+    ends = [(centre[0] + sign * along[0], centre[1] + sign * along[1]) for sign in (-1, 1)]
+    points_px = np.array([centre, *ends], stored.intrinsics.dtype)
+    forward, *ends = cameras.image_to_camera(stored, points_px).tolist()
+    turn = _turn_towards(*forward)
+    (x0, y0), (x1, y1) = (_seen(turn, end) for end in ends)
+    focal = view.zoom * side_px / math.hypot(x1 - x0, y1 - y0)
+    middle = (side_px - 1) / 2
+    cosine, sine = math.cos(view.roll), math.sin(view.roll)
+    hand = -1 if view.flip else 1
+    roll = np.array([[hand * cosine, hand * sine, 0], [-sine, cosine, 0], [0, 0, 1]])
+    return cameras.Camera(
+        np.array([[focal, 0, middle], [0, focal, middle], [0, 0, 1]], points_px.dtype),
+        (roll @ np.array(turn)).astype(points_px.dtype) @ stored.rotation,
+        stored.position_mm,
+        np.zeros(12, points_px.dtype),
+    )
+
+
+def _turn_towards(x: float, y: float, z: float) -> list[list[float]]:
+    """The rotation that brings the ray (x, y, z), z > 0, to the z axis and keeps x level."""
+    level, length = math.hypot(x, z), math.hypot(x, y, z)
+    right = [z / level, 0.0, -x / level]
+    forward = [x / length, y / length, z / length]
+    below = [forward[1] * right[2], level / length, -forward[1] * right[0]]
+    return [right, below, forward]
+
+
+def _seen(turn: list[list[float]], ray: list[float]) -> tuple[float, float]:
+    """Where a turned camera sees a ray, on the image plane."""
+    x, y, z = (sum(map(operator.mul, row, ray)) for row in turn)
+    return x / z, y / z
 
 
 def warp(
-    image: UInt8[np.ndarray, "h w c"], stored: cameras.Camera, crop: cameras.Camera, side_px: int
+    image: UInt8[np.ndarray, "h w c"], to_stored: Float[np.ndarray, "3 3"], side_px: int
 ) -> UInt8[np.ndarray, "{side_px} {side_px} c"]:
-    """Show the stored camera's undistorted image, RGB or RGB and mask, as the crop camera sees it.
+    """Show a stored undistorted image, RGB or RGB and mask, as a crop camera sees it.
 
-    One bilinear interpolation without antialiasing; black where the stored image ends.
+    `to_stored` is the homography from the crop's pixels to the stored image's. One bilinear
+    interpolation without antialiasing; black where the stored image ends.
     """
     is_rgb = image.shape[2] == 3
     # OpenCV warps four channels in half the time of three, to the same values.
     warped = cv2.warpPerspective(
         cv2.cvtColor(image, cv2.COLOR_RGB2RGBA) if is_rgb else image,
-        np.asarray(cameras.homography(crop, stored), np.float64),
+        to_stored.astype(np.float64),
         (side_px, side_px),
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_CONSTANT,

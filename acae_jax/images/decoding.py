@@ -39,14 +39,14 @@ def decode(encoded: bytes, max_pixels: int = MAX_PIXELS) -> UInt8[np.ndarray, "h
     height, width = size(encoded)
     if not 0 < height * width <= max_pixels:
         raise ValueError(f"image of {width}×{height} px is outside the limit of {max_pixels} px")
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
     try:
         image = cv2.imdecode(np.frombuffer(encoded, np.uint8), flags)
     except cv2.error as error:
         raise ValueError(f"image of {len(encoded)} bytes cannot be decoded") from error
     if image is None or image.shape != (height, width, 3):
         raise ValueError(f"image of {len(encoded)} bytes cannot be decoded")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
+    return image
 
 
 def _jpeg_size(encoded: bytes) -> tuple[int, int]:

@@ -4,6 +4,7 @@ The mask is read down its columns; the counts alternate between background and p
 background (a 0 if the first pixel is a person's). Masks are uint8 (height, width), 0 or 1.
 """
 
+import cv2
 import numpy as np
 from jaxtyping import Bool, Integer, UInt8, UInt32
 
@@ -35,7 +36,7 @@ def decode(
             "encode the mask at the size of the stored image"
         )
     values = np.arange(wide.size, dtype=np.uint8) & 1
-    return np.ascontiguousarray(np.repeat(values, wide).reshape(width, height).T)
+    return cv2.transpose(np.repeat(values, wide).reshape(width, height))
 
 
 def _check_size(height: int, width: int) -> None:

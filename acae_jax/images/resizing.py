@@ -13,4 +13,6 @@ def resize(image: UInt8[np.ndarray, "h w c"], height: int, width: int) -> np.nda
     while image.shape[0] >= 2 * multiple * height and image.shape[1] >= 2 * multiple * width:
         multiple *= 2
     image = cv2.resize(image, (multiple * width, multiple * height))
+    if multiple == 1:
+        return image
     return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)

@@ -167,9 +167,35 @@ def test_an_unforeseen_error_keeps_its_type_in_the_message(workers):
         assert "in failing" in caught.value.__notes__[0]
 
 
+def test_arrays_may_be_functions_called_when_the_whole_batch_is_begun():
+    events = []
+
+    def begin(record, dataset, seed_step_slot):
+        example = make_example(record, dataset, seed_step_slot)
+        events.append("begin")
+
+        def image():
+            events.append("image")
+            return example["image"]
+
+        return {**example, "image": image}
+
+    assert_same(take(2, make=begin), take(2))
+    once = ["begin"] * MIXTURE.batch_size + ["image"] * MIXTURE.batch_size
+    assert events == once * 2
+
+
+def test_a_function_that_fails_is_named():
+    def begin(record, dataset, seed_step_slot):
+        return {"image": lambda: failing(record, dataset, seed_step_slot)}
+
+    with pytest.raises(ValueError, match=r"dataset 'a', record \d \(a/\d\): RuntimeError: no such"):
+        take(1, make=begin)
+
+
 def test_uneven_examples_are_named():
     with pytest.raises(
-        ValueError, match=r"dataset 'b', record \d: joints_mm of its example differ"
+        ValueError, match=r"dataset 'b', record \d \(b/\d\): joints_mm of its example differ"
     ):
         take(1, make=uneven)
 

@@ -9,6 +9,10 @@ from acae_jax.images import crops
 INTRINSICS = np.array([[310.0, 2, 95], [0, 290, 70], [0, 0, 1]])
 
 
+def warp(image, stored, crop, side_px):
+    return crops.warp(image, cameras.homography(crop, stored), side_px)
+
+
 def stored_camera() -> cameras.Camera:
     camera = cameras.create(INTRINSICS, position_mm=np.array([100.0, -50, 30]))
     return cameras.turn_towards(camera, world_point_mm=np.array([500.0, 300, 2000]))
@@ -30,6 +34,24 @@ def test_the_box_fills_the_crop(box, side_px):
     np.testing.assert_allclose(crop.intrinsics, expected, atol=1e-9)
     np.testing.assert_allclose(crop.rotation @ crop.rotation.T, np.eye(3), atol=1e-12)
     np.testing.assert_array_equal(crop.position_mm, stored.position_mm)
+
+
+@pytest.mark.parametrize("lens", [(0.0,) * 5, (-0.2, 0.05, 0.003, -0.002, 0.01)])
+@pytest.mark.parametrize("flipped", [False, True])
+def test_the_camera_is_composed_of_the_stated_changes(lens, flipped):
+    """What is written out for speed equals turning, undistorting, zooming, rolling, flipping."""
+    stored = stored_camera()
+    stored = cameras.create(*stored[:3], np.array(lens))
+    stored = cameras.flip(stored) if flipped else stored
+    box, view = np.array([20.0, 15, 60, 100]), crops.View(zoom=1.2, roll=0.3, flip=True)
+    turned = cameras.turn_towards(stored, image_point_px=box[:2] + box[2:] / 2)
+    turned = cameras.square_pixels(cameras.undistort(turned))
+    turned = cameras.centre_principal_point(turned, 65)
+    ends = cameras.reproject(stored, turned, np.array([[50.0, 15], [50, 115]]))
+    turned = cameras.zoom(turned, 1.2 * 65 / np.linalg.norm(ends[1] - ends[0]))
+    composed = cameras.flip(cameras.roll(turned, 0.3))
+    for found, expected in zip(crops.camera(stored, box, 65, view), composed, strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-12, rtol=1e-12)
 
 
 def test_zoom_roll_and_flip_act_about_the_crop_centre():
@@ -55,12 +77,12 @@ def test_a_crop_of_the_whole_image_is_the_image():
     stored, box = cameras.create(intrinsics), np.array([-0.5, -0.5, side, side])
     crop = crops.camera(stored, box, side)
     np.testing.assert_allclose(crop.intrinsics, intrinsics)
-    np.testing.assert_array_equal(crops.warp(image, stored, crop, side), image)
+    np.testing.assert_array_equal(warp(image, stored, crop, side), image)
     mirrored = crops.camera(stored, box, side, crops.View(flip=True))
-    np.testing.assert_array_equal(crops.warp(image, stored, mirrored, side), image[:, ::-1])
+    np.testing.assert_array_equal(warp(image, stored, mirrored, side), image[:, ::-1])
     rolled = crops.camera(stored, box, side, crops.View(roll=np.pi / 2))
-    np.testing.assert_array_equal(crops.warp(image, stored, rolled, side), np.rot90(image))
-    doubled = crops.warp(image, stored, crops.camera(stored, box, 2 * side), 2 * side)
+    np.testing.assert_array_equal(warp(image, stored, rolled, side), np.rot90(image))
+    doubled = warp(image, stored, crops.camera(stored, box, 2 * side), 2 * side)
     # Each pixel becomes four, centred on where it was: their mean is a (1 6 1) / 8 blur of it.
     kernel = np.array([1, 6, 1]) / 8
     blurred = image.astype(float)
@@ -74,7 +96,7 @@ def test_outside_of_the_stored_image_is_black():
     image = np.full((50, 40, 3), 255, np.uint8)
     stored = cameras.create(np.array([[200.0, 0, 19.5], [0, 200, 24.5], [0, 0, 1]]))
     crop = crops.camera(stored, np.array([0.0, 0, 80, 80]), 64)
-    warped = crops.warp(image, stored, crop, 64)
+    warped = warp(image, stored, crop, 64)
     assert warped[20, 10].min() == 255 and warped[-5:].max() == 0 and warped[:, -5:].max() == 0
 
 
@@ -83,9 +105,9 @@ def test_the_mask_channel_moves_with_the_image_and_changes_no_colour():
     image[..., 3] = image[..., 0]
     stored = stored_camera()
     crop = crops.camera(stored, np.array([5.0, 5, 30, 44]), 64, crops.View(1.1, 0.2, True))
-    warped = crops.warp(image, stored, crop, 64)
+    warped = warp(image, stored, crop, 64)
     np.testing.assert_array_equal(warped[..., 3], warped[..., 0])
-    without = crops.warp(np.ascontiguousarray(image[..., :3]), stored, crop, 64)
+    without = warp(np.ascontiguousarray(image[..., :3]), stored, crop, 64)
     np.testing.assert_array_equal(warped[..., :3], without)
 
 
