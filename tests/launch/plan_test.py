@@ -107,11 +107,12 @@ def narrow_step(devices):
 def test_on_eight_devices_gradients_are_reduced_once_and_nothing_is_gathered():
     found = compiled.collectives(compiled.parse(narrow_step(8).as_text()))
     assert {one.kind for one in found} == {"all-reduce"}
-    large = [one for one in found if one.bytes > 1e5]
-    assert len(large) == 1
+    loss, rest = found  # the counts and sums that the gradient divides by; then all others at once
+    assert loss.bytes < 100
+    assert rest.bytes > 1e5
 
 
-def test_the_tpu_compiler_agrees(monkeypatch):
+def test_the_tpu_compiler_agrees():
     pytest.importorskip("libtpu")
     topology = machines.topology("v5e:2x2")
     config = configs.load(f"{CONFIG}:runlocal")
