@@ -40,7 +40,9 @@ from acae_jax.estimation import building
 from acae_jax.models import platform
 from acae_jax.training import compiled, parallel, traced
 
-_USED = re.compile(r"Used ([\d.]+)([KMG]) of ([\d.]+)([KMG]) hbm")
+# The TPU compiler refuses what is too large in one of two ways, "Used 18.40G of 15.75G hbm" or,
+# before most of its work, "HLO temporaries (57.12G) exceeds available HBM (15.75G)".
+_NEEDED = re.compile(r"(?:Used |temporaries \()([\d.]+)([KMG])\b.*(?:hbm|HBM)")
 _UNITS = {"K": 2**10, "M": 2**20, "G": 2**30}
 
 
@@ -78,8 +80,9 @@ def plan(config: ConfigDict, topology: machines.Topology) -> None:
     config = filled(config, topology.chips)
     batch = building.batch_size(config.data)
     per_chip = batch // topology.chips
+    hosts = "1 host" if topology.hosts == 1 else f"{topology.hosts} hosts"
     print(
-        f"{topology.name}: {topology.chips} chips on {topology.hosts} hosts, "
+        f"{topology.name}: {topology.chips} chips on {hosts}, "
         f"{per_chip} crops a chip, {batch} a step"
     )
     if config.data.quota_scale != scale:
@@ -136,11 +139,18 @@ def compiled_cost(config: ConfigDict, program: Any, topology: machines.Topology)
         with progress("compiling for the TPU, which takes minutes"):
             made = step.lower(state, batch).compile()
     except jax.errors.JaxRuntimeError as error:
-        used = _USED.search(str(error))
-        if not used:
-            raise ValueError(f"the TPU compiler refused: {str(error).splitlines()[0]}") from error
-        return Cost(held, float(used[1]) * _UNITS[used[2]], 0, 0, 0, fits=False)
+        return Cost(held, held + needed_bytes(error), 0, 0, 0, fits=False)
     return cost_of(made, held)
+
+
+def needed_bytes(error: Exception) -> float:
+    """Bytes that a program needs besides its state, which the TPU compiler refused as too large; a
+    ValueError if it refused for another reason.
+    """
+    found = _NEEDED.search(str(error))
+    if not found:
+        raise ValueError(f"the TPU compiler refused: {str(error).splitlines()[0]}") from error
+    return float(found[1]) * _UNITS[found[2]]
 
 
 def cost_of(made: Any, held: float) -> Cost:
@@ -251,7 +261,7 @@ def table(config: ConfigDict, topology: machines.Topology, cost: Cost, rate: flo
         f"{rate:.0f}: {need / rate:.0f} of a host's {chip.cores_per_host}",
         f"{'time':14}{steps * step / 3600:.2f} h for {steps} steps"
         + (
-            f"; {steps * step / 3600 / config.data.quota_scale:.2f} h for as many crops as with "
+            f"; {steps * step / 3600 / config.data.quota_scale:.3f} h for as many crops as with "
             "quota_scale 1"
             if config.data.quota_scale > 1
             else ""

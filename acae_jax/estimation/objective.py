@@ -130,7 +130,9 @@ def dataset_losses(
     metres_per_px = geometry.box_mm / 1000.0 / geometry.side_px
     error = jnp.where(jnp.any(valid, axis=1), in_space, in_image * metres_per_px)
     belongs = batch["dataset"][:, None] == jnp.arange(len(datasets))[None]
-    means = jnp.sum(belongs * error[:, None], axis=0) / jnp.maximum(jnp.sum(belongs, axis=0), 1)
+    both = jnp.stack([error, jnp.ones_like(error)])  # as one array: one sum over devices, not two
+    totals, counts = jnp.sum(belongs[None] * both[:, :, None], axis=1)
+    means = totals / jnp.maximum(counts, 1)
     return {f"dataset/{name}": means[index] for index, name in enumerate(datasets)}
 
 

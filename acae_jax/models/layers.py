@@ -25,6 +25,7 @@ from jax.ad_checkpoint import checkpoint_name
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Inexact
 
+from acae_jax.models import platform
 from acae_jax.models.ghost_norm import GhostNorm
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -46,7 +47,8 @@ class Conv(nn.Module):
     """Dense convolution with fixed padding; the parameter `kernel` has shape (k, k, c_in, c_out).
 
     A kernel of one cell is computed as a matrix product: the same numbers, and on CPU the gradient
-    of the kernel is several times faster so than through XLA's convolution.
+    of the kernel is several times faster so than through XLA's convolution. Not so on TPUs, which
+    keep maps in an order of axes that suits convolutions and would copy them for the product.
 
     With `fold` the result is folded, and x must be, by fold · stride.
     """
@@ -77,7 +79,7 @@ class Conv(nn.Module):
                 (padding, across),
                 dimension_numbers=("NHWC", "HWIO", "NHWC"),
             )
-        elif k == 1:
+        elif k == 1 and not platform.is_tpu():
             y = _matrix_product(_every(x, self.stride, padding), kernel[0, 0])
         else:
             strides = (self.stride, self.stride)

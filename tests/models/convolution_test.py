@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from acae_jax.models import depthwise, layers
+from acae_jax.models import depthwise, layers, platform
 
 DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 
@@ -41,11 +41,13 @@ def test_padding_is_fixed_and_moves_with_the_shift():
         (3, 2, 1, 7),
     ],
 )
-def test_conv_equals_xla_convolution(kernel_size, stride, shift, side):
+@pytest.mark.parametrize("kind", ["cpu", "tpu"])
+def test_conv_equals_xla_convolution(kernel_size, stride, shift, side, kind):
     x = random(2, side, side, 3)
     module = layers.Conv(4, kernel_size, stride, shift)
-    variables = module.init(jax.random.key(0), x)
-    result = module.apply(variables, x)
+    with platform.compiling_for(kind):
+        variables = module.init(jax.random.key(0), x)
+        result = module.apply(variables, x)
     padding = layers.fixed_padding(kernel_size, shift)
     expected = lax.conv_general_dilated(
         x,
@@ -100,8 +102,8 @@ def test_depthwise_lowers_to_one_form_on_each_platform():
     )
     traced = jax.jit(gradient).trace(x, kernel)
     assert "stablehlo.convolution" not in traced.lower(lowering_platforms=("cpu",)).as_text()
-    for platform in ("cuda", "tpu"):
-        text = traced.lower(lowering_platforms=(platform,)).as_text()
+    for kind in ("cuda", "tpu"):
+        text = traced.lower(lowering_platforms=(kind,)).as_text()
         assert "stablehlo.convolution" in text
         assert "stablehlo.while" not in text
 
