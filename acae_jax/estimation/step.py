@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -62,14 +62,15 @@ def apply(
     """
 
     def one(batch_stats: dict, images: Array, key: Array) -> tuple[dict, networks.Output]:
-        output, updated = network.apply(
+        applied: Any = network.apply(
             {"params": variables["params"], "batch_stats": batch_stats},
             networks.as_float(images),
             train=train,
             mutable=["batch_stats"],
             rngs={"dropout": key},
         )
-        return updated["batch_stats"], cast(networks.Output, output)
+        output, updated = applied
+        return updated["batch_stats"], output
 
     if images.ndim == 4:
         batch_stats, output = one(variables["batch_stats"], images, key)
