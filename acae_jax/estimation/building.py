@@ -209,9 +209,10 @@ def evaluation_of(
         named = {f"test/{key}": value for key, value in {**scored["mean"], **each}.items()}
         # The first process's share begins the first batch.
         crops = test.batches[0]
-        count = min(snapshots.CROPS, len(crops["image"]), test.count)
-        shown = (crops["image"], crops["intrinsics"], predicted, test.true_mm)
-        return Evaluated(named, snapshots.png(*(values[:count] for values in shown), test.union))
+        shown = slice(min(snapshots.CROPS, len(crops["image"]), test.count))
+        images, intrinsics = crops["image"][shown], crops["intrinsics"][shown]
+        poses, truth = predicted[shown], test.true_mm[shown]
+        return Evaluated(named, snapshots.png(images, intrinsics, poses, truth, test.union))
 
     return evaluate
 
