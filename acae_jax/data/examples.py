@@ -76,6 +76,7 @@ def arrange(
     occluders: Sequence[occlusion.Occluder] = (),
     backgrounds: Sequence[background.Background] = (),
     background_probability: float | None = None,
+    device_colour: bool = False,
     dataset_index: int = 0,
 ) -> dict[str, Any]:
     """Make one example but for its image: a dict of image, intrinsics, joints, labels and dataset
@@ -84,7 +85,9 @@ def arrange(
     image: the function without arguments, to be called once, that makes it, uint8 (side, side, 3)
     RGB · intrinsics float32 (3, 3) of the crop camera · joints_mm float32 (J, 3) in its space, 0
     where not valid · valid bool (J,) · labels_px float32 (K, 2) in the crop, 0 where not valid, and
-    labels_valid bool (K,) of 2D-labelled records · dataset int32.
+    labels_valid bool (K,) of 2D-labelled records · dataset int32. With `device_colour` the colour
+    is left to `images.device_colour`, and there are also: colour float32 (5, 2), its stages ·
+    erased int32 (4,), the pixels that it must leave alone.
 
     `augmentation` None gives the clean crop. `background_probability` replaces the augmentation's
     for datasets that are realistic already. Without occluders or backgrounds those changes are left
@@ -96,18 +99,25 @@ def arrange(
         record.rotation.astype(np.float64),
         record.position_mm.astype(np.float64),
     )
-    box, view, behind, changes = record.box.astype(np.float64), crops.PLAIN, None, []
+    box, view, behind = record.box.astype(np.float64), crops.PLAIN, None
+    changes = _Changes()
     if augmentation is not None:
         if background_probability is not None:
             augmentation = augmentation._replace(background_probability=background_probability)
         box, view = _vary_geometry(box, augmentation, seed_step_slot)
         if len(backgrounds) and record.mask_rle.size:
             behind = _draw_background(backgrounds, side_px, augmentation, seed_step_slot)
-        changes = _draw_changes(augmentation, occluders, seed_step_slot)
+        changes = _draw_changes(augmentation, occluders, side_px, seed_step_slot)
     crop = crops.camera(stored, box, side_px, view)
     to_stored = cameras.homography(crop, stored)
     joints_mm, valid = _place_joints(record, union, crop, view.flip)
     labels_px, labels_valid = _place_labels(record, label_names, stored, crop, view.flip)
+    left_to_device = {}
+    if device_colour:
+        rectangle = changes.erased or (0, 0, 0, 0)
+        left_to_device["colour"] = np.asarray(changes.stages, np.float32)
+        left_to_device["erased"] = np.array(rectangle, np.int32)
+        changes = changes._replace(stages=colour.UNCHANGED)
     return {
         "image": functools.partial(_draw_image, record, to_stored, side_px, behind, changes),
         "intrinsics": np.asarray(crop.intrinsics, np.float32),
@@ -116,6 +126,7 @@ def arrange(
         "labels_px": labels_px,
         "labels_valid": labels_valid,
         "dataset": np.array(dataset_index, np.int32),
+        **left_to_device,
     }
 
 
@@ -175,31 +186,41 @@ def _draw_background(
     )
 
 
+class _Changes(NamedTuple):
+    """What happens to a warped RGB image: objects, colour, an erased rectangle."""
+
+    paste: Change | None = None
+    stages: colour.Stages = colour.UNCHANGED
+    erased: occlusion.Rectangle | None = None
+    noise: np.random.Generator | None = None
+
+
 def _draw_changes(
     augmentation: Augmentation,
     occluders: Sequence[occlusion.Occluder],
+    side_px: int,
     seed: tuple[int, int, int],
-) -> list[Change]:
-    """Draw what happens to a warped RGB image, in order."""
-    changes = []
+) -> _Changes:
+    """Draw what happens to a warped RGB image."""
+    changes = _Changes()
+    ranges = {name: getattr(augmentation, name) for name in colour.CHANGES}
+    if any(ranges.values()):
+        steps = colour.draw(_stream(seed, _COLOUR), **ranges)
+        changes = changes._replace(stages=colour.stages(steps))
     rng = _stream(seed, _OCCLUSION)
     kind = occlusion.draw_kind(rng, augmentation.occlusion_probability)
     if kind == "objects" and len(occluders):
         most, scale = augmentation.max_objects, augmentation.object_scale
-        changes.append(
-            functools.partial(
-                occlusion.paste_objects, rng=rng, occluders=occluders, max_objects=most, scale=scale
-            )
+        paste = functools.partial(
+            occlusion.paste_objects, rng=rng, occluders=occluders, max_objects=most, scale=scale
         )
-    ranges = {name: getattr(augmentation, name) for name in colour.CHANGES}
-    if any(ranges.values()):
-        steps = colour.draw(_stream(seed, _COLOUR), **ranges)
-        changes.append(functools.partial(colour.apply, steps=steps))
+        return changes._replace(paste=paste)
     if kind == "erase":
         area, aspect = augmentation.erase_area, augmentation.erase_aspect
-        changes.append(
-            functools.partial(occlusion.erase, rng=rng, max_area=area, max_aspect=aspect)
+        rectangle = occlusion.draw_rectangle(
+            rng, side_px, side_px, max_area=area, max_aspect=aspect
         )
+        return changes._replace(erased=rectangle, noise=rng)
     return changes
 
 
@@ -211,7 +232,7 @@ def _draw_image(
     to_stored: Float[np.ndarray, "3 3"],
     side_px: int,
     behind: Callable[[], background.Background] | None,
-    changes: list[Change],
+    changes: _Changes,
 ) -> UInt8[np.ndarray, "{side_px} {side_px} 3"]:
     image = decoding.decode(record.image)
     if behind is None:
@@ -223,8 +244,12 @@ def _draw_image(
         four = crops.warp(four, to_stored, side_px)
         person, alpha = cv2.cvtColor(four, cv2.COLOR_RGBA2RGB), cv2.extractChannel(four, 3)
         image = background.composite(person, alpha, behind())
-    for change in changes:
-        image = change(image)
+    if changes.paste is not None:
+        image = changes.paste(image)
+    if changes.stages is not colour.UNCHANGED:
+        image = colour.apply(image, changes.stages)
+    if changes.erased is not None and changes.noise is not None:
+        image = occlusion.erase(image, changes.noise, changes.erased)
     return image
 
 

@@ -60,6 +60,7 @@ def example_maker(data: ConfigDict, union: JointUnion) -> Callable[..., dict[str
         label_names=label_names(data),
         side_px=data.side_px,
         augmentation=examples.Augmentation(**data.augmentation),
+        device_colour=data.device_colour,
         occluders=props.occluders(ASSET_SEED, data.occluders),
         backgrounds=props.backgrounds(ASSET_SEED, data.backgrounds, 2 * data.side_px),
     )
@@ -240,6 +241,10 @@ def batch_size(data: ConfigDict) -> int:
 def abstract_batch(data: ConfigDict, union: JointUnion) -> dict[str, jax.ShapeDtypeStruct]:
     """Shapes and types of a batch of these quotas, as `examples.make` and the feed give it."""
     b, j, k = batch_size(data), len(union.joint_names), len(label_names(data))
+    left_to_device = {}
+    if data.device_colour:
+        left_to_device["colour"] = jax.ShapeDtypeStruct((b, 5, 2), jnp.float32)
+        left_to_device["erased"] = jax.ShapeDtypeStruct((b, 4), jnp.int32)
     return {
         "image": jax.ShapeDtypeStruct((b, data.side_px, data.side_px, 3), jnp.uint8),
         "intrinsics": jax.ShapeDtypeStruct((b, 3, 3), jnp.float32),
@@ -248,6 +253,7 @@ def abstract_batch(data: ConfigDict, union: JointUnion) -> dict[str, jax.ShapeDt
         "labels_px": jax.ShapeDtypeStruct((b, k, 2), jnp.float32),
         "labels_valid": jax.ShapeDtypeStruct((b, k), jnp.bool_),
         "dataset": jax.ShapeDtypeStruct((b,), jnp.int32),
+        **left_to_device,
     }
 
 

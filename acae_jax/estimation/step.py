@@ -8,10 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, Shaped, UInt8
+from jaxtyping import Array, Float, Int, Shaped, UInt8
 
 from acae_jax.estimation import network as networks
 from acae_jax.estimation import objective
+from acae_jax.images import device_colour
 from acae_jax.training.state import TrainState, moving_average, step_key
 
 Batch = dict[str, Array]
@@ -50,21 +51,21 @@ def initial_state(
 def apply(
     network: networks.PoseNetwork,
     variables: dict,
-    images: UInt8[Array, "*n b s s 3"],
+    batch: Batch,
     key: Array,
     train: bool,
 ) -> tuple[networks.Output, dict]:
-    """The network's output for a training batch, and its moved batch_stats.
+    """The network's output for the images of a training batch, and its moved batch_stats.
 
     A batch in n parts is computed part by part, and each part once more for the gradient, so that
     the activations of one part only are held. Outputs, gradients and batch_stats are those of the
     whole batch; stochastic depth alone draws differently. Outputs are in the order of `flat`.
     """
 
-    def one(batch_stats: dict, images: Array, key: Array) -> tuple[dict, networks.Output]:
+    def one(batch_stats: dict, seen: Batch, key: Array) -> tuple[dict, networks.Output]:
         applied: Any = network.apply(
             {"params": variables["params"], "batch_stats": batch_stats},
-            networks.as_float(images),
+            pixels(**seen),
             train=train,
             mutable=["batch_stats"],
             rngs={"dropout": key},
@@ -72,13 +73,25 @@ def apply(
         output, updated = applied
         return updated["batch_stats"], output
 
-    if images.ndim == 4:
-        batch_stats, output = one(variables["batch_stats"], images, key)
+    seen = {name: batch[name] for name in ("image", "colour", "erased") if name in batch}
+    if batch["image"].ndim == 4:
+        batch_stats, output = one(variables["batch_stats"], seen, key)
         return output, batch_stats
     held_once = jax.checkpoint(lambda stats, part: one(stats, *part), prevent_cse=False)
-    keys = jax.random.split(key, len(images))
-    batch_stats, outputs = jax.lax.scan(held_once, variables["batch_stats"], (images, keys))
+    keys = jax.random.split(key, len(batch["image"]))
+    batch_stats, outputs = jax.lax.scan(held_once, variables["batch_stats"], (seen, keys))
     return jax.tree.map(flat, outputs), batch_stats
+
+
+def pixels(
+    image: UInt8[Array, "b s s 3"],
+    colour: Float[Array, "b 5 2"] | None = None,
+    erased: Int[Array, "b 4"] | None = None,
+) -> Float[Array, "b s s 3"]:
+    """What the network sees of stored images, in [0, 1], if need be with their change of colour."""
+    if colour is None or erased is None:
+        return networks.as_float(image)
+    return device_colour.apply(image, colour, erased)
 
 
 def flat(values: Shaped[Array, "n b *rest"]) -> Shaped[Array, "nb *rest"]:
@@ -111,7 +124,7 @@ def make_update(
     ) -> tuple[Array, tuple[Metrics, dict]]:
         mix_key, drop_key = jax.random.split(step_key(seed, state.step))
         variables = {"params": params, "batch_stats": state.batch_stats}
-        output, batch_stats = apply(network, variables, batch["image"], drop_key, train)
+        output, batch_stats = apply(network, variables, batch, drop_key, train)
         mix = jax.random.uniform(mix_key, batch["dataset"].shape)
         if mix.ndim == 2:
             batch, mix = jax.tree.map(flat, (batch, mix))

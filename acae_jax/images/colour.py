@@ -2,17 +2,21 @@
 
 Images are uint8 RGB. In between they are float32 with white at 1: values are clipped before each
 change to hue-saturation-value and at the end, never between brightness and contrast, and rounded
-once, at the end.
+once, at the end. `apply` computes on the host, `device_colour` the same on accelerators.
 """
-
-import itertools
 
 import cv2
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float, Float32, UInt8
 
 CHANGES = ("brightness", "contrast", "saturation", "hue")
 _IN_HSV = ("hue", "saturation")
+
+Stages = Float[np.ndarray, "5 2"]
+"""Gain and offset of a multiply-add, turn in radians and factor of the saturation, and again; at
+last gain and offset."""
+
+UNCHANGED = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, 1.0], [1.0, 0.0]])
 
 
 def draw(
@@ -23,7 +27,7 @@ def draw(
     saturation: float,
     hue: float,
 ) -> list[tuple[str, float]]:
-    """Draw the four changes for `apply`: random strengths in a random order.
+    """Draw the four changes for `stages`: random strengths in a random order.
 
     Brightness adds U(-brightness, brightness); contrast scales the distance from 0.5 and
     saturation the saturation by 1 + U(-value, value); the hue turns by U(-hue, hue) radians.
@@ -39,40 +43,49 @@ def draw(
     return [(names[i], float(amounts[names[i]])) for i in rng.permutation(4)]
 
 
-def apply(
-    image: UInt8[np.ndarray, "h w 3"], steps: list[tuple[str, float]]
-) -> UInt8[np.ndarray, "h w 3"]:
-    """Apply (name, amount) steps, each name at most once, in order; `draw` says what they mean.
+def stages(steps: list[tuple[str, float]]) -> Stages:
+    """The five stages that (name, amount) steps come to, each name at most once.
 
-    Neighbouring brightness and contrast are one multiply-add, together with the change from and to
-    bytes, and neighbouring hue and saturation one visit to HSV. Both are exact because nothing is
-    clipped in between.
+    Neighbouring brightness and contrast are one multiply-add, and neighbouring hue and saturation
+    one visit to HSV. Both are exact because nothing is clipped in between.
     """
-    # Brightness and contrast wait as gain and offset until the pixels are needed.
-    pixels, gain, offset = image, 1 / 255, 0.0
-    for in_hsv, group in itertools.groupby(steps, lambda step: step[0] in _IN_HSV):
-        if in_hsv:
+    found = np.array(UNCHANGED)
+    at = 0
+    for name, amount in steps:
+        if name not in CHANGES:
+            raise ValueError(f"unknown colour change {name!r}; there are {', '.join(CHANGES)}")
+        at += at % 2 != (name in _IN_HSV)
+        if name == "brightness":
+            found[at, 1] += amount
+        elif name == "contrast":
+            found[at] = found[at, 0] * amount, (found[at, 1] - 0.5) * amount + 0.5
+        else:
+            found[at, _IN_HSV.index(name)] = amount
+    return found
+
+
+def apply(image: UInt8[np.ndarray, "h w 3"], stages: Stages) -> UInt8[np.ndarray, "h w 3"]:
+    """Apply the five stages; the changes from and to bytes are part of the multiply-adds."""
+    pixels, gain, offset = image, 1 / 255, 0.0  # these wait until the pixels are needed
+    for at in (0, 2, 4):
+        gain, offset = gain * stages[at, 0], offset * stages[at, 0] + stages[at, 1]
+        if at < 4 and (stages[at + 1] != UNCHANGED[at + 1]).any():
             pixels = cv2.addWeighted(pixels, gain, pixels, 0, offset, dtype=cv2.CV_32F)
-            pixels = _turn_and_saturate(np.clip(pixels, 0, 1, out=pixels), dict(group))
+            if at or offset < 0 or 255 * gain + offset > 1:  # else bytes stay within [0, 1]
+                np.clip(pixels, 0, 1, out=pixels)
+            pixels = _turn_and_saturate(pixels, *stages[at + 1])
             gain, offset = 1.0, 0.0
-            continue
-        for name, amount in group:
-            if name == "brightness":
-                offset += amount
-            elif name == "contrast":
-                gain, offset = gain * amount, (offset - 0.5) * amount + 0.5
-            else:
-                raise ValueError(f"unknown colour change {name!r}")
+    if pixels is not image and (gain, offset) == (1, 0):
+        return cv2.convertScaleAbs(pixels, alpha=255)  # nothing is negative, and this is faster
     # OpenCV rounds and clips to bytes.
     return cv2.addWeighted(pixels, 255 * gain, pixels, 0, 255 * offset, dtype=cv2.CV_8U)
 
 
 def _turn_and_saturate(
-    image: Float32[np.ndarray, "h w 3"], amounts: dict[str, float]
+    image: Float32[np.ndarray, "h w 3"], turn: float, gain: float
 ) -> Float32[np.ndarray, "h w 3"]:
     """Turn the hue and scale the saturation of values in [0, 1]."""
     hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV)
-    turn, gain = amounts.get("hue", 0.0), amounts.get("saturation", 1.0)
     # The hue is in degrees here; that it may go up to 720 is left to the way back.
     scale = np.array([[1, 0, 0, np.degrees(turn) % 360], [0, gain, 0, 0], [0, 0, 1, 0]])
     hsv = cv2.transform(hsv, scale)

@@ -13,6 +13,7 @@ from jaxtyping import UInt8
 from acae_jax.images import resizing
 
 Occluder = UInt8[np.ndarray, "_h _w 4"]
+Rectangle = tuple[int, int, int, int]  # top, left, bottom, right
 # Sizes of the published objects refer to a crop of this side.
 _REFERENCE_SIDE_PX = 256
 
@@ -72,19 +73,19 @@ def paste(
     target[:] = cv2.add(behind, cv2.cvtColor(part, cv2.COLOR_RGBA2RGB))
 
 
-def erase(
-    image: UInt8[np.ndarray, "h w 3"],
+def draw_rectangle(
     rng: np.random.Generator,
+    height: int,
+    width: int,
     *,
     max_area: float = 1 / 3,
     max_aspect: float = 1 / 0.3,
-) -> UInt8[np.ndarray, "h w 3"]:
-    """Fill a random rectangle with noise.
+) -> Rectangle:
+    """Draw a rectangle within an image.
 
     Its share of the area is U(0, max_area), height / width U(1 / max_aspect, max_aspect), its top
     left corner anywhere; all are drawn again until it lies within the image.
     """
-    height, width = image.shape[:2]
     while True:
         area, aspect, x, y = rng.random(4)
         aspect = 1 / max_aspect + aspect * (max_aspect - 1 / max_aspect)
@@ -92,8 +93,15 @@ def erase(
         wide = round(float(np.sqrt(area * max_area * height * width / aspect)))
         top, left = int(y * height), int(x * width)
         if top + tall <= height and left + wide <= width:
-            break
+            return top, left, top + tall, left + wide
+
+
+def erase(
+    image: UInt8[np.ndarray, "h w 3"], rng: np.random.Generator, rectangle: Rectangle
+) -> UInt8[np.ndarray, "h w 3"]:
+    """Fill the rectangle with noise."""
+    top, left, bottom, right = rectangle
     result = image.copy()
-    noise = rng.integers(0, 256, (tall, wide, 3), dtype=np.uint8)
-    result[top : top + tall, left : left + wide] = noise
+    noise = rng.integers(0, 256, (bottom - top, right - left, 3), dtype=np.uint8)
+    result[top:bottom, left:right] = noise
     return result

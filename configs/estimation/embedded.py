@@ -77,6 +77,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.data.parts = 1  # of a batch, computed one after another: less memory, same gradients
     config.data.union = FORMATS
     config.data.merge_by_name = given.merged
+    config.data.device_colour = False  # True: devices change colours, which takes work from hosts
     config.data.labels = "coco_2d"
     config.data.test = "embedded_test"
     config.data.ghost_size = 16

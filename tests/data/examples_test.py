@@ -1,13 +1,14 @@
 """Records become examples whose labels lie where the image shows them."""
 
 import cv2
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from acae_jax.data import examples
 from acae_jax.data.record import Record
 from acae_jax.geometry import cameras
-from acae_jax.images import masks
+from acae_jax.images import colour, device_colour, masks
 from acae_jax.skeletons.skeleton import Skeleton
 from acae_jax.skeletons.union import merged_by_name, of
 
@@ -90,6 +91,24 @@ def find_dot(image: np.ndarray, rgb: np.ndarray) -> np.ndarray | None:
         return None
     y, x = np.mgrid[:SIDE, :SIDE]
     return np.array([(x * weight).sum(), (y * weight).sum()]) / weight.sum()
+
+
+def test_colours_may_be_left_to_the_device():
+    record, augmentation = toy_record(mask=True), examples.Augmentation(occlusion_probability=1.0)
+    erased = 0
+    for slot in range(12):
+        on_host = make(record, (0, 0, slot), augmentation)
+        left = make(record, (0, 0, slot), augmentation, device_colour=True)
+        erased += left["erased"].any()
+        for name in on_host.keys() - {"image"}:
+            np.testing.assert_array_equal(left[name], on_host[name])
+        parts = (jnp.asarray(left[name][None]) for name in ("image", "colour", "erased"))
+        done = 255 * np.asarray(device_colour.apply(*parts))[0]
+        np.testing.assert_allclose(done, on_host["image"], atol=0.52)
+    assert 0 < erased < 12
+    clean = make(record, device_colour=True)
+    np.testing.assert_array_equal(clean["colour"], colour.UNCHANGED)
+    np.testing.assert_array_equal(clean["image"], make(record)["image"])
 
 
 VARIATIONS = {

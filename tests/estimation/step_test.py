@@ -6,6 +6,7 @@ import pytest
 
 from acae_jax import config as configs
 from acae_jax.estimation import building, initial
+from acae_jax.images import colour
 from acae_jax.training import parallel, state
 
 GROUP = 4
@@ -15,6 +16,11 @@ def settings(*changes):
     return configs.load(
         "configs/estimation/embedded.py:runlocal", (f"data.ghost_size={GROUP}", *changes)
     )
+
+
+def random_stages(rng):
+    steps = colour.draw(rng, brightness=0.1, contrast=0.5, saturation=0.5, hue=1.0)
+    return colour.stages(steps).astype(np.float32)
 
 
 def random_batch(config, union):
@@ -37,13 +43,15 @@ def random_batch(config, union):
         & (rng.uniform(size=shapes["valid"].shape) < is_3d.cumsum()[:, None] / b),
         "labels_px": rng.uniform(0, side, shapes["labels_px"].shape).astype(np.float32),
         "labels_valid": ~is_3d[:, None] & np.ones(shapes["labels_valid"].shape, bool),
+        "colour": np.stack([random_stages(rng) for _ in range(b)]),
+        "erased": np.tile(np.array([[4, 8, 40, 60]], np.int32), (b, 1)),
         "dataset": rng.integers(0, len(config.data.quotas), b).astype(np.int32),
     }
 
 
 def one_step(parts, devices):
     """First and next state, metrics and the compiled program of one step, computed in parts."""
-    config = settings(f"data.parts={parts}", "average_decay=0.5")
+    config = settings(f"data.parts={parts}", "average_decay=0.5", "data.device_colour=True")
     program = initial.program(config)
     mesh = parallel.mesh(devices)
     first = parallel.replicate(program.init(jax.random.key(0)), mesh)

@@ -5,10 +5,19 @@ import itertools
 import struct
 
 import cv2
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from acae_jax.images import background, colour, decoding, masks, occlusion, resizing
+from acae_jax.images import (
+    background,
+    colour,
+    decoding,
+    device_colour,
+    masks,
+    occlusion,
+    resizing,
+)
 
 # ---------------------------------------------------------------------------------------- decoding
 
@@ -113,13 +122,31 @@ def test_colour_in_any_order_equals_its_definition(order):
         steps = [(colour.CHANGES[i], amounts[i]) for i in order]
         exact = [[255 * one_by_one(pixel, steps) for pixel in row] for row in image / 255]
         # Rounded once: half a level, and what float32 does to a value in between.
-        np.testing.assert_allclose(colour.apply(image, steps), exact, atol=0.51)
+        np.testing.assert_allclose(colour.apply(image, colour.stages(steps)), exact, atol=0.51)
+
+
+def test_the_device_changes_colours_as_the_host_does():
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (24, 16, 12, 3), dtype=np.uint8)
+    images[:, 0] = images[:, 0, :, :1]  # greys have no hue
+    images[:, 1] = rng.choice([0, 255], images[:, 1].shape)
+    orders = itertools.permutations(zip(colour.CHANGES, (0.1, 1.4, 0.6, -1.2), strict=True))
+    plans = [colour.stages(list(steps)) for steps in orders]
+    kept = np.tile(np.array([[4, 2, 9, 7]], np.int32), (24, 1))
+    given = (jnp.asarray(images), jnp.asarray(np.array(plans), jnp.float32), jnp.asarray(kept))
+    changed = 255 * device_colour.apply(*given)
+    for image, plan, found in zip(images, plans, np.asarray(changed), strict=True):
+        expected = colour.apply(image, plan)
+        expected[4:9, 2:7] = image[4:9, 2:7]
+        assert np.abs(expected.astype(int) - image).max() > 20
+        # The host rounds to bytes.
+        np.testing.assert_allclose(found, expected, atol=0.52)
 
 
 def test_a_third_of_a_turn_makes_red_green():
     red = np.array([[[255, 0, 0]]], np.uint8)
     for turn, expected in ((1, [0, 255, 0]), (-1, [0, 0, 255])):
-        turned = colour.apply(red, [("hue", turn * 2 * np.pi / 3)])
+        turned = colour.apply(red, colour.stages([("hue", turn * 2 * np.pi / 3)]))
         np.testing.assert_array_equal(turned[0, 0], expected)
 
 
@@ -127,7 +154,7 @@ def test_colour_without_ranges_is_the_identity():
     image = np.random.default_rng(0).integers(0, 256, (6, 6, 3), dtype=np.uint8)
     none = {"brightness": 0.0, "contrast": 0.0, "saturation": 0.0, "hue": 0.0}
     for seed in range(20):
-        same = colour.apply(image, colour.draw(np.random.default_rng(seed), **none))
+        same = colour.apply(image, colour.stages(colour.draw(np.random.default_rng(seed), **none)))
         np.testing.assert_array_equal(same, image)
 
 
@@ -187,7 +214,9 @@ def test_erased_rectangles_fit_and_have_the_stated_sizes():
     rng = np.random.default_rng(0)
     shares, aspects = [], []
     for _ in range(400):
-        changed = (occlusion.erase(image, rng) != image).any(axis=-1)
+        changed = (
+            occlusion.erase(image, rng, occlusion.draw_rectangle(rng, *image.shape[:2])) != image
+        ).any(axis=-1)
         if not changed.any():
             continue
         rows, columns = np.flatnonzero(changed.any(1)), np.flatnonzero(changed.any(0))

@@ -111,6 +111,7 @@ def compare(person_px: int, make: partial, repetitions: int) -> None:
     slots = range(plan.batch_size)
     job = feed._Job(plan, tuple(held), make, slots)
     plain = job._replace(make_example=partial(plain_example, **make.keywords))
+    leaving = partial(make, device_colour=True)
     check_alike(feed._host_batch(job, 0), feed._host_batch(plain, 0))
     with tempfile.TemporaryDirectory() as folder:
         for name, records in zip(names, held, strict=True):
@@ -121,6 +122,7 @@ def compare(person_px: int, make: partial, repetitions: int) -> None:
             "bare decode": partial(bare_decode, job),
             "pipeline": partial(feed._host_batch, job),
             "pipeline, from disk": partial(feed._host_batch, disk),
+            "colour on the device": partial(feed._host_batch, job._replace(make_example=leaving)),
             "plain loader": partial(feed._host_batch, plain),
         }
         spent = cpu_medians(contenders, repetitions)

@@ -55,7 +55,7 @@ def make(
     image = jitter(image, examples._stream(seed_step_slot, examples._COLOUR), augmentation)
     image = np.rint(image * 255).astype(np.uint8)
     if kind == "erase":
-        image = occlusion.erase(image, rng)
+        image = occlusion.erase(image, rng, occlusion.draw_rectangle(rng, *image.shape[:2]))
     joints_mm, valid = examples._place_joints(record, union, crop, view.flip)
     labels_px, labels_valid = examples._place_labels(record, label_names, stored, crop, view.flip)
     return {

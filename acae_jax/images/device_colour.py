@@ -1,0 +1,58 @@
+"""The change of colour that `colour` describes, computed by the device that trains.
+
+On the host it is the dearest thing after decoding; an accelerator does it while it reads the image.
+Results differ from the host's by the rounding to bytes, which is left out here.
+"""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Float32, Int32, UInt8
+
+from acae_jax.images import colour
+
+
+def apply(
+    images: UInt8[Array, "b h w 3"], stages: Float32[Array, "b 5 2"], kept: Int32[Array, "b 4"]
+) -> Float32[Array, "b h w 3"]:
+    """Each image with its `colour.Stages` applied, in [0, 1].
+
+    Pixels in `kept`, as (top, left, bottom, right), stay as they are: what was erased after the
+    change of colour has its final colours.
+    """
+    before = images.astype(jnp.float32) / 255
+    pixels = before
+    # (5, 2, b, 1, 1, 1): each number for all pixels of its image.
+    numbers = jnp.moveaxis(stages, 0, 2)[..., None, None, None]
+    for at in range(5):
+        first, second = numbers[at]
+        if at % 2 == 0:
+            pixels = pixels * first + second
+        else:
+            turned = _turn_and_saturate(jnp.clip(pixels, 0, 1), first, second)
+            unchanged = (first == colour.UNCHANGED[at, 0]) & (second == colour.UNCHANGED[at, 1])
+            pixels = jnp.where(unchanged, pixels, turned)
+    rows, columns = jnp.arange(images.shape[1])[None, :, None], jnp.arange(images.shape[2])
+    top, left, bottom, right = jnp.moveaxis(kept, 1, 0)[..., None, None]
+    inside = (rows >= top) & (rows < bottom) & (columns[None, None] >= left)
+    inside &= columns[None, None] < right
+    return jnp.where(inside[..., None], before, jnp.clip(pixels, 0, 1))
+
+
+def _turn_and_saturate(
+    rgb: Float[Array, "b h w 3"], turn: Float[Array, "b 1 1 1"], gain: Float[Array, "b 1 1 1"]
+) -> Float[Array, "b h w 3"]:
+    """Turn the hue by radians and scale the saturation of values in [0, 1] (Smith 1978)."""
+    red, green, blue = (rgb[..., channel] for channel in range(3))
+    value = jnp.maximum(jnp.maximum(red, green), blue)
+    chroma = value - jnp.minimum(jnp.minimum(red, green), blue)
+    safe = jnp.where(chroma > 0, chroma, 1.0)
+    sixths = jnp.where(
+        value == red,
+        (green - blue) / safe,
+        jnp.where(value == green, 2 + (blue - red) / safe, 4 + (red - green) / safe),
+    )
+    sixths = sixths + turn[..., 0] * (3 / jnp.pi)
+    chroma = jnp.minimum(chroma * gain[..., 0], value)
+    # Each channel falls from the value by the chroma times how far its hue is away.
+    falls = [jnp.mod(sixths + offset, 6.0) for offset in (5.0, 3.0, 1.0)]
+    channels = [value - chroma * jnp.clip(jnp.minimum(k, 4.0 - k), 0, 1) for k in falls]
+    return jnp.stack(channels, axis=-1)
