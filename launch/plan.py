@@ -101,7 +101,7 @@ def plan(config: ConfigDict, topology: machines.Topology) -> None:
 
 
 def needs_program(config: ConfigDict) -> None:
-    """A ValueError unless the config's stage trains a pose network on devices."""
+    """A ValueError unless the config's stage trains a pose network, with batches in one part."""
     module = str(config.get("task", "")).rpartition(".")[0]
     try:
         found = hasattr(importlib.import_module(module), "program") if module else False
@@ -111,6 +111,11 @@ def needs_program(config: ConfigDict) -> None:
         raise ValueError(
             f"nothing to plan for config.task = {config.get('task')!r}: "
             "use a stage that trains the pose network, such as :stage=initial"
+        )
+    if config.data.parts > 1:
+        raise ValueError(
+            "the plan counts a batch that is computed at once: leave --config.data.parts at 1; n "
+            "parts hold an n-th of its activations and compute a third more"
         )
 
 
@@ -277,16 +282,27 @@ def table(config: ConfigDict, topology: machines.Topology, cost: Cost, rate: flo
 
 
 def proposal(config: ConfigDict, topology: machines.Topology, cost: Cost) -> str:
-    """The largest batch of these quotas that fits, or what else helps."""
+    """The largest batch of these quotas that fits, and in how many parts this one does; or what
+    else helps.
+    """
     batch, group = building.batch_size(config.data), config.data.ghost_size
-    per_chip = batch // topology.chips
+    per_chip, whole = batch // topology.chips, topology.chips * group
     each = (cost.memory - cost.state) / per_chip
     room = int((topology.machine.memory - cost.state) / each)
     quotas = batch // config.data.quota_scale
-    for scale in range(config.data.quota_scale - 1, 0, -1):
-        crops = quotas * scale
-        if crops % (topology.chips * group) == 0 and crops // topology.chips <= room:
-            return f"does not fit; {crops} crops do: --config.data.quota_scale={scale}"
+    smaller = (
+        f"{quotas * scale} crops do: --config.data.quota_scale={scale}"
+        for scale in range(config.data.quota_scale - 1, 0, -1)
+        if quotas * scale % whole == 0 and quotas * scale // topology.chips <= room
+    )
+    cut = (
+        f"in {n} parts, one after another, these do: --config.data.parts={n}"
+        for n in range(2, batch // whole + 1)
+        if batch % (whole * n) == 0 and per_chip // n <= room
+    )
+    found = [text for text in (next(smaller, None), next(cut, None)) if text]
+    if found:
+        return "does not fit; " + ", or ".join(found)
     return (
         f"does not fit, nor does a smaller batch of whole ghost groups of {group}: about {room} "
         "crops a chip would. Choose chips with more memory, a smaller backbone, or a smaller "

@@ -239,21 +239,22 @@ def batch_size(data: ConfigDict) -> int:
 
 
 def abstract_batch(data: ConfigDict, union: JointUnion) -> dict[str, jax.ShapeDtypeStruct]:
-    """Shapes and types of a batch of these quotas, as `examples.make` and the feed give it."""
-    b, j, k = batch_size(data), len(union.joint_names), len(label_names(data))
-    left_to_device = {}
+    """Shapes and types of a batch of these quotas, as the feed gives it."""
+    j, k = len(union.joint_names), len(label_names(data))
+    example = {
+        "image": ((data.side_px, data.side_px, 3), jnp.uint8),
+        "intrinsics": ((3, 3), jnp.float32),
+        "joints_mm": ((j, 3), jnp.float32),
+        "valid": ((j,), jnp.bool_),
+        "labels_px": ((k, 2), jnp.float32),
+        "labels_valid": ((k,), jnp.bool_),
+        "dataset": ((), jnp.int32),
+    }
     if data.device_colour:
-        left_to_device["colour"] = jax.ShapeDtypeStruct((b, 5, 2), jnp.float32)
-        left_to_device["erased"] = jax.ShapeDtypeStruct((b, 4), jnp.int32)
+        example |= {"colour": ((5, 2), jnp.float32), "erased": ((4,), jnp.int32)}
+    b = batch_size(data)
     return {
-        "image": jax.ShapeDtypeStruct((b, data.side_px, data.side_px, 3), jnp.uint8),
-        "intrinsics": jax.ShapeDtypeStruct((b, 3, 3), jnp.float32),
-        "joints_mm": jax.ShapeDtypeStruct((b, j, 3), jnp.float32),
-        "valid": jax.ShapeDtypeStruct((b, j), jnp.bool_),
-        "labels_px": jax.ShapeDtypeStruct((b, k, 2), jnp.float32),
-        "labels_valid": jax.ShapeDtypeStruct((b, k), jnp.bool_),
-        "dataset": jax.ShapeDtypeStruct((b,), jnp.int32),
-        **left_to_device,
+        name: jax.ShapeDtypeStruct((b, *shape), dtype) for name, (shape, dtype) in example.items()
     }
 
 

@@ -158,8 +158,16 @@ def test_a_batch_that_does_not_fit_comes_with_one_that_does():
     cost = plan.Cost(1e9, 30e9, 0, 0, 0, fits=False)
     said = plan.table(config, topology, cost, 100.0)
     assert "256 crops do: --config.data.quota_scale=2" in said
-    single = configs.load(CONFIG, ["data.quota_scale=1"])
+    assert "in 2 parts, one after another, these do: --config.data.parts=2" in said
+    single = configs.load(CONFIG, ["data.quota_scale=1", "data.ghost_size=32"])
     assert "more memory" in plan.table(single, topology, cost, 100.0)
+
+
+def test_what_cannot_be_planned_is_refused():
+    with pytest.raises(ValueError, match=r"leave --config.data.parts at 1"):
+        plan.needs_program(configs.load(CONFIG, ["data.parts=2"]))
+    with pytest.raises(ValueError, match="use a stage that trains the pose network"):
+        plan.needs_program(configs.load(f"{CONFIG}:stage=autoencoder"))
 
 
 def test_the_table_tells_time_input_and_hours():
