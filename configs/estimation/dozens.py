@@ -72,7 +72,8 @@ def get_config(arg: str = "") -> ConfigDict:
     config.data.parts = 1  # of a batch, computed one after another: less memory, same gradients
     config.data.union = "huge8"
     config.data.merge_by_name = False
-    config.data.device_colour = False  # True: devices change colours, which takes work from hosts
+    # Devices change the colours: a sixth less work for hosts, not one byte more for a TPU's step.
+    config.data.device_colour = not given.runlocal
     config.data.labels = "common_2d"
     config.data.ghost_size = 16
     config.data.side_px = 96 if given.runlocal else 256
