@@ -96,7 +96,7 @@ def fit(
     """Train until `steps` updates are finished, from the newest checkpoint in `workdir` if any.
 
     A finished run is returned at once. With `evaluate_every` 0 nothing is evaluated; the picture of
-    an evaluation goes to WORKDIR/pictures/STEP.png. The state with the lowest score `best`, such as
+    an evaluation goes to WORKDIR/pictures/STEP.png. The state with the best score `best`, such as
     "test/mpjpe_mm", is kept apart in WORKDIR/best. `profile` is
     the first step of a trace for WORKDIR/profile, and the step after its last. `devices` defaults
     to all. `facts` are stored with every checkpoint. `listeners` hear each row of the log.

@@ -236,6 +236,33 @@ def test_the_best_state_is_kept_apart_also_over_an_interruption(tmp_path):
         loop.fit(task, tmp_path / "wrong", steps=10, **every | {"best": "eror"})
 
 
+def test_the_best_state_has_most_hits_and_is_found_anew_when_the_score_is_another(tmp_path):
+    def task(scores):
+        return tiny_task.make(evaluate=lambda now: loop.Evaluated(scores[int(now.step)]))
+
+    def best_steps():
+        return [path.name for path in (tmp_path / "best").iterdir()]
+
+    every = {"seed": 7, "save_every": 40, "evaluate_every": 10}
+    hits = {
+        at: {"pck150": hit, "error": 1.0 - hit} for at, hit in [(10, 0.1), (20, 0.5), (30, 0.3)]
+    }
+    with pytest.raises(KeyError, match="40"):  # stopped before anything else was saved
+        loop.fit(task(hits), tmp_path, steps=50, best="pck150", **every)
+    assert best_steps() == ["20"]
+    # From the beginning again, with other results: the same step is the best, then an earlier one.
+    hits[20] = {"pck150": 0.6, "error": 0.9}
+    with pytest.raises(KeyError, match="40"):
+        loop.fit(task(hits), tmp_path, steps=50, best="pck150", **every)
+    assert checkpoints.newest_facts(tmp_path, "best")["score"] == 0.6
+    hits[10] = {"pck150": 0.7, "error": 0.8}
+    with pytest.raises(KeyError, match="40"):
+        loop.fit(task(hits), tmp_path, steps=50, best="pck150", **every)
+    assert best_steps() == ["10"]
+    loop.fit(task(hits), tmp_path, steps=30, best="error", **every)
+    assert best_steps() == ["30"]
+
+
 def test_the_log_says_where_the_time_went(tmp_path):
     def slow_evaluation(now):
         time.sleep(0.2)
