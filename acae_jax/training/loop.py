@@ -10,6 +10,7 @@ bit, as one that was never stopped: state and data position are saved together, 
 function of (seed, step).
 """
 
+import logging
 import math
 import os
 import signal
@@ -119,10 +120,11 @@ def fit(
             _stop_signal() as stopping,
             Goodput() as goodput,
             _closed(task.batches(start)) as batches,
+            _tracer(workdir, range(start, steps), profile) as trace,
         ):
             watch = _Watch(log, progress, goodput, log_every, steps)
             for step in range(start, steps):
-                _trace(workdir, step, profile, watch)
+                trace(step, watch)
                 with goodput.spent("data"):
                     host_batch = _next(batches, step)
                 batch = parallel.place_batch(host_batch, mesh, task.group_size, task.parts)
@@ -133,6 +135,7 @@ def fit(
                 if not (last or evaluates or stop or (step + 1) % save_every == 0):
                     continue
                 watch.settle()
+                _check_finite(state)
                 if evaluates and task.evaluate:
                     with goodput.spent("evaluate"):
                         scores, picture = task.evaluate(state)
@@ -141,20 +144,42 @@ def fit(
                         best_one.offer(state, scores)
                 if last or stop or (step + 1) % save_every == 0:
                     with goodput.spent("save"):
-                        _check_finite(state)
                         checkpoints.save(state, wait=last or stop is not None)
                 if stop and not last:
                     raise Interrupted(stop, step + 1, workdir)
     return state
 
 
-def _trace(workdir: Path, step: int, steps: Sequence[int], watch: "_Watch") -> None:
-    """Begin or end the profiler's trace if it is time."""
-    if steps and step == steps[0]:
-        jax.profiler.start_trace(str(workdir / "profile"))
-    elif steps and step == steps[1]:
-        watch.settle()  # so that the trace holds these steps whole
-        jax.profiler.stop_trace()
+@contextmanager
+def _tracer(
+    workdir: Path, steps: range, profile: Sequence[int]
+) -> Iterator[Callable[[int, "_Watch"], None]]:
+    """A function that begins or ends the profiler's trace if it is time, to be called before each
+    of `steps`; what ends the run ends its trace.
+    """
+    traced = range(*profile) if profile else range(0)
+    running = False
+
+    def trace(step: int, watch: "_Watch") -> None:
+        nonlocal running
+        if (step in traced) == running:
+            return
+        if running:
+            watch.settle()  # so that the trace holds these steps whole
+            jax.profiler.stop_trace()
+        else:
+            jax.profiler.start_trace(str(workdir / "profile"))
+        running = not running
+
+    if traced and (traced[-1] < steps[0] or traced[0] > steps[-1]):
+        logging.warning(
+            "nothing will be traced: this run goes from step %d to %d", steps.start, steps.stop
+        )
+    try:
+        yield trace
+    finally:
+        if running:
+            jax.profiler.stop_trace()
 
 
 def _start(task: Task, checkpoints: Checkpoints, seed: int, mesh: Mesh) -> TrainState:

@@ -293,14 +293,32 @@ def test_a_trace_of_some_steps_is_written(tmp_path):
         train.traced_steps("6:3")
 
 
+def test_a_trace_ends_with_the_run_and_a_continued_run_writes_the_rest(tmp_path, caplog):
+    def traces():
+        return list((tmp_path / "profile").rglob("*.xplane.pb"))
+
+    loop.fit(tiny_task.make(), tmp_path, steps=6, **EVERY | {"profile": (3, 6)})
+    assert len(traces()) == 1
+    time.sleep(1)  # a trace is named after its second
+    loop.fit(tiny_task.make(), tmp_path, steps=10, **EVERY | {"profile": (3, 8)})
+    assert len(traces()) == 2
+    loop.fit(tiny_task.make(), tmp_path, steps=12, **EVERY | {"profile": (3, 8)})
+    assert len(traces()) == 2
+    assert "nothing will be traced: this run goes from step 10 to 12" in caplog.text
+
+
 def test_parameters_that_are_not_finite_are_never_saved(tmp_path):
     def update(step, now, batch):
         after, metrics = tiny_task.update(now, batch)
         scale = math.nan if step == 19 else 1.0
         return after._replace(params=jax.tree.map(lambda x: x * scale, after.params)), metrics
 
+    def evaluate(now):
+        raise AssertionError("such a state is not evaluated")
+
+    every = EVERY | {"evaluate_every": 20}
     with pytest.raises(FloatingPointError, match="not finite after step 20"):
-        loop.fit(tiny_task.make(update=update), tmp_path, steps=60, **EVERY)
+        loop.fit(tiny_task.make(update=update, evaluate=evaluate), tmp_path, steps=60, **every)
     assert (tmp_path / "checkpoints" / "10").is_dir()
     assert not (tmp_path / "checkpoints" / "20").exists()
 
