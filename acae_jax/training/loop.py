@@ -93,6 +93,7 @@ def fit(
     devices: int | None = None,
     facts: Mapping[str, Any] | None = None,
     listeners: Sequence[Listener] = (),
+    begun: Callable[[], None] | None = None,
 ) -> TrainState:
     """Train until `steps` updates are finished, from the newest checkpoint in `workdir` if any.
 
@@ -100,11 +101,14 @@ def fit(
     an evaluation goes to WORKDIR/pictures/STEP.png. The state with the best score `best`, such as
     "test/mpjpe_mm", is kept apart in WORKDIR/best. `profile` is
     the first step of a trace for WORKDIR/profile, and the step after its last. `devices` defaults
-    to all. `facts` are stored with every checkpoint. `listeners` hear each row of the log.
+    to all. `facts` are stored with every checkpoint. `listeners` hear each row of the log. `begun` is
+    called by the first process once the state is there, unless the run is finished.
 
-    Raises Interrupted on Ctrl-C or SIGTERM (after saving), FloatingPointError when the loss or a
+    Raises ValueError for settings that make no sense, or a checkpoint of another task or seed;
+    Interrupted on Ctrl-C or SIGTERM (after saving), FloatingPointError when the loss or a
     parameter is no longer finite (the last good checkpoint stays), OSError when the disk is full.
     """
+    _check_settings(task, save_every, evaluate_every, log_every, best)
     mesh = parallel.mesh(devices)
     workdir = Path(workdir)
     workdir.mkdir(parents=True, exist_ok=True)
@@ -114,6 +118,8 @@ def fit(
         start = int(state.step)
         if start >= steps:
             return state
+        if begun and jax.process_index() == 0:
+            begun()
         with (
             Log(workdir / LOG, start, listeners) as log,
             closing(Progress(steps, start, unit)) as progress,
@@ -148,6 +154,21 @@ def fit(
                 if stop and not last:
                     raise Interrupted(stop, step + 1, workdir)
     return state
+
+
+def _check_settings(
+    task: Task, save_every: int, evaluate_every: int, log_every: int, best: str | None
+) -> None:
+    """A ValueError in the words of the config's block `loop`."""
+    settings = {"save_every": (save_every, 1), "log_every": (log_every, 1)}
+    for name, (value, least) in {**settings, "evaluate_every": (evaluate_every, 0)}.items():
+        if value < least:
+            raise ValueError(f"loop.{name} is {value}; it must be at least {least}")
+    if best is not None and not (evaluate_every and task.evaluate):
+        raise ValueError(
+            f"loop.best is {best!r}, but nothing is evaluated: that takes a test set and "
+            "loop.evaluate_every"
+        )
 
 
 @contextmanager

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import tiny_task
 
+from acae_jax import config as configs
 from acae_jax import train
 from acae_jax.training import checkpoints, logs, loop
 
@@ -163,6 +164,30 @@ def test_another_seed_needs_another_folder(uninterrupted):
     workdir, _ = uninterrupted
     with pytest.raises(ValueError, match="begun with seed 7, not 8"):
         loop.fit(tiny_task.make(), workdir, steps=60, **EVERY | {"seed": 8})
+
+
+def test_results_keep_the_config_that_made_them(tmp_path):
+    def run(arguments, *overrides):
+        train.run(configs.load(f"{HERE / 'tiny_config.py'}:{arguments}", overrides), str(tmp_path))
+
+    run("", "steps=10")
+    kept = (tmp_path / "config.json").read_text()
+    run("seconds=0.5", "steps=10")  # is finished
+    with pytest.raises(ValueError, match="begun with seed 7, not 8"):
+        run("", "steps=20", "seed=8")
+    assert (tmp_path / "config.json").read_text() == kept
+    run("", "steps=20")
+    assert configs.read(tmp_path).steps == 20
+
+
+def test_settings_that_make_no_sense_are_one_line(tmp_path):
+    for wrong in ({"save_every": 0}, {"log_every": 0}, {"evaluate_every": -1}):
+        (name,) = wrong
+        with pytest.raises(ValueError, match=rf"loop\.{name} is .*; it must be at least"):
+            loop.fit(tiny_task.make(), tmp_path, steps=5, **EVERY | wrong)
+    every = EVERY | {"evaluate_every": 0, "best": "test/bias"}
+    with pytest.raises(ValueError, match="but nothing is evaluated"):
+        loop.fit(tiny_task.make(), tmp_path, steps=5, **every)
 
 
 def test_sharded_run_equals_one_device(tmp_path, uninterrupted):
