@@ -101,8 +101,8 @@ def fit(
     an evaluation goes to WORKDIR/pictures/STEP.png. The state with the best score `best`, such as
     "test/mpjpe_mm", is kept apart in WORKDIR/best. `profile` is
     the first step of a trace for WORKDIR/profile, and the step after its last. `devices` defaults
-    to all. `facts` are stored with every checkpoint. `listeners` hear each row of the log. `begun` is
-    called by the first process once the state is there, unless the run is finished.
+    to all. `facts` are stored with every checkpoint. `listeners` hear each row of the log. `begun`
+    is called by the first process once the state is there, unless the run is finished.
 
     Raises ValueError for settings that make no sense, or a checkpoint of another task or seed;
     Interrupted on Ctrl-C or SIGTERM (after saving), FloatingPointError when the loss or a
