@@ -20,6 +20,7 @@ from typing import Any
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+from jax.experimental import multihost_utils
 from jax.sharding import Sharding
 
 from acae_jax.training.state import TrainState
@@ -151,9 +152,11 @@ class Checkpoints:
 
     def _set_aside(self, damaged: int, used: int, error: Exception) -> None:
         aside = self._folder.with_name("checkpoints_damaged")
-        aside.mkdir(exist_ok=True)
-        target = aside / f"{damaged}"
-        (self._folder / f"{damaged}").rename(_unused(target))
+        multihost_utils.sync_global_devices("every process has read it")
+        if jax.process_index() == 0:
+            aside.mkdir(exist_ok=True)
+            (self._folder / f"{damaged}").rename(_unused(aside / f"{damaged}"))
+        multihost_utils.sync_global_devices("it is gone")
         self._manager.reload()
         logging.warning(
             "checkpoint %d is damaged (%s); it is now in %s, training continues from step %d",
