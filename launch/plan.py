@@ -101,7 +101,7 @@ def plan(config: ConfigDict, topology: machines.Topology) -> None:
 
 
 def needs_program(config: ConfigDict) -> None:
-    """A ValueError unless the config's stage trains a pose network on devices."""
+    """A ValueError unless the config's stage trains a pose network on devices, on whole batches."""
     module = str(config.get("task", "")).rpartition(".")[0]
     try:
         found = hasattr(importlib.import_module(module), "program") if module else False
@@ -111,6 +111,11 @@ def needs_program(config: ConfigDict) -> None:
         raise ValueError(
             f"nothing to plan for config.task = {config.get('task')!r}: "
             "use a stage that trains the pose network, such as :stage=initial"
+        )
+    if config.data.parts != 1:
+        raise ValueError(
+            f"a step in {config.data.parts} parts is not planned: plan with --config.data.parts=1; "
+            "a batch that does not fit comes with the parts in which it does"
         )
 
 
@@ -277,16 +282,26 @@ def table(config: ConfigDict, topology: machines.Topology, cost: Cost, rate: flo
 
 
 def proposal(config: ConfigDict, topology: machines.Topology, cost: Cost) -> str:
-    """The largest batch of these quotas that fits, or what else helps."""
+    """The batch in parts that fit, and the largest batch of these quotas that fits as a whole; or
+    what else helps.
+    """
     batch, group = building.batch_size(config.data), config.data.ghost_size
     per_chip = batch // topology.chips
     each = (cost.memory - cost.state) / per_chip
     room = int((topology.machine.memory - cost.state) / each)
     quotas = batch // config.data.quota_scale
+    ways = []
+    for parts in range(2, per_chip // group + 1):
+        if per_chip % (parts * group) == 0 and per_chip // parts <= room:
+            ways.append(f"in parts, one after another: --config.data.parts={parts}")
+            break
     for scale in range(config.data.quota_scale - 1, 0, -1):
         crops = quotas * scale
         if crops % (topology.chips * group) == 0 and crops // topology.chips <= room:
-            return f"does not fit; {crops} crops do: --config.data.quota_scale={scale}"
+            ways.append(f"{crops} crops: --config.data.quota_scale={scale}")
+            break
+    if ways:
+        return f"does not fit; what does: {'; or '.join(ways)}"
     return (
         f"does not fit, nor does a smaller batch of whole ghost groups of {group}: about {room} "
         "crops a chip would. Choose chips with more memory, a smaller backbone, or a smaller "

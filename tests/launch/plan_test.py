@@ -157,9 +157,10 @@ def test_a_batch_that_does_not_fit_comes_with_one_that_does():
     config = configs.load(CONFIG, ["data.quota_scale=4"])
     cost = plan.Cost(1e9, 30e9, 0, 0, 0, fits=False)
     said = plan.table(config, topology, cost, 100.0)
-    assert "256 crops do: --config.data.quota_scale=2" in said
-    single = configs.load(CONFIG, ["data.quota_scale=1"])
-    assert "more memory" in plan.table(single, topology, cost, 100.0)
+    assert "256 crops: --config.data.quota_scale=2" in said
+    assert "one after another: --config.data.parts=2" in said
+    one_group = machines.topology("v5e:2x4")
+    assert "more memory" in plan.table(configs.load(CONFIG), one_group, cost, 100.0)
 
 
 def test_the_table_tells_time_input_and_hours():
@@ -178,6 +179,7 @@ def test_the_table_tells_time_input_and_hours():
         (["--config", CONFIG, "--topology", "h100"], "write like h100:8"),
         (["--config", "configs/none.py", "--topology", "h100:8"], "no config file"),
         (["--config", f"{CONFIG}:stage=autoencoder", "--topology", "h100:8"], ":stage=initial"),
+        (["--config", CONFIG, "--topology", "h100:8", "--config.data.parts=2"], "data.parts=1"),
     ],
 )
 def test_what_cannot_be_planned_is_one_line_with_its_fix(arguments, message, capsys):
