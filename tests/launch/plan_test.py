@@ -128,7 +128,7 @@ def test_the_tpu_compiler_refuses_a_batch_and_another_is_proposed():
     config = configs.load(f"{CONFIG}:runlocal", ["data.quota_scale=1500"])
     cost = plan.compiled_cost(config, initial.program(config), topology)
     assert not cost.fits
-    assert "crops do: --config.data.quota_scale=" in plan.table(config, topology, cost, 100.0)
+    assert "crops: --config.data.quota_scale=" in plan.table(config, topology, cost, 100.0)
 
 
 @pytest.mark.parametrize(
