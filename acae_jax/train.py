@@ -13,9 +13,11 @@ a TPU slice or GKE, see launch/README.md; each of them runs this same command.
 """
 
 import importlib
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 
@@ -63,7 +65,6 @@ def run(
         changes = configs.changes(config, workdir)
         if changes:
             logging.warning("the config has changed since this run began: %s", "; ".join(changes))
-        configs.save(config, workdir)
     loop.fit(
         task,
         workdir,
@@ -72,6 +73,8 @@ def run(
         profile=profile,
         facts={"config": values, "version": metadata.version("acae_jax")},
         listeners=listeners,
+        # Not before: results that are there keep the config that made them.
+        begun=partial(configs.save, config, workdir),
         **values["loop"],
     )
 
@@ -106,6 +109,9 @@ def main(arguments: Sequence[str], overrides: Sequence[str] = ()) -> int:
     except loop.Interrupted as stop:
         print(stop, file=sys.stderr)
         return 128 + stop.signal
+    except KeyboardInterrupt:  # before the first step, or the second Ctrl-C
+        print("stopped at once: what the last checkpoint holds is kept", file=sys.stderr)
+        return 128 + signal.SIGINT
     except (ValueError, OSError, FloatingPointError) as error:
         logging.debug("where it happened", exc_info=True)
         print(f"error: {error} (--verbosity=1 shows where)", file=sys.stderr)

@@ -189,21 +189,29 @@ def checked(training: Training) -> Training:
 
 
 def fits(training: Training, cost: Cost | None) -> None:
-    """Refuse to rent more devices than the config's batch can be cut over, before it costs."""
+    """Refuse to rent devices that the config's batch cannot be cut over, before it costs."""
     if cost is None or not training.config:
         return
     config = configs.load(training.config, training.overrides).to_dict()
     if "quotas" not in config.get("data", {}):
         return
-    data, devices = config["data"], config["loop"]["devices"] or cost.units
+    data, devices = config["data"], cost.units
+    if config["loop"]["devices"] not in (None, devices):
+        raise Refused(
+            f"loop.devices is {config['loop']['devices']}, but {devices} devices would be rented: "
+            "leave it out"
+        )
     quotas, group = sum(quota for _, quota in data["quotas"]), data["ghost_size"]
     batch, parts = quotas * data["quota_scale"], data["parts"]
-    whole = group * devices * parts
+    if min(group, parts, data["quota_scale"]) < 1:
+        raise Refused("data.ghost_size, data.parts and data.quota_scale must be at least 1")
+    whole, most = group * devices * parts, batch // group // parts
     if batch % whole:
+        fewer = f"take {most} or a divisor of that, or " if most else ""
+        scale = math.lcm(quotas, whole) // quotas
         raise Refused(
             f"a batch of {batch} in groups of {group} and {parts} part(s) cannot be cut over "
-            f"{devices} devices; take {batch // group // parts} or a divisor of that, or "
-            f"--config.data.quota_scale={math.lcm(quotas, whole) // quotas}"
+            f"{devices} devices; {fewer}--config.data.quota_scale={scale}"
         )
 
 

@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from acae_jax import metrics
 from acae_jax.comparison import runs, verdict
 from acae_jax.comparison.runs import Run
 from acae_jax.pages import tables
@@ -69,7 +70,7 @@ def values(found: Sequence[Run]) -> Values:
             verdict.number(_value(last)) + ("" if last == top else f" ({_reached(top)})")
             for last, top in reached
         ]
-        sign = -1 if verdict.higher_is_better(name) else 1
+        sign = -1 if metrics.higher_is_better(name) else 1
         tops = [sign * top.value if top else float("inf") for _, top in reached]
         # Losses of different recipes are sums of different terms: only scores can be compared.
         if name in scores and len(set(tops)) > 1:

@@ -17,17 +17,12 @@ class Reached(NamedTuple):
     step: int
 
 
-def higher_is_better(name: str) -> bool:
-    """Whether a score counts hits; all others are errors and losses."""
-    return any(part in metrics.HIGHER_IS_BETTER for part in name.split("/"))
-
-
 def best(run: Run, name: str) -> Reached | None:
     """The best value of a run, of training metrics the best running mean; None if it has none."""
     steps, _, values = runs.smoothed(run, name)
     if not len(values):
         return None
-    index = int(np.argmax(values) if higher_is_better(name) else np.argmin(values))
+    index = int(np.argmax(values) if metrics.higher_is_better(name) else np.argmin(values))
     return Reached(float(values[index]), int(steps[index]))
 
 
@@ -76,7 +71,7 @@ def ranked(found: Sequence[Run], name: str | None) -> list[Run]:
     """The runs, best first, those without a value last; as they are without a name."""
     if name is None:
         return list(found)
-    sign = -1 if higher_is_better(name) else 1
+    sign = -1 if metrics.higher_is_better(name) else 1
     reached = {run.name: best(run, name) for run in found}
     return sorted(found, key=lambda run: sign * r.value if (r := reached[run.name]) else np.inf)
 

@@ -76,7 +76,7 @@ def training_batches(config: ConfigDict, union: JointUnion) -> Callable[[int], I
         [len(source) for source in opened],
         seed=config.seed,
         ghost_size=data.ghost_size,
-        devices=config.loop.devices or jax.device_count(),
+        devices=parallel.mesh(config.loop.devices).size,
         parts=data.parts,
         scale=data.quota_scale,
     )

@@ -20,6 +20,7 @@ from typing import Any
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+from jax.experimental import multihost_utils
 from jax.sharding import Sharding
 
 from acae_jax.training.state import TrainState
@@ -68,13 +69,11 @@ class Checkpoints:
         """The newest complete checkpoint, or None."""
         return self._manager.latest_step()
 
-    def newest_facts(self) -> dict[str, Any]:
-        """What was stored with the newest complete checkpoint; empty if there is none."""
-        step = self.latest_step()
-        if step is None:
-            return {}
-        reading = ocp.args.Composite(facts=ocp.args.JsonRestore())
-        return dict(self._manager.restore(step, args=reading)["facts"])
+    def forget_from(self, step: int) -> None:
+        """Delete the checkpoints of this step and later ones."""
+        for later in self._manager.all_steps():
+            if later >= step:
+                self._manager.delete(later)
 
     def restore(self, like: TrainState, sharding: Sharding) -> TrainState | None:
         """The newest checkpoint that can be read, placed as told; None if there is none at all.
@@ -153,9 +152,11 @@ class Checkpoints:
 
     def _set_aside(self, damaged: int, used: int, error: Exception) -> None:
         aside = self._folder.with_name("checkpoints_damaged")
-        aside.mkdir(exist_ok=True)
-        target = aside / f"{damaged}"
-        (self._folder / f"{damaged}").rename(_unused(target))
+        multihost_utils.sync_global_devices("every process has read it")
+        if jax.process_index() == 0:
+            aside.mkdir(exist_ok=True)
+            (self._folder / f"{damaged}").rename(_unused(aside / f"{damaged}"))
+        multihost_utils.sync_global_devices("it is gone")
         self._manager.reload()
         logging.warning(
             "checkpoint %d is damaged (%s); it is now in %s, training continues from step %d",
@@ -215,15 +216,15 @@ def load_params(path: str | Path, step: int | None = None, folder: str = FOLDER)
         return restored.get("average", restored)
 
 
-def newest_facts(path: str | Path) -> dict[str, Any]:
+def newest_facts(path: str | Path, folder: str = FOLDER) -> dict[str, Any]:
     """What was stored with the newest checkpoint of a finished or running run, such as its version;
-    empty if there is none. Uses no device.
+    empty if there is none. Uses no device. `folder` as in `load_params`.
     """
-    folder = Path(path).absolute() / FOLDER
-    found = ocp.utils.checkpoint_steps(folder) if folder.is_dir() else []
+    folder_path = Path(path).absolute() / folder
+    found = ocp.utils.checkpoint_steps(folder_path) if folder_path.is_dir() else []
     if not found:
         return {}
-    return json.loads((folder / f"{max(found)}" / "facts" / "metadata").read_text("utf-8"))
+    return json.loads((folder_path / f"{max(found)}" / "facts" / "metadata").read_text("utf-8"))
 
 
 def init_from(

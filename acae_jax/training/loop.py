@@ -10,6 +10,7 @@ bit, as one that was never stopped: state and data position are saved together, 
 function of (seed, step).
 """
 
+import logging
 import math
 import os
 import signal
@@ -92,18 +93,22 @@ def fit(
     devices: int | None = None,
     facts: Mapping[str, Any] | None = None,
     listeners: Sequence[Listener] = (),
+    begun: Callable[[], None] | None = None,
 ) -> TrainState:
     """Train until `steps` updates are finished, from the newest checkpoint in `workdir` if any.
 
     A finished run is returned at once. With `evaluate_every` 0 nothing is evaluated; the picture of
-    an evaluation goes to WORKDIR/pictures/STEP.png. The state with the lowest score `best`, such as
+    an evaluation goes to WORKDIR/pictures/STEP.png. The state with the best score `best`, such as
     "test/mpjpe_mm", is kept apart in WORKDIR/best. `profile` is
     the first step of a trace for WORKDIR/profile, and the step after its last. `devices` defaults
-    to all. `facts` are stored with every checkpoint. `listeners` hear each row of the log.
+    to all. `facts` are stored with every checkpoint. `listeners` hear each row of the log. `begun`
+    is called by the first process once the state is there, unless the run is finished.
 
-    Raises Interrupted on Ctrl-C or SIGTERM (after saving), FloatingPointError when the loss or a
+    Raises ValueError for settings that make no sense, or a checkpoint of another task or seed;
+    Interrupted on Ctrl-C or SIGTERM (after saving), FloatingPointError when the loss or a
     parameter is no longer finite (the last good checkpoint stays), OSError when the disk is full.
     """
+    _check_settings(task, save_every, evaluate_every, log_every, best)
     mesh = parallel.mesh(devices)
     workdir = Path(workdir)
     workdir.mkdir(parents=True, exist_ok=True)
@@ -113,16 +118,19 @@ def fit(
         start = int(state.step)
         if start >= steps:
             return state
+        if begun and jax.process_index() == 0:
+            begun()
         with (
             Log(workdir / LOG, start, listeners) as log,
             closing(Progress(steps, start, unit)) as progress,
             _stop_signal() as stopping,
             Goodput() as goodput,
             _closed(task.batches(start)) as batches,
+            _tracer(workdir, range(start, steps), profile) as trace,
         ):
             watch = _Watch(log, progress, goodput, log_every, steps)
             for step in range(start, steps):
-                _trace(workdir, step, profile, watch)
+                trace(step, watch)
                 with goodput.spent("data"):
                     host_batch = _next(batches, step)
                 batch = parallel.place_batch(host_batch, mesh, task.group_size, task.parts)
@@ -133,6 +141,7 @@ def fit(
                 if not (last or evaluates or stop or (step + 1) % save_every == 0):
                     continue
                 watch.settle()
+                _check_finite(state)
                 if evaluates and task.evaluate:
                     with goodput.spent("evaluate"):
                         scores, picture = task.evaluate(state)
@@ -141,20 +150,57 @@ def fit(
                         best_one.offer(state, scores)
                 if last or stop or (step + 1) % save_every == 0:
                     with goodput.spent("save"):
-                        _check_finite(state)
                         checkpoints.save(state, wait=last or stop is not None)
                 if stop and not last:
                     raise Interrupted(stop, step + 1, workdir)
     return state
 
 
-def _trace(workdir: Path, step: int, steps: Sequence[int], watch: "_Watch") -> None:
-    """Begin or end the profiler's trace if it is time."""
-    if steps and step == steps[0]:
-        jax.profiler.start_trace(str(workdir / "profile"))
-    elif steps and step == steps[1]:
-        watch.settle()  # so that the trace holds these steps whole
-        jax.profiler.stop_trace()
+def _check_settings(
+    task: Task, save_every: int, evaluate_every: int, log_every: int, best: str | None
+) -> None:
+    """A ValueError in the words of the config's block `loop`."""
+    settings = {"save_every": (save_every, 1), "log_every": (log_every, 1)}
+    for name, (value, least) in {**settings, "evaluate_every": (evaluate_every, 0)}.items():
+        if value < least:
+            raise ValueError(f"loop.{name} is {value}; it must be at least {least}")
+    if best is not None and not (evaluate_every and task.evaluate):
+        raise ValueError(
+            f"loop.best is {best!r}, but nothing is evaluated: that takes a test set and "
+            "loop.evaluate_every"
+        )
+
+
+@contextmanager
+def _tracer(
+    workdir: Path, steps: range, profile: Sequence[int]
+) -> Iterator[Callable[[int, "_Watch"], None]]:
+    """A function that begins or ends the profiler's trace if it is time, to be called before each
+    of `steps`; what ends the run ends its trace.
+    """
+    traced = range(*profile) if profile else range(0)
+    running = False
+
+    def trace(step: int, watch: "_Watch") -> None:
+        nonlocal running
+        if (step in traced) == running:
+            return
+        if running:
+            watch.settle()  # so that the trace holds these steps whole
+            jax.profiler.stop_trace()
+        else:
+            jax.profiler.start_trace(str(workdir / "profile"))
+        running = not running
+
+    if traced and (traced[-1] < steps[0] or traced[0] > steps[-1]):
+        logging.warning(
+            "nothing will be traced: this run goes from step %d to %d", steps.start, steps.stop
+        )
+    try:
+        yield trace
+    finally:
+        if running:
+            jax.profiler.stop_trace()
 
 
 def _start(task: Task, checkpoints: Checkpoints, seed: int, mesh: Mesh) -> TrainState:

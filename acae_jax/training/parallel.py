@@ -22,11 +22,16 @@ AXIS = "data"
 def mesh(count: int | None = None) -> Mesh:
     """The mesh over all devices, or over the first `count`.
 
-    A ValueError if there are fewer devices than that.
+    A ValueError if there are fewer devices than that, or some but not all of several processes'.
     """
     devices = jax.devices()
-    if count is not None and not 1 <= count <= len(devices):
+    if count is not None and not (isinstance(count, int) and 1 <= count <= len(devices)):
         raise ValueError(f"{count} devices are asked for, but {len(devices)} are here: {devices}")
+    if jax.process_count() > 1 and count not in (None, len(devices)):
+        raise ValueError(
+            f"{count} devices are asked for, but {jax.process_count()} processes use all of their "
+            f"{len(devices)}: leave loop.devices out"
+        )
     devices = devices[:count]
     return jax.make_mesh((len(devices),), (AXIS,), axis_types=(AxisType.Auto,), devices=devices)
 

@@ -41,6 +41,8 @@ WRONG = [
     ("slurm", f"--hours 2 --gpus-per-node -1 {RUNS}", "cannot be negative"),
     ("slurm", f"--hour 2 {RUNS}", "--hour"),
     ("slurm", f"--hours 2 --nodes 3 --gpus-per-node 8 {RUNS}", "cannot be cut over 24 devices"),
+    ("slurm", f"--hours 2 --gpus-per-node 4 {RUNS} --config.data.parts=0", "must be at least 1"),
+    ("slurm", f"--hours 2 --gpus-per-node 4 {RUNS} --config.loop.devices=2", "4 devices would be"),
     ("tpu_vm", f"all --zone z {BUCKET}", "all needs --type and --hours"),
     ("tpu_vm", f"{TPU} --type v99-8 {BUCKET}", "'v99-8'; it must be one of v4-N"),
     ("tpu_vm", f"{TPU} --type v5p-7 {BUCKET}", "'v5p-7'; it must be one of v4-N"),

@@ -3,6 +3,11 @@
 import errno
 import gc
 import logging
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -12,6 +17,7 @@ import tiny_task
 from acae_jax.training import checkpoints, loop
 from acae_jax.training.state import TrainState
 
+HERE = Path(__file__).parent
 EVERY = {"seed": 7, "save_every": 10, "log_every": 10}
 
 
@@ -50,6 +56,25 @@ def test_damaged_newest_checkpoint_is_set_aside(run, damage, caplog):
     assert (workdir / "checkpoints_damaged" / "20").is_dir()
     jax.tree.map(np.testing.assert_array_equal, jax.device_get(state), jax.device_get(expected))
     assert (workdir / "checkpoints" / "20").is_dir()
+
+
+def test_two_processes_set_a_damaged_checkpoint_aside_together(run):
+    workdir, _ = run
+    for path in (workdir / "checkpoints" / "20" / "state").rglob("d/*"):
+        truncate(path)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = [sys.executable, HERE / "tiny_process.py", workdir, "30", str(port)]
+    one_device = os.environ | {"XLA_FLAGS": ""}
+    both = [
+        subprocess.Popen([*process, str(index)], env=one_device, stderr=subprocess.PIPE, text=True)
+        for index in range(2)
+    ]
+    said = [each.communicate(timeout=120)[1] for each in both]
+    assert [each.returncode for each in both] == [0, 0], said
+    assert all("checkpoint 20 is damaged" in text for text in said)
+    assert (workdir / "checkpoints" / "30").is_dir()
 
 
 def test_flipped_bit_inside_a_large_array_is_found(tmp_path, caplog):

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import tiny_task
 
+from acae_jax import config as configs
 from acae_jax import train
 from acae_jax.training import checkpoints, logs, loop
 
@@ -165,6 +166,30 @@ def test_another_seed_needs_another_folder(uninterrupted):
         loop.fit(tiny_task.make(), workdir, steps=60, **EVERY | {"seed": 8})
 
 
+def test_results_keep_the_config_that_made_them(tmp_path):
+    def run(arguments, *overrides):
+        train.run(configs.load(f"{HERE / 'tiny_config.py'}:{arguments}", overrides), str(tmp_path))
+
+    run("", "steps=10")
+    kept = (tmp_path / "config.json").read_text()
+    run("seconds=0.5", "steps=10")  # is finished
+    with pytest.raises(ValueError, match="begun with seed 7, not 8"):
+        run("", "steps=20", "seed=8")
+    assert (tmp_path / "config.json").read_text() == kept
+    run("", "steps=20")
+    assert configs.read(tmp_path).steps == 20
+
+
+def test_settings_that_make_no_sense_are_one_line(tmp_path):
+    for wrong in ({"save_every": 0}, {"log_every": 0}, {"evaluate_every": -1}):
+        (name,) = wrong
+        with pytest.raises(ValueError, match=rf"loop\.{name} is .*; it must be at least"):
+            loop.fit(tiny_task.make(), tmp_path, steps=5, **EVERY | wrong)
+    every = EVERY | {"evaluate_every": 0, "best": "test/bias"}
+    with pytest.raises(ValueError, match="but nothing is evaluated"):
+        loop.fit(tiny_task.make(), tmp_path, steps=5, **every)
+
+
 def test_sharded_run_equals_one_device(tmp_path, uninterrupted):
     # Sums over 8 parts of a batch are rounded in another order; 60 steps of Adam carry that on.
     _, sharded = uninterrupted
@@ -236,6 +261,33 @@ def test_the_best_state_is_kept_apart_also_over_an_interruption(tmp_path):
         loop.fit(task, tmp_path / "wrong", steps=10, **every | {"best": "eror"})
 
 
+def test_the_best_state_has_most_hits_and_is_found_anew_when_the_score_is_another(tmp_path):
+    def task(scores):
+        return tiny_task.make(evaluate=lambda now: loop.Evaluated(scores[int(now.step)]))
+
+    def best_steps():
+        return [path.name for path in (tmp_path / "best").iterdir()]
+
+    every = {"seed": 7, "save_every": 40, "evaluate_every": 10}
+    hits = {
+        at: {"pck150": hit, "error": 1.0 - hit} for at, hit in [(10, 0.1), (20, 0.5), (30, 0.3)]
+    }
+    with pytest.raises(KeyError, match="40"):  # stopped before anything else was saved
+        loop.fit(task(hits), tmp_path, steps=50, best="pck150", **every)
+    assert best_steps() == ["20"]
+    # From the beginning again, with other results: the same step is the best, then an earlier one.
+    hits[20] = {"pck150": 0.6, "error": 0.9}
+    with pytest.raises(KeyError, match="40"):
+        loop.fit(task(hits), tmp_path, steps=50, best="pck150", **every)
+    assert checkpoints.newest_facts(tmp_path, "best")["score"] == 0.6
+    hits[10] = {"pck150": 0.7, "error": 0.8}
+    with pytest.raises(KeyError, match="40"):
+        loop.fit(task(hits), tmp_path, steps=50, best="pck150", **every)
+    assert best_steps() == ["10"]
+    loop.fit(task(hits), tmp_path, steps=30, best="error", **every)
+    assert best_steps() == ["30"]
+
+
 def test_the_log_says_where_the_time_went(tmp_path):
     def slow_evaluation(now):
         time.sleep(0.2)
@@ -266,14 +318,32 @@ def test_a_trace_of_some_steps_is_written(tmp_path):
         train.traced_steps("6:3")
 
 
+def test_a_trace_ends_with_the_run_and_a_continued_run_writes_the_rest(tmp_path, caplog):
+    def traces():
+        return list((tmp_path / "profile").rglob("*.xplane.pb"))
+
+    loop.fit(tiny_task.make(), tmp_path, steps=6, **EVERY | {"profile": (3, 6)})
+    assert len(traces()) == 1
+    time.sleep(1)  # a trace is named after its second
+    loop.fit(tiny_task.make(), tmp_path, steps=10, **EVERY | {"profile": (3, 8)})
+    assert len(traces()) == 2
+    loop.fit(tiny_task.make(), tmp_path, steps=12, **EVERY | {"profile": (3, 8)})
+    assert len(traces()) == 2
+    assert "nothing will be traced: this run goes from step 10 to 12" in caplog.text
+
+
 def test_parameters_that_are_not_finite_are_never_saved(tmp_path):
     def update(step, now, batch):
         after, metrics = tiny_task.update(now, batch)
         scale = math.nan if step == 19 else 1.0
         return after._replace(params=jax.tree.map(lambda x: x * scale, after.params)), metrics
 
+    def evaluate(now):
+        raise AssertionError("such a state is not evaluated")
+
+    every = EVERY | {"evaluate_every": 20}
     with pytest.raises(FloatingPointError, match="not finite after step 20"):
-        loop.fit(tiny_task.make(update=update), tmp_path, steps=60, **EVERY)
+        loop.fit(tiny_task.make(update=update, evaluate=evaluate), tmp_path, steps=60, **every)
     assert (tmp_path / "checkpoints" / "10").is_dir()
     assert not (tmp_path / "checkpoints" / "20").exists()
 
