@@ -30,6 +30,7 @@ from acae_jax.training.state import TrainState, evaluated
 
 Batch = dict[str, np.ndarray]
 ASSET_SEED = 0
+DTYPES = ("float32", "bfloat16")  # of activations; parameters are float32
 
 
 def joint_union(data: ConfigDict) -> JointUnion:
@@ -120,6 +121,10 @@ def even_examples(config: ConfigDict, union: JointUnion, name: str, limit: int) 
 def network(config: ConfigDict, points: int) -> networks.PoseNetwork:
     """The pose network of the config for this many output points."""
     model = config.model
+    if model.dtype not in DTYPES:
+        raise ValueError(f"model.dtype is {model.dtype!r}; it must be one of {', '.join(DTYPES)}")
+    if model.depth_bins < 1:
+        raise ValueError(f"model.depth_bins is {model.depth_bins}; it must be at least 1")
     dtype = jnp.dtype(model.dtype)
     backbone = backbones.create(
         model.backbone,
@@ -163,6 +168,10 @@ def load_test_set(config: ConfigDict, mesh: Mesh) -> evaluation.TestSet:
     if not len(source):
         raise ValueError(
             f"the test set {config.data.test} is empty: build it with python -m acae_jax.prepare"
+        )
+    if config.evaluation.batch_size < 1:
+        raise ValueError(
+            f"evaluation.batch_size is {config.evaluation.batch_size}; it must be at least 1"
         )
     size = -(-config.evaluation.batch_size // mesh.size) * mesh.size
     shares = evaluation.padded_rows(len(source), size)

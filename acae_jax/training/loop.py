@@ -108,7 +108,8 @@ def fit(
     Interrupted on Ctrl-C or SIGTERM (after saving), FloatingPointError when the loss or a
     parameter is no longer finite (the last good checkpoint stays), OSError when the disk is full.
     """
-    _check_settings(task, save_every, evaluate_every, log_every, best)
+    every = {"save_every": save_every, "evaluate_every": evaluate_every, "log_every": log_every}
+    _check_settings(task, steps, every, best)
     mesh = parallel.mesh(devices)
     workdir = Path(workdir)
     workdir.mkdir(parents=True, exist_ok=True)
@@ -156,15 +157,13 @@ def fit(
     return state
 
 
-def _check_settings(
-    task: Task, save_every: int, evaluate_every: int, log_every: int, best: str | None
-) -> None:
-    """A ValueError in the words of the config's block `loop`."""
-    settings = {"save_every": (save_every, 1), "log_every": (log_every, 1)}
-    for name, (value, least) in {**settings, "evaluate_every": (evaluate_every, 0)}.items():
+def _check_settings(task: Task, steps: int, every: Mapping[str, int], best: str | None) -> None:
+    """A ValueError in the config's words."""
+    for name, value in {"steps": steps, **{f"loop.{k}": v for k, v in every.items()}}.items():
+        least = 0 if name == "loop.evaluate_every" else 1
         if value < least:
-            raise ValueError(f"loop.{name} is {value}; it must be at least {least}")
-    if best is not None and not (evaluate_every and task.evaluate):
+            raise ValueError(f"{name} is {value}; it must be at least {least}")
+    if best is not None and not (every["evaluate_every"] and task.evaluate):
         raise ValueError(
             f"loop.best is {best!r}, but nothing is evaluated: that takes a test set and "
             "loop.evaluate_every"

@@ -90,3 +90,16 @@ def test_the_average_follows_the_weights_and_is_what_counts(whole):
     expected = jax.tree.map(lambda old, new: old + 0.9 * (new - old), start, newest)
     jax.tree.map(close, state.evaluated(then), expected)
     assert not initial.program(settings()).init(jax.random.key(0)).average
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ("model.dtype=float31", r"model.dtype is 'float31'; .* float32, bfloat16"),
+        ("model.depth_bins=0", r"model.depth_bins is 0; it must be at least 1"),
+        ("average_decay=1.0", r"average_decay is 1.0; it must be from 0 \(none\) to below 1"),
+    ],
+)
+def test_values_that_make_no_sense_are_one_line(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        initial.program(settings(wrong))

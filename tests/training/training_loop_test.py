@@ -185,6 +185,8 @@ def test_settings_that_make_no_sense_are_one_line(tmp_path):
         (name,) = wrong
         with pytest.raises(ValueError, match=rf"loop\.{name} is .*; it must be at least"):
             loop.fit(tiny_task.make(), tmp_path, steps=5, **EVERY | wrong)
+    with pytest.raises(ValueError, match=r"^steps is 0; it must be at least 1"):
+        loop.fit(tiny_task.make(), tmp_path, steps=0, **EVERY)
     every = EVERY | {"evaluate_every": 0, "best": "test/bias"}
     with pytest.raises(ValueError, match="but nothing is evaluated"):
         loop.fit(tiny_task.make(), tmp_path, steps=5, **every)
