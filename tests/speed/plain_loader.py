@@ -24,8 +24,9 @@ def make(
     occluders,
     backgrounds,
     dataset_index,
+    coordinates,
 ):
-    """One example, as `examples.make` defines it."""
+    """One example, as `examples.make` defines it; `coordinates` is one of the two below."""
     encoded = np.frombuffer(record.image, np.uint8)
     image = cv2.imdecode(encoded, cv2.IMREAD_COLOR_RGB).astype(np.float32) / 255
     size = image.shape[:2]
@@ -36,7 +37,7 @@ def make(
     )
     box, view = examples._vary_geometry(record.box.astype(np.float64), augmentation, seed_step_slot)
     crop = crops.camera(stored, box, side_px, view)
-    x, y = coordinates(cameras.homography(crop, stored), side_px)
+    x, y = coordinates(crop, stored, side_px)
     image = cv2.remap(image, x, y, cv2.INTER_LINEAR)
     if record.mask_rle.size:
         rng = examples._stream(seed_step_slot, examples._BACKGROUND)
@@ -69,8 +70,20 @@ def make(
     }
 
 
-def coordinates(homography, side_px):
-    """Where each pixel of the crop lies in the stored image, as cv2.remap wants it."""
+def by_cameras(crop, stored, side_px):
+    """Where each pixel of the crop lies in the stored image, as cv2.remap wants it: asked of the
+    cameras, as one writes it first.
+    """
+    grid = np.stack(np.meshgrid(*[np.arange(side_px, dtype=np.float32)] * 2), axis=-1)
+    x, y = np.moveaxis(cameras.reproject(crop, stored, grid.reshape(-1, 2)), -1, 0)
+    return x.reshape(grid.shape[:2]).astype(np.float32), y.reshape(grid.shape[:2]).astype(
+        np.float32
+    )
+
+
+def by_homography(crop, stored, side_px):
+    """The same in nine multiplications a row and column, which cameras without a lens allow."""
+    homography = cameras.homography(crop, stored)
     column = np.arange(side_px, dtype=np.float32)
     row = column[:, None]
     x, y, z = (a * column + (b * row + c) for a, b, c in homography.astype(np.float32))
