@@ -36,6 +36,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from ml_collections import ConfigDict
 
 from acae_jax import config as configs
+from acae_jax.data import mixture
 from acae_jax.estimation import building
 from acae_jax.models import platform
 from acae_jax.training import compiled, parallel, traced
@@ -128,7 +129,7 @@ def filled(config: ConfigDict, chips: int) -> ConfigDict:
     if not building.batch_size(config.data) % (chips * group):
         return config
     config = config.copy_and_resolve_references()
-    config.data.quota_scale = chips * group // int(np.gcd(chips * group, quotas))
+    config.data.quota_scale = mixture.fitting_scale(quotas, chips * group)
     return config.lock()
 
 

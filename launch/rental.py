@@ -8,7 +8,6 @@ last command said, which for training is 0, 1 after an error and 143 when it was
 
 import argparse
 import hashlib
-import math
 import os
 import re
 import shlex
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 from acae_jax import config as configs
+from acae_jax.data import mixture
 
 ROOT = Path(__file__).resolve().parent.parent
 STOPPED = 143  # training was told to stop, has saved, and continues with the same command
@@ -208,7 +208,7 @@ def fits(training: Training, cost: Cost | None) -> None:
     whole, most = group * devices * parts, batch // group // parts
     if batch % whole:
         fewer = f"take {most} or a divisor of that, or " if most else ""
-        scale = math.lcm(quotas, whole) // quotas
+        scale = mixture.fitting_scale(quotas, whole)
         raise Refused(
             f"a batch of {batch} in groups of {group} and {parts} part(s) cannot be cut over "
             f"{devices} devices; {fewer}--config.data.quota_scale={scale}"

@@ -94,11 +94,7 @@ def arrange(
     out. ValueError, here or from the image's function, for an unreadable image or labels that do
     not fit their format.
     """
-    stored = cameras.create(
-        record.intrinsics.astype(np.float64),
-        record.rotation.astype(np.float64),
-        record.position_mm.astype(np.float64),
-    )
+    stored = stored_camera(record)
     box, view, behind = record.box.astype(np.float64), crops.PLAIN, None
     changes = _Changes()
     if augmentation is not None:
@@ -114,9 +110,8 @@ def arrange(
     labels_px, labels_valid = _place_labels(record, label_names, stored, crop, view.flip)
     left_to_device = {}
     if device_colour:
-        rectangle = changes.erased or (0, 0, 0, 0)
         left_to_device["colour"] = np.asarray(changes.stages, np.float32)
-        left_to_device["erased"] = np.array(rectangle, np.int32)
+        left_to_device["erased"] = np.array(changes.erased, np.int32)
         changes = changes._replace(stages=colour.UNCHANGED)
     return {
         "image": functools.partial(_draw_image, record, to_stored, side_px, behind, changes),
@@ -128,6 +123,15 @@ def arrange(
         "dataset": np.array(dataset_index, np.int32),
         **left_to_device,
     }
+
+
+def stored_camera(record: records.Record) -> cameras.Camera:
+    """The camera of a record's image, in float64."""
+    return cameras.create(
+        record.intrinsics.astype(np.float64),
+        record.rotation.astype(np.float64),
+        record.position_mm.astype(np.float64),
+    )
 
 
 # ------------------------------------------------------------------------------------- randomness
@@ -191,8 +195,8 @@ class _Changes(NamedTuple):
 
     paste: Change | None = None
     stages: colour.Stages = colour.UNCHANGED
-    erased: occlusion.Rectangle | None = None
-    noise: np.random.Generator | None = None
+    erase: Change | None = None
+    erased: occlusion.Rectangle = (0, 0, 0, 0)
 
 
 def _draw_changes(
@@ -220,7 +224,8 @@ def _draw_changes(
         rectangle = occlusion.draw_rectangle(
             rng, side_px, side_px, max_area=area, max_aspect=aspect
         )
-        return changes._replace(erased=rectangle, noise=rng)
+        erase = functools.partial(occlusion.erase, rng=rng, rectangle=rectangle)
+        return changes._replace(erase=erase, erased=rectangle)
     return changes
 
 
@@ -248,8 +253,8 @@ def _draw_image(
         image = changes.paste(image)
     if changes.stages is not colour.UNCHANGED:
         image = colour.apply(image, changes.stages)
-    if changes.erased is not None and changes.noise is not None:
-        image = occlusion.erase(image, changes.noise, changes.erased)
+    if changes.erase is not None:
+        image = changes.erase(image)
     return image
 
 

@@ -92,7 +92,7 @@ def create(
     total = sum(quota for _, quota in quotas)
     whole = ghost_size * devices * parts
     if total * scale % whole:
-        fitting = math.lcm(total, whole) // total
+        fitting = fitting_scale(total, whole)
         raise ValueError(
             f"mixture: quotas sum to {total * scale} slots, which is not {devices} device(s) × "
             f"{parts} part(s) × whole ghost groups of {ghost_size}; take every quota {fitting} "
@@ -100,6 +100,11 @@ def create(
             "choose another ghost size"
         )
     return Mixture(names, tuple(quota * scale for _, quota in quotas), tuple(lengths), seed)
+
+
+def fitting_scale(slots: int, multiple: int) -> int:
+    """How many times `slots` must be taken, at least, to give a multiple of `multiple`."""
+    return math.lcm(slots, multiple) // slots
 
 
 def slot(mixture: Mixture, step: int, slot: int) -> Slot:

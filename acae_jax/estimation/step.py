@@ -89,9 +89,10 @@ def pixels(
     erased: Int[Array, "b 4"] | None = None,
 ) -> Float[Array, "b s s 3"]:
     """What the network sees of stored images, in [0, 1], if need be with their change of colour."""
+    images = networks.as_float(image)
     if colour is None or erased is None:
-        return networks.as_float(image)
-    return device_colour.apply(image, colour, erased)
+        return images
+    return device_colour.apply(images, colour, erased)
 
 
 def flat(values: Shaped[Array, "n b *rest"]) -> Shaped[Array, "nb *rest"]:
@@ -132,8 +133,11 @@ def make_update(
             batch, mix = jax.tree.map(flat, (batch, mix))
         weak = state.step < schedule.weak_until
 
+        def locate(joints: networks.Points) -> Array:
+            return networks.locate(joints, batch["intrinsics"], mix, network.geometry, weak)
+
         def judge(joints: networks.Points) -> tuple[Array, Metrics]:
-            joints_mm = networks.locate(joints, batch["intrinsics"], mix, network.geometry, weak)
+            joints_mm = locate(joints)
             return joints_mm, objective.pose_loss(
                 joints, joints_mm, batch, groups, state.step, network.geometry, weights
             )
@@ -144,9 +148,8 @@ def make_update(
             terms["heatmap"] = weights.heatmap * cost
         loss = sum(terms.values(), start=jnp.zeros(()))
         joints = variant.joints(output.points)
-        joints_mm, _ = judge(joints)
         each = objective.dataset_losses(
-            joints, joints_mm, batch, groups, network.geometry, datasets
+            joints, locate(joints), batch, groups, network.geometry, datasets
         )
         return loss, ({"loss": loss, **terms, **each}, batch_stats)
 

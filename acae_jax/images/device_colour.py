@@ -5,21 +5,20 @@ Results differ from the host's by the rounding to bytes, which is left out here.
 """
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Float32, Int32, UInt8
+from jaxtyping import Array, Float, Float32, Int32
 
 from acae_jax.images import colour
 
 
 def apply(
-    images: UInt8[Array, "b h w 3"], stages: Float32[Array, "b 5 2"], kept: Int32[Array, "b 4"]
+    images: Float32[Array, "b h w 3"], stages: Float32[Array, "b 5 2"], kept: Int32[Array, "b 4"]
 ) -> Float32[Array, "b h w 3"]:
-    """Each image with its `colour.Stages` applied, in [0, 1].
+    """Each image, in [0, 1], with its `colour.Stages` applied.
 
     Pixels in `kept`, as (top, left, bottom, right), stay as they are: what was erased after the
     change of colour has its final colours.
     """
-    before = images.astype(jnp.float32) / 255
-    pixels = before
+    pixels = images
     # (5, 2, b, 1, 1, 1): each number for all pixels of its image.
     numbers = jnp.moveaxis(stages, 0, 2)[..., None, None, None]
     for at in range(5):
@@ -30,11 +29,10 @@ def apply(
             turned = _turn_and_saturate(jnp.clip(pixels, 0, 1), first, second)
             unchanged = (first == colour.UNCHANGED[at, 0]) & (second == colour.UNCHANGED[at, 1])
             pixels = jnp.where(unchanged, pixels, turned)
-    rows, columns = jnp.arange(images.shape[1])[None, :, None], jnp.arange(images.shape[2])
+    rows, columns = jnp.indices(images.shape[1:3])[:, None]
     top, left, bottom, right = jnp.moveaxis(kept, 1, 0)[..., None, None]
-    inside = (rows >= top) & (rows < bottom) & (columns[None, None] >= left)
-    inside &= columns[None, None] < right
-    return jnp.where(inside[..., None], before, jnp.clip(pixels, 0, 1))
+    inside = (rows >= top) & (rows < bottom) & (columns >= left) & (columns < right)
+    return jnp.where(inside[..., None], images, jnp.clip(pixels, 0, 1))
 
 
 def _turn_and_saturate(

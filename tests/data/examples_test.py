@@ -7,6 +7,7 @@ import pytest
 
 from acae_jax.data import examples
 from acae_jax.data.record import Record
+from acae_jax.estimation.network import as_float
 from acae_jax.geometry import cameras
 from acae_jax.images import colour, device_colour, masks
 from acae_jax.skeletons.skeleton import Skeleton
@@ -102,8 +103,8 @@ def test_colours_may_be_left_to_the_device():
         erased += left["erased"].any()
         for name in on_host.keys() - {"image"}:
             np.testing.assert_array_equal(left[name], on_host[name])
-        parts = (jnp.asarray(left[name][None]) for name in ("image", "colour", "erased"))
-        done = 255 * np.asarray(device_colour.apply(*parts))[0]
+        image, *how = (jnp.asarray(left[name][None]) for name in ("image", "colour", "erased"))
+        done = 255 * np.asarray(device_colour.apply(as_float(image), *how))[0]
         np.testing.assert_allclose(done, on_host["image"], atol=0.52)
     assert 0 < erased < 12
     clean = make(record, device_colour=True)

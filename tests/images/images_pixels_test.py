@@ -133,7 +133,11 @@ def test_the_device_changes_colours_as_the_host_does():
     orders = itertools.permutations(zip(colour.CHANGES, (0.1, 1.4, 0.6, -1.2), strict=True))
     plans = [colour.stages(list(steps)) for steps in orders]
     kept = np.tile(np.array([[4, 2, 9, 7]], np.int32), (24, 1))
-    given = (jnp.asarray(images), jnp.asarray(np.array(plans), jnp.float32), jnp.asarray(kept))
+    given = (
+        jnp.asarray(images / np.float32(255)),
+        jnp.asarray(np.array(plans), jnp.float32),
+        jnp.asarray(kept),
+    )
     changed = 255 * device_colour.apply(*given)
     for image, plan, found in zip(images, plans, np.asarray(changed), strict=True):
         expected = colour.apply(image, plan)

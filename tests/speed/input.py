@@ -1,6 +1,6 @@
 """Crops per second of one core: the input pipeline, its limit, and a loader written the plain way.
 
-    python tests/speed/input.py [repetitions, 25]        on an otherwise idle machine
+    python tests/speed/input.py [repetitions, 25]   from the root, on an otherwise idle machine
 
 The limit is the bare JPEG decoding of the same bytes at full size. The pipeline is what a run of
 `configs/estimation/dozens.py` does: batches of crops of 256 px with all augmentations, from records
@@ -32,11 +32,11 @@ import numpy as np
 import plain_loader
 import stored_records
 
+from acae_jax import config as configs
 from acae_jax.data import feed, mixture, sources
 from acae_jax.datasets import writer
 from acae_jax.estimation import building
 from acae_jax.images import background, colour, crops, decoding, masks, occlusion
-from configs.estimation import dozens
 
 PERSON_PX = (384, 240)
 RECORDS = 8  # of each dataset
@@ -159,8 +159,8 @@ def compare(person_px: int, make: partial, repetitions: int) -> None:
 
 def main(repetitions: int = 25) -> None:
     cv2.setNumThreads(0)
-    config = dozens.get_config()
-    config.data.occluders = config.data.backgrounds = 8
+    few = ["data.occluders=8", "data.backgrounds=8"]
+    config = configs.load("configs/estimation/dozens.py", few)
     make = building.example_maker(config.data, building.joint_union(config.data))
     for person_px in PERSON_PX:
         compare(person_px, make, repetitions)

@@ -30,11 +30,7 @@ def make(
     encoded = np.frombuffer(record.image, np.uint8)
     image = cv2.imdecode(encoded, cv2.IMREAD_COLOR_RGB).astype(np.float32) / 255
     size = image.shape[:2]
-    stored = cameras.create(
-        record.intrinsics.astype(np.float64),
-        record.rotation.astype(np.float64),
-        record.position_mm.astype(np.float64),
-    )
+    stored = examples.stored_camera(record)
     box, view = examples._vary_geometry(record.box.astype(np.float64), augmentation, seed_step_slot)
     crop = crops.camera(stored, box, side_px, view)
     x, y = coordinates(crop, stored, side_px)
