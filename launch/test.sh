@@ -8,4 +8,6 @@ ensure_environment
 echo "== ruff";         ruff check . && ruff format --check .
 echo "== import-linter"; lint-imports
 echo "== pyright";      pyright
-echo "== pytest";       python -m pytest "$@"
+echo "== pytest"
+# Two processes, each with whole files: a file's tests share what its fixtures made.
+python -m pytest --numprocesses 2 --dist loadfile "$@"
