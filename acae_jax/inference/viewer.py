@@ -1,0 +1,319 @@
+"""A recording as one HTML page that shows its skeletons in 3D and needs no other file or network.
+
+The page is `viewer_page/`: a template, its style, and plain JavaScript that is put into it. The
+recording stands in the page as JSON. Names come from outside, so nothing of them is ever markup:
+in JSON `<`, `>` and `&` are escapes, the scripts write text only, and the page's content security
+policy runs no script but its own, known by its hash, and loads nothing.
+
+Arrays are whole numbers of a stated step, at most half a step wrong. Entries are ordered by track
+and frame; a column holds the changes from entry to entry, which are small; its lowest bytes stand
+before the higher ones; deflate takes that to about a third.
+"""
+
+import base64
+import hashlib
+import json
+import zlib
+from collections.abc import Mapping
+from html import escape
+from importlib import resources
+from pathlib import Path
+from string import Template
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from jaxtyping import Float, Int, UInt8
+
+from acae_jax.geometry import cameras
+from acae_jax.inference.results import Sequence
+from acae_jax.skeletons import skeleton
+
+SCRIPTS = ("data.js", "space.js", "scene.js", "picture.js", "page.js")
+# Steps of places and of expected errors, coarser where they would not fit into 16 bits.
+FINEST_MM, FINEST_PX, FINEST_ERROR_MM = 0.5, 0.25, 1.0
+LARGEST, MISSING = 32767, -32768
+PICTURES_BYTES = 16_000_000  # of all JPEGs of a page
+DEFAULT_VIEW = np.deg2rad(55)  # of a camera that is not known
+DEFAULT_SIZE_PX = (640, 480)
+MARGIN_MM = 500.0  # of ground around people
+LOOKED_AT = 2000  # entries, at most, from which the size of the stage is taken
+# Where nobody is: a room before the camera, (right, up, front) of its corners.
+EMPTY_STAGE_MM = np.array([[-1000.0, -1000.0, 2000.0], [1000.0, 700.0, 4000.0]])
+
+
+class Thumbnail(NamedTuple):
+    """A small JPEG of an input image, and the size of that image, which 2D poses refer to."""
+
+    jpeg: bytes
+    width_px: int
+    height_px: int
+    name: str = ""
+
+
+def thumbnail(image: UInt8[np.ndarray, "h w 3"], name: str = "", side_px: int = 320) -> Thumbnail:
+    """The RGB image, made small if its longer side is over `side_px`; `name` is its caption."""
+    height, width = image.shape[:2]
+    scale = min(1.0, side_px / max(height, width))
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    _, jpeg = cv2.imencode(".jpg", small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 75])
+    return Thumbnail(jpeg.tobytes(), width, height, name)
+
+
+def write(
+    path: str | Path,
+    sequence: Sequence,
+    *,
+    title: str = "Skeletons",
+    thumbnails: Mapping[int, Thumbnail] | None = None,
+    camera: cameras.Camera | None = None,
+    up: tuple[float, float, float] = (0.0, -1.0, 0.0),
+) -> None:
+    """Write the page; `thumbnails` by frame, `up` is the world's.
+
+    Without a camera, one with 55 degrees at the world's origin is taken to have seen the people.
+    Of thumbnails that together have over 16 MB, every second, fourth, … is kept. A ValueError names
+    what cannot be shown.
+    """
+    Path(path).write_text(page(sequence, title, thumbnails or {}, camera, up), encoding="utf-8")
+
+
+def page(
+    sequence: Sequence,
+    title: str,
+    thumbnails: Mapping[int, Thumbnail],
+    camera: cameras.Camera | None,
+    up: tuple[float, float, float],
+) -> str:
+    """The whole page; arguments as in `write`."""
+    _check(sequence, thumbnails)
+    folder = resources.files("acae_jax.inference").joinpath("viewer_page")
+    text = {name: folder.joinpath(name).read_text("utf-8") for name in ("page.html", "page.css")}
+    script = "\n".join(folder.joinpath(name).read_text("utf-8") for name in SCRIPTS)
+    seen = _camera(camera, thumbnails)
+    held = content(sequence, _thinned(thumbnails), seen, np.array(up, np.float64))
+    return Template(text["page.html"]).substitute(
+        title=escape(title),
+        style=text["page.css"],
+        style_hash=_hash(text["page.css"]),
+        script=script,
+        script_hash=_hash(script),
+        axes=escape(_axes_told(seen)),
+        resolution=f"Places are stored in steps of {held['resolution_mm']:.3g} mm.",
+        data=_json(held),
+    )
+
+
+def content(
+    sequence: Sequence,
+    thumbnails: Mapping[int, Thumbnail],
+    camera: dict[str, Any],
+    up: Float[np.ndarray, "3"],
+) -> dict[str, Any]:
+    """What the page knows, as JSON's types; `thumbnails` are those to hold."""
+    order = np.lexsort((sequence.frame, sequence.track))
+    poses_mm = sequence.poses_mm[order].astype(np.float64)
+    poses_mm = np.where(np.isfinite(poses_mm).all(-1, keepdims=True), poses_mm, np.nan)
+    # Joints are stored from their person's centre: near it, wherever the person stands.
+    seen = np.isfinite(poses_mm)
+    centres = np.where(seen, poses_mm, 0).sum(1) / np.maximum(seen.sum(1), 1)
+    step = _step(poses_mm - centres[:, None], FINEST_MM)
+    steps = np.round(centres / step)
+    spread_step = _step(sequence.uncertainty_mm, FINEST_ERROR_MM)
+    known = bool(np.isfinite(sequence.uncertainty_mm).any())
+    entries = order[np.isin(sequence.frame[order], list(thumbnails))]
+    points_px = sequence.poses_px[entries]
+    px_step = _step(points_px, FINEST_PX)
+    fps = float(sequence.fps)
+    return {
+        "fps": fps if np.isfinite(fps) and fps > 0 else 0,
+        "frame_count": int(sequence.frame_count),
+        "joint_names": list(sequence.joint_names),
+        "sides": _sides(sequence.joint_names),
+        "skeletons": _skeletons(sequence),
+        "stage": _stage(sequence.poses_mm, camera, up),
+        "camera": camera,
+        "frame": _packed(sequence.frame[order, None].astype(np.int32)),
+        "track": _packed(sequence.track[order, None].astype(np.int32)),
+        "resolution_mm": step,
+        "centre": _packed(steps.astype(np.int32)),
+        "offset": _packed(_in_steps(poses_mm - steps[:, None] * step, step)),
+        "uncertainty_resolution_mm": spread_step,
+        "uncertainty": (
+            _packed(_in_steps(sequence.uncertainty_mm[order], spread_step)) if known else None
+        ),
+        "resolution_px": px_step,
+        "points_px": _packed(_in_steps(points_px, px_step)) if thumbnails else None,
+        "pictures": [
+            {
+                "frame": frame,
+                "width_px": one.width_px,
+                "height_px": one.height_px,
+                "name": one.name,
+                "base64": base64.b64encode(one.jpeg).decode(),
+            }
+            for frame, one in sorted(thumbnails.items())
+        ],
+    }
+
+
+# ------------------------------------------------------------------------------------------ arrays
+
+
+def _step(values: Float[np.ndarray, "*s"], finest: float) -> float:
+    """The size of a step with which all finite values fit into 16 bits."""
+    largest = np.abs(values, where=np.isfinite(values), out=np.zeros(values.shape)).max(initial=0)
+    return max(finest, float(largest) / (LARGEST - 1))
+
+
+def _in_steps(values: Float[np.ndarray, "n *s"], step: float) -> Int[np.ndarray, "n k"]:
+    """Whole steps, an entry a row; what is not finite is MISSING."""
+    flat = values.reshape(len(values), int(np.prod(values.shape[1:])))
+    steps = np.clip(np.round(np.where(np.isfinite(flat), flat, 0) / step), -LARGEST, LARGEST)
+    return np.where(np.isfinite(flat), steps, MISSING).astype(np.int16)
+
+
+def _packed(values: Int[np.ndarray, "n k"]) -> dict[str, Any]:
+    """Columns of whole numbers as text; the module says how, data.js reads it."""
+    # Differences wrap around, as the sums in the page do.
+    columns = np.concatenate([values[:1], np.diff(values, axis=0)]).T
+    little = columns.astype(values.dtype.newbyteorder("<"), order="C")
+    planes = little.reshape(-1, 1).view(np.uint8).T
+    packed = base64.b64encode(zlib.compress(planes.tobytes(), 6)).decode()
+    return {"rows": len(values), "base64": packed}
+
+
+def _json(held: dict[str, Any]) -> str:
+    """JSON that can stand in a script element whatever its texts are."""
+    text = json.dumps(held, allow_nan=False, separators=(",", ":"))
+    for sign in "<>&":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return text
+
+
+def _hash(text: str) -> str:
+    """A source of a content security policy: this text and no other."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+
+
+# ------------------------------------------------------------------------------- camera and stage
+
+
+def _camera(camera: cameras.Camera | None, thumbnails: Mapping[int, Thumbnail]) -> dict[str, Any]:
+    """The taking camera for the page, with the size of its image."""
+    first = next(iter(thumbnails.values()), None)
+    if camera is None:
+        size = (first.width_px, first.height_px) if first else DEFAULT_SIZE_PX
+        camera = cameras.create(cameras.field_of_view(DEFAULT_VIEW, *size))
+    elif first:
+        size = first.width_px, first.height_px
+    else:
+        size = tuple(round(2 * float(centre)) + 1 for centre in camera.intrinsics[:2, 2])
+    return {
+        "size_px": size,
+        "focal_px": float(np.sqrt(camera.intrinsics[0, 0] * camera.intrinsics[1, 1])),
+        "principal_px": np.asarray(camera.intrinsics[:2, 2], np.float64).tolist(),
+        "rotation": np.asarray(camera.rotation, np.float64).tolist(),
+        "position_mm": np.asarray(camera.position_mm, np.float64).tolist(),
+        "distorted": bool(np.any(np.asarray(camera.distortion))),
+    }
+
+
+def _stage(
+    poses_mm: Float[np.ndarray, "n j 3"], camera: dict[str, Any], up: Float[np.ndarray, "3"]
+) -> dict[str, Any]:
+    """The level axes right, up and front of the camera in the world, and the box around people.
+
+    The box stands where the lowest joints of most entries are; few that stray do not count.
+    """
+    if not np.isfinite(up).all() or np.linalg.norm(up) < 1e-6:
+        raise ValueError(f"up is {tuple(up.tolist())}; give the direction that points up, not zero")
+    up = up / np.linalg.norm(up)
+    _, down, forward = np.array(camera["rotation"])
+    steep = float(forward @ up)
+    # A camera that looks straight down sees ahead at the top of its image.
+    ahead = forward if abs(steep) < 0.999 else np.sign(steep) * down
+    front = ahead - (ahead @ up) * up
+    front /= np.linalg.norm(front)
+    axes = np.stack([np.cross(-up, front), up, front])
+    chosen = poses_mm[:: -(-len(poses_mm) // LOOKED_AT) or 1].astype(np.float64)
+    placed = chosen[np.isfinite(chosen).any((1, 2))] @ axes.T
+    if len(placed):
+        low = np.percentile(np.nanmin(placed, axis=1), 10, axis=0)
+        high = np.percentile(np.nanmax(placed, axis=1), 90, axis=0)
+        sideways = np.array([MARGIN_MM, 0, MARGIN_MM])
+        low, high = low - sideways, high + sideways
+    else:
+        low, high = EMPTY_STAGE_MM + axes @ np.array(camera["position_mm"])
+    return {"axes": axes.tolist(), "low_mm": low.tolist(), "high_mm": high.tolist()}
+
+
+def _axes_told(camera: dict[str, Any]) -> str:
+    """Where the world's axes point, in a sentence."""
+    at_origin = not np.any(camera["position_mm"]) and np.allclose(camera["rotation"], np.eye(3))
+    if at_origin:
+        return "The camera stands at the origin: x points to its right, y down, z forward."
+    x, y, z = (f"{value:.0f}" for value in camera["position_mm"])
+    return f"The camera stands at x {x}, y {y}, z {z} mm; the small axes show how the world lies."
+
+
+# --------------------------------------------------------------------------- skeletons and pictures
+
+
+def _skeletons(sequence: Sequence) -> list[dict[str, Any]]:
+    """The skeletons to switch between; all joints are one if there is no other."""
+    if not sequence.skeletons:
+        everything = list(range(len(sequence.joint_names)))
+        names, edges = list(sequence.joint_names), [list(edge) for edge in sequence.edges]
+        return [{"name": "all joints", "indices": everything, "joint_names": names, "edges": edges}]
+    return [
+        {
+            "name": name,
+            "indices": [int(index) for index in one.indices],
+            "joint_names": list(one.joint_names),
+            "edges": [[int(a), int(b)] for a, b in one.edges],
+        }
+        for name, one in sequence.skeletons.items()
+    ]
+
+
+def _sides(joint_names: tuple[str, ...]) -> list[str]:
+    """The letter l or r of joints that have a mirrored partner, empty for others."""
+    names = set(joint_names)
+    other = skeleton.OTHER_SIDE
+    return [n[0] if n and other.get(n[0], "") + n[1:] in names - {n} else "" for n in joint_names]
+
+
+def _thinned(thumbnails: Mapping[int, Thumbnail]) -> dict[int, Thumbnail]:
+    """All thumbnails, or every second, fourth, …, so that they do not exceed PICTURES_BYTES."""
+    frames, every = sorted(thumbnails), 1
+    while sum(len(thumbnails[frame].jpeg) for frame in frames[::every]) > PICTURES_BYTES:
+        every *= 2
+    return {frame: thumbnails[frame] for frame in frames[::every]}
+
+
+def _check(sequence: Sequence, thumbnails: Mapping[int, Thumbnail]) -> None:
+    """A ValueError with the fix for what the page could not show."""
+    frames, count = sequence.frame, sequence.frame_count
+    if len(frames) and not 0 <= frames.min() <= frames.max() < count:
+        raise ValueError(
+            f"frames go from {frames.min()} to {frames.max()}, but frame_count is {count}; "
+            "it must be larger than the last frame"
+        )
+    for name, one in sequence.skeletons.items():
+        joints = len(sequence.joint_names)
+        if any(not 0 <= index < joints for index in one.indices):
+            raise ValueError(f"skeleton '{name}' has joint indices that are not in 0…{joints - 1}")
+        if any(not 0 <= end < len(one.indices) for edge in one.edges for end in edge):
+            raise ValueError(f"skeleton '{name}' has edges between joints that it does not have")
+    for frame, one in thumbnails.items():
+        if not 0 <= frame < count:
+            raise ValueError(f"there is a thumbnail of frame {frame}, but frame_count is {count}")
+        if not one.jpeg.startswith(b"\xff\xd8\xff"):
+            raise ValueError(f"the thumbnail of frame {frame} is no JPEG; make it with thumbnail()")
+        if len(one.jpeg) > PICTURES_BYTES:
+            raise ValueError(
+                f"the thumbnail of frame {frame} has {len(one.jpeg):,} bytes; "
+                f"a page holds {PICTURES_BYTES:,}, so make it with thumbnail()"
+            )

@@ -1,0 +1,432 @@
+// The page: its controls, its state, and when it draws.
+
+const byId = (id) => document.getElementById(id);
+const [canvas, frameSlider] = [byId("scene"), byId("frame")];
+const HOVER_PX = 14;
+const BACKDROP_SECONDS = 0.2; // for which a picture may stand behind later frames
+
+const content = JSON.parse(byId("data").textContent);
+const { stage, skeletons, fps } = content;
+let recording;
+try {
+  recording = await Recording.open(content);
+} catch (error) {
+  byId("message").textContent = `This browser cannot unpack the recording (${error.message}).`;
+  throw error;
+}
+const numbers = [...recording.tracks.keys()].sort((a, b) => a - b);
+const colourOf = new Map(numbers.map((track, number) => [track, number]));
+const state = {
+  frame: 0, playing: false, clock: 0, skeleton: 0, hidden: new Set(), followed: null,
+  mode: "start", orbit: null, uncertain: false, shadows: true, pointer: null, drawn: [], view: null,
+};
+let look = theme();
+let [queued, stale] = [false, true];
+let lastTime = null;
+const photo = new Photo(byId("photo"), byId("caption"), () => redraw());
+
+// ------------------------------------------------------------------------------------ what is shown
+
+const visiblePeople = (frame) => (recording.byFrame[frame] ?? [])
+  .filter((entry) => !state.hidden.has(recording.track[entry]));
+
+const peopleAt = (frame) =>
+  new Set((recording.byFrame[frame] ?? []).map((entry) => recording.track[entry]));
+
+const person = (track) => `Person ${track}`;
+
+function redraw() {
+  stale = true;
+  queue();
+}
+
+function queue() {
+  if (!queued) requestAnimationFrame(tick);
+  queued = true;
+}
+
+function tick(now) {
+  queued = false;
+  if (state.playing) {
+    advance(now);
+    queue();
+  }
+  if (stale) draw();
+  stale = false;
+}
+
+function draw() {
+  const [width, height] = [canvas.clientWidth, canvas.clientHeight];
+  const sharp = Math.min(devicePixelRatio, 2);
+  if (canvas.width !== Math.round(width * sharp) || canvas.height !== Math.round(height * sharp)) {
+    canvas.width = Math.round(width * sharp);
+    canvas.height = Math.round(height * sharp);
+  }
+  const context = canvas.getContext("2d");
+  context.setTransform(sharp, 0, 0, sharp, 0, 0);
+  context.fillStyle = css(look.page);
+  context.fillRect(0, 0, width, height);
+  const entries = visiblePeople(state.frame);
+  follow(entries);
+  const view = state.view = state.mode === "camera"
+    ? cameraView(content.camera, width, height) : orbitView(state.orbit, stage, width, height);
+  if (view.image) drawBackdrop(context, view);
+  else {
+    drawGround(context, view, stage, look);
+    drawCamera(context, view, content.camera, look);
+  }
+  const skeleton = skeletons[state.skeleton];
+  const people = state.drawn = entries.map((entry) => ({
+    ...projectPerson(recording, view, entry, skeleton), colour: colourOf.get(recording.track[entry]) }));
+  if (state.shadows && !view.image) drawShadows(context, view, stage, people, skeleton, look);
+  drawPeople(context, view, recording, people, skeleton, look, state.uncertain);
+  if (!view.image) drawAxes(context, view, height);
+  drawPhoto(skeleton);
+  showTip(context, skeleton);
+}
+
+function advance(now) {
+  const passed = lastTime === null ? 0 : (now - lastTime) / 1000;
+  lastTime = now;
+  state.clock += passed * fps * Number(byId("speed").value);
+  if (state.clock >= content.frame_count) state.clock = 0;
+  if (Math.floor(state.clock) !== state.frame) showFrame(Math.floor(state.clock));
+}
+
+function follow(entries) {
+  const entry = entries.find((each) => recording.track[each] === state.followed);
+  if (entry !== undefined && state.mode !== "camera") state.orbit.target = recording.centreOf(entry);
+}
+
+// The frame of the taking camera, with its picture behind the people where there is one.
+function drawBackdrop(context, view) {
+  const [x, y, width, height] = [...view.image.corner, ...view.image.size];
+  const picture = recording.picture(state.frame);
+  const lately = picture && state.frame - picture.frame <= fps * BACKDROP_SECONDS;
+  if (lately && photo.shown && photo.image && !content.camera.distorted) {
+    context.globalAlpha = 0.75;
+    context.drawImage(photo.image, x, y, width, height);
+    context.globalAlpha = 1;
+  }
+  context.strokeStyle = css(look.quiet, 0.6);
+  context.lineWidth = 1;
+  context.strokeRect(x + 0.5, y + 0.5, width - 1, height - 1);
+}
+
+function drawPhoto(skeleton) {
+  const picture = recording.picture(state.frame);
+  byId("picture").hidden = !picture;
+  if (!picture) return;
+  const shown = visiblePeople(picture.frame)
+    .map((entry) => ({ entry, colour: colourOf.get(recording.track[entry]) }));
+  photo.show(picture);
+  photo.draw(recording, shown, skeleton, look);
+  byId("caption").textContent = picture.name || `Input, frame ${picture.frame}`;
+}
+
+// ------------------------------------------------------------------------------------------- joints
+
+const millimetres = (value) => value.toFixed(0).replace(/^-0$/, "0").replace("-", "−");
+
+// The nearest joint within reach of the pointer; of several, the one before the others.
+function pointedAt() {
+  if (!state.pointer) return null;
+  let best = null;
+  for (const shown of state.drawn) {
+    shown.points.forEach((point, number) => {
+      if (!point) return;
+      const apart = Math.hypot(point[0] - state.pointer[0], point[1] - state.pointer[1]);
+      const rank = apart + point[2] / 1000;
+      if (apart < HOVER_PX && (!best || rank < best.rank)) best = { shown, number, point, rank };
+    });
+  }
+  return best;
+}
+
+function showTip(context, skeleton) {
+  const found = pointedAt();
+  const tip = byId("tip");
+  tip.hidden = !found;
+  if (!found) return;
+  const { shown, number, point } = found;
+  context.strokeStyle = css(look.text);
+  context.lineWidth = 2;
+  context.beginPath();
+  context.arc(point[0], point[1], 8, 0, 2 * Math.PI);
+  context.stroke();
+  const [x, y, z] = shown.places[number].map(millimetres);
+  const error = recording.uncertainty(shown.entry, skeleton.indices[number]);
+  tip.textContent = [
+    `${skeleton.joint_names[number]} · ${person(recording.track[shown.entry])}`,
+    `x ${x}, y ${y}, z ${z} mm`, ...(error === null ? [] : [`± ${millimetres(error)} mm`])].join("\n");
+  tip.style.left = `${clamp(point[0] + 14, 0, canvas.clientWidth - tip.offsetWidth - 4)}px`;
+  tip.style.top = `${clamp(point[1] + 14, 0, canvas.clientHeight - tip.offsetHeight - 4)}px`;
+}
+
+// The table of the person followed, or else of the first in the frame; at rest only, and if open.
+function fillTable() {
+  if (!byId("joints").open || state.playing) return;
+  const entries = visiblePeople(state.frame);
+  const skeleton = skeletons[state.skeleton];
+  const entry = entries.find((each) => recording.track[each] === state.followed) ?? entries[0];
+  byId("whose").textContent = entry === undefined ? "Nobody is in this frame."
+    : `${person(recording.track[entry])}, frame ${state.frame}, in mm`;
+  byId("rows").replaceChildren(...(entry === undefined ? [] : skeleton.indices.map((joint, number) => {
+    const place = recording.joint(entry, joint)?.map(millimetres) ?? ["–", "–", "–"];
+    const error = recording.uncertainty(entry, joint);
+    const row = document.createElement("tr");
+    const head = document.createElement("th");
+    head.scope = "row";
+    head.textContent = skeleton.joint_names[number];
+    row.append(head, ...[...place, error === null ? "–" : millimetres(error)].map((text) => {
+      const cell = document.createElement("td");
+      cell.textContent = text;
+      return cell;
+    }));
+    return row;
+  })));
+}
+
+// --------------------------------------------------------------------------------------------- time
+
+const timed = fps > 0;
+
+function clockText(frame) {
+  const counted = `frame ${frame} / ${content.frame_count - 1}`;
+  return timed ? `${(frame / fps).toFixed(2)} s · ${counted}` : counted;
+}
+
+function showFrame(frame) {
+  state.frame = clamp(frame, 0, Math.max(content.frame_count - 1, 0));
+  frameSlider.value = state.frame;
+  byId("clock").textContent = clockText(state.frame);
+  frameSlider.setAttribute("aria-valuetext", clockText(state.frame));
+  const present = peopleAt(state.frame);
+  for (const item of byId("people").children) {
+    item.classList.toggle("away", !present.has(Number(item.dataset.track)));
+  }
+  byId("message").textContent = recording.count === 0 ? "Nobody was found here."
+    : present.size === 0 && !state.playing ? "Nobody is in this frame." : "";
+  fillTable();
+  redraw();
+}
+
+function goTo(frame) {
+  showFrame(frame);
+  state.clock = state.frame;
+}
+
+function play(on) {
+  state.playing = on && timed && content.frame_count > 1;
+  lastTime = null;
+  byId("play").textContent = state.playing ? "⏸" : "▶";
+  byId("play").setAttribute("aria-label", state.playing ? "Pause" : "Play");
+  showFrame(state.frame);
+}
+
+// -------------------------------------------------------------------------------------------- views
+
+function choose(mode) {
+  state.mode = mode;
+  for (const button of byId("views").children) {
+    button.setAttribute("aria-pressed", button.dataset.view === mode);
+  }
+  if (PRESETS[mode]) {
+    const [yaw, pitch] = PRESETS[mode];
+    const kept = state.followed === null ? overview(stage) : state.orbit;
+    state.orbit = { ...kept, yaw, pitch };
+  }
+  redraw();
+}
+
+// Turning or moving the camera's view goes on from where it stands, around the people.
+function free() {
+  if (state.mode === "camera") {
+    const depth = Math.max(dot(minus(overview(stage).target, state.view.eye), state.view.forward), 500);
+    state.orbit = orbitFrom(state.view, stage, depth);
+  }
+  if (state.mode !== "free") choose("free");
+}
+
+function turn(across, down) {
+  free();
+  state.orbit.yaw -= across;
+  state.orbit.pitch = clamp(state.orbit.pitch + down, -STEEPEST, STEEPEST);
+  redraw();
+}
+
+function move(across, down) {
+  free();
+  watch(null);
+  const scale = state.orbit.distance / state.view.focal;
+  state.orbit.target = plus(
+    plus(state.orbit.target, state.view.right, -across * scale), state.view.down, -down * scale);
+  redraw();
+}
+
+function approach(factor) {
+  free();
+  state.orbit.distance = clamp(state.orbit.distance * factor, 200, 200000);
+  redraw();
+}
+
+function watch(track) {
+  if (track !== null && state.mode === "camera") free();
+  if (track !== null && state.followed === null) state.orbit.distance = Math.min(state.orbit.distance, 4500);
+  state.followed = track;
+  // Entries are in order of track and frame: the first one is where the person comes in.
+  if (track !== null && !peopleAt(state.frame).has(track)) goTo(recording.frame[recording.track.indexOf(track)]);
+  for (const item of byId("people").children) {
+    item.querySelector("button").setAttribute("aria-pressed", Number(item.dataset.track) === track);
+  }
+  fillTable();
+  redraw();
+}
+
+// ------------------------------------------------------------------------------------ mouse and touch
+
+const fingers = new Map();
+const place = (event) => {
+  const box = canvas.getBoundingClientRect();
+  return [event.clientX - box.left, event.clientY - box.top];
+};
+
+canvas.addEventListener("pointerdown", (event) => {
+  canvas.setPointerCapture(event.pointerId);
+  fingers.set(event.pointerId, place(event));
+  state.pointer = place(event);
+  redraw();
+});
+
+canvas.addEventListener("pointermove", (event) => {
+  const now = place(event);
+  const before = fingers.get(event.pointerId);
+  if (!before) {
+    state.pointer = now;
+    if (!state.playing) redraw();
+    return;
+  }
+  const [x, y] = [now[0] - before[0], now[1] - before[1]];
+  if (fingers.size === 2) {
+    const other = [...fingers].find(([id]) => id !== event.pointerId)[1];
+    const apart = (point) => Math.hypot(point[0] - other[0], point[1] - other[1]);
+    move(x / 2, y / 2);
+    approach(apart(before) / Math.max(apart(now), 1));
+  } else if (event.shiftKey || event.buttons & 6) move(x, y);
+  else turn(x * 0.008, y * 0.008);
+  fingers.set(event.pointerId, now);
+  state.pointer = null;
+});
+
+const lift = (event) => fingers.delete(event.pointerId);
+canvas.addEventListener("pointerup", lift);
+canvas.addEventListener("pointercancel", lift);
+canvas.addEventListener("pointerleave", (event) => {
+  if (event.pointerType !== "mouse") return; // what a finger tapped stays
+  state.pointer = null;
+  redraw();
+});
+canvas.addEventListener("contextmenu", (event) => event.preventDefault());
+canvas.addEventListener("wheel", (event) => {
+  event.preventDefault();
+  const lines = event.deltaMode === 1 ? 20 : 1;
+  approach(Math.exp(clamp(event.deltaY * lines, -200, 200) * 0.0015));
+}, { passive: false });
+
+// ----------------------------------------------------------------------------------------------- keys
+
+const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+const KEYS = {
+  " ": () => play(!state.playing),
+  ",": () => { play(false); goTo(state.frame - 1); },
+  ".": () => { play(false); goTo(state.frame + 1); },
+  1: () => choose("front"), 2: () => choose("side"), 3: () => choose("top"), 4: () => choose("camera"),
+  s: () => switchTo((state.skeleton + 1) % skeletons.length),
+  u: () => byId("uncertainty").disabled || byId("uncertainty").click(),
+  "+": () => approach(1 / 1.12), "=": () => approach(1 / 1.12), "-": () => approach(1.12),
+};
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  const used = event.target.closest("select, summary, button, input");
+  if (used && (event.key === " " || used.tagName === "SELECT")) return;
+  const arrow = document.activeElement === canvas && ARROWS[event.key];
+  if (arrow && event.shiftKey) move(-30 * arrow[0], -30 * arrow[1]);
+  else if (arrow) turn(0.08 * arrow[0], 0.08 * arrow[1]);
+  else if (KEYS[event.key]) KEYS[event.key]();
+  else return;
+  event.preventDefault();
+});
+
+// ------------------------------------------------------------------------------------------- controls
+
+function switchTo(number) {
+  state.skeleton = number;
+  byId("skeleton").value = number;
+  fillTable();
+  redraw();
+}
+
+function personItem(track) {
+  const item = document.createElement("li");
+  item.dataset.track = track;
+  const [label, box, dot, button] = ["label", "input", "i", "button"].map((tag) => document.createElement(tag));
+  box.type = "checkbox";
+  box.checked = true;
+  box.addEventListener("change", () => {
+    state.hidden[box.checked ? "delete" : "add"](track);
+    fillTable();
+    redraw();
+  });
+  dot.style.background = css(trackColour(colourOf.get(track)));
+  label.append(box, " ", dot, person(track));
+  button.type = "button";
+  button.textContent = "Follow";
+  button.setAttribute("aria-label", `Follow ${person(track)}`);
+  button.setAttribute("aria-pressed", "false");
+  button.addEventListener("click", () => watch(state.followed === track ? null : track));
+  item.title = `in ${recording.tracks.get(track)} of ${content.frame_count} frames`;
+  item.append(label, button);
+  return item;
+}
+
+function factsText() {
+  const people = `${numbers.length} ${numbers.length === 1 ? "person" : "people"}`;
+  const frames = `${content.frame_count} ${content.frame_count === 1 ? "frame" : "frames"}`;
+  const seconds = timed && content.frame_count > 1
+    ? `, ${(content.frame_count / fps).toFixed(1)} s at ${+fps.toFixed(2)} frames per second` : "";
+  return `${people}, ${frames}${seconds}`;
+}
+
+byId("facts").textContent = factsText();
+byId("people").append(...numbers.map(personItem));
+byId("skeleton").append(...skeletons.map((skeleton, number) =>
+  new Option(`${skeleton.name} (${skeleton.indices.length} joints)`, number)));
+byId("switch").hidden = skeletons.length < 2;
+byId("time").hidden = content.frame_count < 2;
+byId("play").hidden = byId("speed").hidden = !timed;
+byId("uncertainty").disabled = !recording.spread;
+if (!recording.spread) byId("uncertainty").parentElement.title = "This recording does not say it.";
+frameSlider.max = Math.max(content.frame_count - 1, 0);
+frameSlider.addEventListener("input", () => goTo(Number(frameSlider.value)));
+byId("play").addEventListener("click", () => play(!state.playing));
+byId("skeleton").addEventListener("change", (event) => switchTo(Number(event.target.value)));
+byId("uncertainty").addEventListener("change", (event) => {
+  state.uncertain = event.target.checked;
+  redraw();
+});
+byId("shadows").addEventListener("change", (event) => {
+  state.shadows = event.target.checked;
+  redraw();
+});
+byId("joints").addEventListener("toggle", fillTable);
+byId("views").addEventListener("click", (event) => event.target.dataset.view && choose(event.target.dataset.view));
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+  look = theme();
+  redraw();
+});
+new ResizeObserver(redraw).observe(canvas);
+
+choose("start");
+goTo(0);
+document.documentElement.dataset.ready = "";

@@ -1,0 +1,224 @@
+"""The viewer's page holds the recording as exactly as it says, and no name in it is markup."""
+
+import base64
+import json
+import re
+import zlib
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+import walkers
+
+from acae_jax.geometry import cameras
+from acae_jax.inference import viewer
+
+HOSTILE = (
+    "</script><script>window.hacked=1</script>",
+    "<img src=x onerror=window.hacked=1>",
+    "\"'><b>&lt;!-- ${window.hacked=1} $title \u2028",
+)
+
+
+def held(path):
+    """The recording in a page, its arrays unpacked the way data.js does it."""
+    text = path.read_text("utf-8")
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.S)
+    assert found is not None
+    content = json.loads(found[1])
+    for name, kind in (
+        ("frame", "<i4"), ("track", "<i4"), ("centre", "<i4"), ("offset", "<i2"),
+        ("uncertainty", "<i2"), ("points_px", "<i2"),
+    ):  # fmt: skip
+        if content[name]:
+            content[name] = unpacked(content[name], kind)
+    return content
+
+
+def unpacked(packed, kind):
+    width = np.dtype(kind).itemsize
+    planes = np.frombuffer(zlib.decompress(base64.b64decode(packed["base64"])), np.uint8)
+    if not packed["rows"]:
+        return np.zeros((0, 0), kind)
+    changes = np.ascontiguousarray(planes.reshape(width, -1).T).view(kind)
+    return np.cumsum(changes.reshape(-1, packed["rows"]), axis=1, dtype=kind).T
+
+
+def in_mm(content):
+    offset = content["offset"].reshape(len(content["offset"]), -1, 3)
+    places = (content["centre"][:, None] + offset.astype(np.float64)) * content["resolution_mm"]
+    return np.where((offset == viewer.MISSING).any(-1, keepdims=True), np.nan, places)
+
+
+def test_places_are_as_exact_as_the_page_says_and_missing_ones_stay_missing(tmp_path):
+    given = walkers.sequence(people=3)
+    given.poses_mm[7, 2] = np.nan
+    given.uncertainty_mm[5, 3] = np.nan
+    viewer.write(tmp_path / "a.html", given)
+    content = held(tmp_path / "a.html")
+    order = np.lexsort((given.frame, given.track))
+    assert content["resolution_mm"] == viewer.FINEST_MM
+    np.testing.assert_array_equal(content["frame"][:, 0], given.frame[order])
+    np.testing.assert_array_equal(content["track"][:, 0], given.track[order])
+    half = viewer.FINEST_MM / 2 + 1e-3
+    np.testing.assert_allclose(in_mm(content), given.poses_mm[order], rtol=0, atol=half)
+    spread = content["uncertainty"] * float(content["uncertainty_resolution_mm"])
+    spread[content["uncertainty"] == viewer.MISSING] = np.nan
+    np.testing.assert_allclose(spread, given.uncertainty_mm[order], rtol=0, atol=0.51)
+
+
+def test_a_person_who_is_far_away_is_as_exact_and_a_torn_pose_coarser_and_told(tmp_path):
+    given = walkers.sequence()
+    given.poses_mm[0] += np.float32(3e6)
+    viewer.write(tmp_path / "far.html", given)
+    content = held(tmp_path / "far.html")
+    assert content["resolution_mm"] == viewer.FINEST_MM
+    np.testing.assert_allclose(in_mm(content)[0], given.poses_mm[0], rtol=0, atol=0.4)
+    given.poses_mm[1, 0] += np.float32(1e6)
+    viewer.write(tmp_path / "torn.html", given)
+    content = held(tmp_path / "torn.html")
+    step = content["resolution_mm"]
+    assert step > 10
+    assert f"steps of {step:.3g} mm" in (tmp_path / "torn.html").read_text("utf-8")
+    order = np.lexsort((given.frame, given.track))
+    np.testing.assert_allclose(in_mm(content), given.poses_mm[order], rtol=0, atol=step / 2 + 0.2)
+
+
+def test_changes_that_leave_16_bits_come_back():
+    values = np.array([[32767, -32768], [-32768, 32767], [0, -1], [5, 5]], np.int16)
+    np.testing.assert_array_equal(unpacked(viewer._packed(values), "<i2"), values)
+    wide = np.array([[2**31 - 1], [-(2**31)], [7]], np.int32)
+    np.testing.assert_array_equal(unpacked(viewer._packed(wide), "<i4"), wide)
+
+
+def test_pictures_bring_the_2d_poses_of_their_frames_only(tmp_path):
+    given = walkers.sequence()
+    images = dict(zip((3, 10), walkers.pictures(2), strict=True))
+    thumbnails = {f: viewer.thumbnail(image, f"no. {f}") for f, image in images.items()}
+    viewer.write(tmp_path / "a.html", given, thumbnails=thumbnails, camera=walkers.CAMERA)
+    content = held(tmp_path / "a.html")
+    assert [one["frame"] for one in content["pictures"]] == [3, 10]
+    assert (content["pictures"][1]["width_px"], content["pictures"][1]["name"]) == (1280, "no. 10")
+    order = np.lexsort((given.frame, given.track))
+    shown = order[np.isin(given.frame[order], (3, 10))]
+    pixels = content["points_px"] * content["resolution_px"]
+    wanted = given.poses_px[shown].reshape(len(shown), -1)
+    np.testing.assert_allclose(pixels, wanted, atol=content["resolution_px"] / 2 + 1e-4)
+
+
+def test_thumbnails_are_small_and_thinned_evenly_to_the_limit(monkeypatch):
+    one = viewer.thumbnail(walkers.pictures(1)[0])
+    assert (one.width_px, one.height_px) == (1280, 720)
+    assert 100 < len(one.jpeg) < 20_000
+    monkeypatch.setattr(viewer, "PICTURES_BYTES", 3 * len(one.jpeg))
+    assert list(viewer._thinned(dict.fromkeys(range(10), one))) == [0, 4, 8]
+    assert list(viewer._thinned(dict.fromkeys((1, 5, 6), one))) == [1, 5, 6]
+
+
+class Outline(HTMLParser):
+    """The elements of a page and their attributes' names, without any text."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.found = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append((tag, [name for name, _ in attrs]))
+
+
+def renamed(given, joint, name):
+    names = (joint, *given.joint_names[1:])
+    skeletons = {
+        name: given.skeletons["all"]._replace(joint_names=names),
+        "legs": given.skeletons["legs"],
+    }
+    return given._replace(joint_names=names, skeletons=skeletons)
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_names_from_outside_are_never_markup(tmp_path, text):
+    thumbnail = viewer.thumbnail(walkers.pictures(1)[0])
+    for name in ("plain", text):
+        given = renamed(walkers.sequence(), name, name)
+        named = {0: thumbnail._replace(name=name)}
+        path = tmp_path / f"{name == text}.html"
+        viewer.write(path, given, title=name, thumbnails=named)
+    plain, hostile = ((tmp_path / f"{it}.html").read_text("utf-8") for it in (False, True))
+    assert Outline(hostile).found == Outline(plain).found
+    content = held(tmp_path / "True.html")
+    assert content["joint_names"][0] == content["skeletons"][0]["name"] == text
+    assert content["pictures"][0]["name"] == text
+
+
+def test_the_page_refers_to_nothing_outside_and_forbids_it(tmp_path):
+    viewer.write(tmp_path / "a.html", walkers.sequence())
+    text = (tmp_path / "a.html").read_text("utf-8")
+    assert "default-src 'none'" in text
+    assert not re.search(
+        r"https?://|\b(src|href)\s*=\s*[\"']|url\(|@import|\bimport\b\s*[({'\"]", text
+    )
+
+
+def test_the_stage_is_level_for_any_up_and_lies_under_the_feet():
+    given = walkers.sequence()
+    lowest = given.poses_mm[..., 1].max(1)
+    # The same people in a world with z up, x to the right of the camera, seen from above.
+    to_world = np.array([[1, 0, 0], [0, 0, 1], [0, -1, 0]], np.float32)
+    tilt = np.array([[1, 0, 0], [0, 0.8, 0.6], [0, -0.6, 0.8]], np.float32)
+    turned = cameras.create(
+        walkers.CAMERA.intrinsics, tilt @ to_world.T, np.array([1, 2, 3000], np.float32)
+    )
+    for camera, poses, up, axes in (
+        (walkers.CAMERA, given.poses_mm, (0, -1, 0), [[1, 0, 0], [0, -1, 0], [0, 0, 1]]),
+        (turned, given.poses_mm @ to_world.T, (0, 0, 2.0), np.eye(3)[[0, 2, 1]]),
+    ):
+        seen = viewer._camera(camera, {})
+        stage = viewer._stage(poses, seen, np.array(up, np.float64))
+        np.testing.assert_allclose(stage["axes"], axes, atol=1e-6)
+        assert abs(stage["low_mm"][1] + np.percentile(lowest, 90)) < 1
+        assert stage["low_mm"][0] < given.poses_mm[..., 0].min() + 100
+        assert stage["high_mm"][2] > given.poses_mm[..., 2].max() - 100
+
+
+def test_a_camera_that_looks_straight_down_has_a_level_stage():
+    down = np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0]], np.float32)  # forward is world's y, down
+    camera = viewer._camera(cameras.create(walkers.CAMERA.intrinsics, down), {})
+    stage = viewer._stage(walkers.sequence().poses_mm, camera, np.array([0, -1.0, 0]))
+    np.testing.assert_allclose(stage["axes"], [[1, 0, 0], [0, -1, 0], [0, 0, 1]], atol=1e-6)
+
+
+def test_left_and_right_need_a_partner():
+    names = ("lkne", "rkne", "root", "leye", "pelv", "")
+    assert viewer._sides(names) == ["l", "r", "", "", "", ""]
+
+
+def test_nobody_one_frame_and_joints_without_a_skeleton_are_pages_too(tmp_path):
+    given = walkers.sequence()
+    nobody = walkers.chosen(given, np.zeros(0, np.int64))
+    viewer.write(tmp_path / "a.html", nobody._replace(frame_count=0, fps=float("nan")))
+    content = held(tmp_path / "a.html")
+    assert content["fps"] == 0 and content["frame_count"] == 0 and not len(content["offset"])
+    viewer.write(tmp_path / "b.html", given._replace(skeletons={}))
+    content = held(tmp_path / "b.html")
+    assert content["skeletons"][0]["joint_names"] == list(walkers.NAMES)
+
+
+def test_what_cannot_be_shown_is_one_line(tmp_path):
+    given = walkers.sequence()
+    jpeg = viewer.thumbnail(walkers.pictures(1)[0])
+    legs = walkers.LEGS
+    beyond = {"bad": legs._replace(indices=(0, 11, 1, 2, 3))}
+    cases = [
+        ("frame_count is 3", given._replace(frame_count=3), {}),
+        ("'bad' has joint indices", given._replace(skeletons=beyond), {}),
+        ("'bad' has edges", given._replace(skeletons={"bad": legs._replace(edges=((0, 5),))}), {}),
+        ("frame 4 is no JPEG", given, {"thumbnails": {4: jpeg._replace(jpeg=b"<svg onload=x>")}}),
+        ("thumbnail of frame 40", given, {"thumbnails": {40: jpeg}}),
+        ("up is", given, {"up": (0.0, 0.0, 0.0)}),
+    ]  # fmt: skip
+    for wanted, sequence, more in cases:
+        with pytest.raises(ValueError, match=wanted) as caught:
+            viewer.write(tmp_path / "a.html", sequence, **more)
+        assert "\n" not in str(caught.value)
+    assert not (tmp_path / "a.html").exists()
