@@ -52,6 +52,23 @@ def undo_distortion(
     return xp.stack([x, y], axis=-1)
 
 
+def fold_radius(distortion: Float[np.ndarray, "12"]) -> float:
+    """Distance from the optical axis, on the image plane, at which the radial distortion stops
+    growing; infinite if it never does.
+
+    Beyond it the model moves points back towards the axis or through it, as no lens does: what it
+    says there means nothing.
+    """
+    k1, k2, _, _, k3, k4, k5, k6 = (float(value) for value in distortion[:8])
+    # In u = r²: r N(u) / D(u) is stationary where (N + 2 u N') D - 2 u N D' = 0.
+    above, below = np.poly1d([k3, k2, k1, 1.0]), np.poly1d([k6, k5, k4, 1.0])
+    u = np.poly1d([1.0, 0.0])
+    slope = (above + 2 * u * above.deriv()) * below - 2 * u * above * below.deriv()
+    roots = [complex(root) for root in (*slope.roots, *below.roots)]
+    turning = [root.real for root in roots if abs(root.imag) < 1e-9 and root.real > 0]
+    return min(turning, default=float("inf")) ** 0.5
+
+
 def _is_zero(distortion: Array) -> bool:
     """Whether a host array is known to hold no distortion; device arrays are never looked at."""
     return isinstance(distortion, np.ndarray) and not distortion.any()

@@ -28,13 +28,18 @@ PLAIN = View()
 
 
 def camera(
-    stored: cameras.Camera, box: Float[np.ndarray, "4"], side_px: int, view: View = PLAIN
+    stored: cameras.Camera,
+    box: Float[np.ndarray, "4"],
+    side_px: int,
+    view: View = PLAIN,
+    up: Float[np.ndarray, "3"] | None = None,
 ) -> cameras.Camera:
     """Return the crop camera for a box (x, y, w, h) in pixels of the stored camera's image.
 
-    It looks at the box centre, upright as the stored camera is, and without lens distortion. The
-    midpoints of the two short sides of the box, seen through it, lie side_px apart. Then the view's
-    zoom, roll and flip follow. ValueError if the box has no extent.
+    It looks at the box centre without lens distortion, upright as the stored camera is or with
+    respect to `up`, a world direction. The midpoints of the two short sides of the box, seen
+    through it, lie side_px apart. Then the view's zoom, roll and flip follow. ValueError if the box
+    has no extent.
     """
     x, y, width, height = (float(value) for value in box)
     if not (width > 0 and height > 0 and all(map(math.isfinite, (x, y, width, height)))):
@@ -48,7 +53,10 @@ def camera(
     ends = [(centre[0] + sign * along[0], centre[1] + sign * along[1]) for sign in (-1, 1)]
     points_px = np.array([centre, *ends], stored.intrinsics.dtype)
     forward, *ends = cameras.image_to_camera(stored, points_px).tolist()
-    turn = _turn_towards(*forward)
+    if up is None:
+        turn = _turn_towards(*forward)
+    else:
+        turn = _turn_upright(*forward, *(stored.rotation @ up).tolist())
     (x0, y0), (x1, y1) = (_seen(turn, end) for end in ends)
     focal = view.zoom * side_px / math.hypot(x1 - x0, y1 - y0)
     middle = (side_px - 1) / 2
@@ -69,6 +77,23 @@ def _turn_towards(x: float, y: float, z: float) -> list[list[float]]:
     right = [z / level, 0.0, -x / level]
     forward = [x / length, y / length, z / length]
     below = [forward[1] * right[2], level / length, -forward[1] * right[0]]
+    return [right, below, forward]
+
+
+def _turn_upright(
+    x: float, y: float, z: float, up_x: float, up_y: float, up_z: float
+) -> list[list[float]]:
+    """The rotation that brings the ray (x, y, z) to the z axis and `up` above it, or keeps x as
+    nearly as possible if the ray is along `up`: `cameras.turn_towards` for one ray.
+    """
+    length = math.hypot(x, y, z)
+    x, y, z = forward = [x / length, y / length, z / length]
+    right = [up_z * y - up_y * z, up_x * z - up_z * x, up_y * x - up_x * y]
+    if math.hypot(*right) < 1e-4 * math.hypot(up_x, up_y, up_z):
+        right = [1 - x * x, -x * y, -x * z]
+    length = math.hypot(*right)
+    right_x, right_y, right_z = right = [value / length for value in right]
+    below = [y * right_z - z * right_y, z * right_x - x * right_z, x * right_y - y * right_x]
     return [right, below, forward]
 
 

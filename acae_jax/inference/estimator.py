@@ -1,0 +1,225 @@
+"""Images in, 3D poses of everybody out: `acae_jax.load()`, then `estimator.detect_poses(image)`.
+
+Boxes (given, or the detector's) → one virtual camera per box and test-time variant → crops → the
+network → back to the image's camera, mirror images mirrored back → mean of the variants →
+implausible poses out → the chosen skeleton → world space.
+
+Names and meanings of the arguments are those of MeTRAbs' published estimators. Differences: num_aug
+is 1 by default, which is the plain crop, as in a model's published scores and the calibration of
+its uncertainty (5 costs five times as much); and there are uncertainties.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TypedDict, Unpack
+
+import numpy as np
+
+from acae_jax.geometry import cameras
+from acae_jax.inference import bundle as bundles
+from acae_jax.inference import plausibility, poses, scenes, views
+from acae_jax.inference.scenes import ArrayLike
+from acae_jax.skeletons import skeleton as skeletons
+
+UP = (0.0, -1.0, 0.0)
+PACKAGED = Path(__file__).parent / "assets" / "embedded"
+
+Images = Sequence[ArrayLike] | np.ndarray
+Detector = Callable[[list[np.ndarray], float, float, int], Sequence[ArrayLike]]
+
+
+class Poses(TypedDict):
+    """The people of one image: n of them, J joints of the skeleton.
+
+    With average_aug=False all but the boxes have an axis for the num_aug variants after n.
+    """
+
+    boxes: np.ndarray  # float32 (n, 5): x, y of the top-left corner, width, height in px; score
+    poses3d: np.ndarray  # float32 (n, J, 3): mm in the world
+    poses2d: np.ndarray  # float32 (n, J, 2): px of the image, with its lens distortion
+    uncertainties: np.ndarray  # float32 (n, J): expected distance from the truth in mm
+
+
+class PosesOfMany(TypedDict):
+    """The people of several images: what `Poses` has, in lists with an array for each image."""
+
+    boxes: list[np.ndarray]
+    poses3d: list[np.ndarray]
+    poses2d: list[np.ndarray]
+    uncertainties: list[np.ndarray]
+
+
+class EstimateArguments(TypedDict, total=False):
+    """Arguments of `estimate_poses`; see `Estimator` for what they mean."""
+
+    intrinsic_matrix: ArrayLike | None
+    distortion_coeffs: ArrayLike | None
+    extrinsic_matrix: ArrayLike | None
+    world_up_vector: ArrayLike
+    default_fov_degrees: float | int
+    num_aug: int
+    average_aug: bool
+    skeleton: str
+    internal_batch_size: int
+    antialias_factor: int
+
+
+class DetectArguments(EstimateArguments, total=False):
+    """Arguments of `detect_poses`; see `Estimator` for what they mean."""
+
+    detector_threshold: float | int
+    detector_nms_iou_threshold: float | int
+    max_detections: int
+    suppress_implausible_poses: bool
+
+
+def load(folder: str | Path | None = None, detector: Detector | None = None) -> "Estimator":
+    """Open a bundle; see `acae_jax.load`."""
+    return Estimator(bundles.load(folder or PACKAGED), detector)
+
+
+class Estimator:
+    """A bundle with a detector: finds people in images and estimates their 3D poses.
+
+    Images are uint8 RGB (h, w, 3). Arguments, with their defaults:
+
+    intrinsic_matrix=None: (3, 3), in px, pixel centres at integers. Without it the longer side of
+        the image spans default_fov_degrees=55.
+    distortion_coeffs=None: 4, 5, 8 or 12 of OpenCV's.
+    extrinsic_matrix=None: world to camera, (3, 4) or (4, 4), mm. Without it the world is the
+        camera's space: x right, y down, z forward.
+    world_up_vector=(0, -1, 0): which way is up in the world. Crops are turned so that it is up in
+        them, because networks know people upright.
+    num_aug=1: variants of every crop (`views`). average_aug=True: their mean, otherwise all.
+    skeleton='': one of per_skeleton_joint_names; '' is all joints.
+    detector_threshold=0.3, detector_nms_iou_threshold=0.7, max_detections=-1 (any number): what
+        the detector gets.
+    suppress_implausible_poses=True: leave out what is no person, and duplicates (`plausibility`).
+    internal_batch_size=64: crops in one call of the network, at most. Bounds the memory.
+    antialias_factor=1: draw crops so many times larger and average them.
+
+    In the forms for several images, which may differ in size, the camera arguments are one for all
+    or one for each. Whatever is wrong with an argument is a one-line ValueError.
+    """
+
+    def __init__(self, bundle: bundles.Bundle, detector: Detector | None = None):
+        self.bundle = bundle
+        self.per_skeleton_joint_names = {"": bundle.facts.joint_names}
+        self.per_skeleton_joint_edges = {"": bundle.facts.edges}
+        for name, selection in bundle.facts.skeletons.items():
+            self.per_skeleton_joint_names[name] = selection.joint_names
+            self.per_skeleton_joint_edges[name] = selection.edges
+        self._detector = detector
+
+    @property
+    def per_skeleton_edges(self) -> Mapping[str, tuple[tuple[int, int], ...]]:
+        """The same as per_skeleton_joint_edges."""
+        return self.per_skeleton_joint_edges
+
+    def detect_poses(self, image: ArrayLike, **arguments: Unpack[DetectArguments]) -> Poses:
+        """Find the people in an image and their poses; best score first."""
+        return _only(self.detect_poses_batched([image], **arguments))
+
+    def estimate_poses(
+        self, image: ArrayLike, boxes: ArrayLike, **arguments: Unpack[EstimateArguments]
+    ) -> Poses:
+        """Estimate the pose in each box (n, 4) or (n, 5) of an image, in their order."""
+        return _only(self.estimate_poses_batched([image], [boxes], **arguments))
+
+    def detect_poses_batched(
+        self,
+        images: Images,
+        *,
+        detector_threshold: float | int = 0.3,
+        detector_nms_iou_threshold: float | int = 0.7,
+        max_detections: int = -1,
+        suppress_implausible_poses: bool = True,
+        **arguments: Unpack[EstimateArguments],
+    ) -> PosesOfMany:
+        """Find the people in each image and their poses."""
+        pixels = scenes.check_images(images)
+        if self._detector is None:
+            raise ValueError("there is no detector; give one to acae_jax.load")
+        boxes = self._detector(
+            pixels, detector_threshold, detector_nms_iou_threshold, max_detections
+        )
+        return self._estimate(pixels, boxes, suppress_implausible_poses, **arguments)
+
+    def estimate_poses_batched(
+        self, images: Images, boxes: Sequence[ArrayLike], **arguments: Unpack[EstimateArguments]
+    ) -> PosesOfMany:
+        """Estimate the pose in each box of each image."""
+        return self._estimate(images, boxes, suppress=False, **arguments)
+
+    def _estimate(
+        self,
+        images: Images,
+        boxes: Sequence[ArrayLike],
+        suppress: bool,
+        *,
+        intrinsic_matrix: ArrayLike | None = None,
+        distortion_coeffs: ArrayLike | None = None,
+        extrinsic_matrix: ArrayLike | None = None,
+        world_up_vector: ArrayLike = UP,
+        default_fov_degrees: float | int = 55,
+        num_aug: int = 1,
+        average_aug: bool = True,
+        skeleton: str = "",
+        internal_batch_size: int = 64,
+        antialias_factor: int = 1,
+    ) -> PosesOfMany:
+        chosen = self._joints_of(skeleton)
+        up = scenes.check_up(world_up_vector)
+        if antialias_factor < 1:
+            raise ValueError(f"antialias_factor is {antialias_factor}; give 1, 2, 3 or 4")
+        seen = scenes.create(
+            images, intrinsic_matrix, distortion_coeffs, extrinsic_matrix, default_fov_degrees
+        )
+        checked = scenes.check_boxes(boxes, len(seen))
+        variants = views.schedule(num_aug)
+        everybody = poses.estimate(
+            self.bundle, seen, checked, variants, up, antialias_factor, internal_batch_size
+        )
+        found = PosesOfMany(boxes=[], poses3d=[], poses2d=[], uncertainties=[])
+        for scene, of_image, people in zip(seen, checked, everybody, strict=True):
+            if suppress:
+                kept = self._plausible(scene.camera, of_image, people)
+                of_image, people = of_image[kept], poses.People(*(part[kept] for part in people))
+            if average_aug:
+                people = poses.People(*(part.mean(1) for part in people))
+            joints_mm, uncertainty_mm = people.joints_mm[..., chosen, :], people.uncertainty_mm
+            found["boxes"].append(of_image)
+            found["poses3d"].append(_f32(cameras.camera_to_world(scene.camera, joints_mm)))
+            found["poses2d"].append(_f32(poses.project(scene.camera, joints_mm)))
+            found["uncertainties"].append(_f32(uncertainty_mm[..., chosen]))
+        return found
+
+    def _joints_of(self, skeleton: str) -> slice | np.ndarray:
+        if skeleton == "":
+            return slice(None)
+        selections = self.bundle.facts.skeletons
+        if skeleton not in selections:
+            hint = skeletons.near_misses(skeleton, selections)
+            raise ValueError(f"no skeleton {skeleton!r} in this model; {hint} '' is all joints")
+        return np.array(selections[skeleton].indices)
+
+    def _plausible(
+        self, camera: cameras.Camera, boxes: np.ndarray, people: poses.People
+    ) -> np.ndarray:
+        facts, joints_mm = self.bundle.facts, people.joints_mm
+        poses_px = poses.project(camera, joints_mm.mean(1))
+        return plausibility.select(joints_mm, poses_px, boxes, facts.edges, facts.bones_mm)
+
+
+def _f32(values: np.ndarray) -> np.ndarray:
+    return values.astype(np.float32)
+
+
+def _only(found: PosesOfMany) -> Poses:
+    """What was found in the one image there was."""
+    return Poses(
+        boxes=found["boxes"][0],
+        poses3d=found["poses3d"][0],
+        poses2d=found["poses2d"][0],
+        uncertainties=found["uncertainties"][0],
+    )

@@ -1,0 +1,246 @@
+"""What users pass → images with their cameras and boxes, all checked: shapes, types, units.
+
+Arguments are named and shaped as users of this family of estimators know them. In the forms for
+many images, camera arguments are one for all or one per image.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Float32, UInt8
+
+from acae_jax.geometry import boxes as geometry
+from acae_jax.geometry import cameras
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+else:
+    # Whatever numpy makes an array of, a tuple of numbers included; what is none gets an error that
+    # says what to pass.
+    ArrayLike = object
+
+ROTATION_TOLERANCE = 1e-3
+
+
+class Scene(NamedTuple):
+    """An RGB image and the camera that took it, in float64, its position in mm in the world."""
+
+    image: UInt8[np.ndarray, "h w 3"]
+    camera: cameras.Camera
+
+
+def create(
+    images: Sequence[ArrayLike] | np.ndarray,
+    intrinsic_matrix: ArrayLike | None,
+    distortion_coeffs: ArrayLike | None,
+    extrinsic_matrix: ArrayLike | None,
+    default_fov_degrees: float | int,
+) -> list[Scene]:
+    """Put every image together with its camera.
+
+    images: uint8 RGB (h, w, 3) each, of any sizes. intrinsic_matrix: (3, 3) or (n, 3, 3), in pixels
+    whose centres lie at integers; without it the longer image side spans `default_fov_degrees`.
+    distortion_coeffs: (k,) or (n, k) with k = 4, 5, 8 or 12, as OpenCV orders them.
+    extrinsic_matrix: world to camera in mm, (3, 4) or (4, 4), or n of them. ValueError otherwise.
+    """
+    pixels = check_images(images)
+    count = len(pixels)
+    if not 0 < default_fov_degrees < 180:
+        raise ValueError(f"default_fov_degrees is {default_fov_degrees}; give 0 to 180, such as 55")
+    intrinsics = _per_image("intrinsic_matrix", intrinsic_matrix, count, core=2)
+    lenses = _per_image("distortion_coeffs", distortion_coeffs, count, core=1)
+    extrinsics = _per_image("extrinsic_matrix", extrinsic_matrix, count, core=2)
+    return [
+        Scene(image, _camera(image, k, lens, extrinsic, default_fov_degrees))
+        for image, k, lens, extrinsic in zip(pixels, intrinsics, lenses, extrinsics, strict=True)
+    ]
+
+
+def check_up(world_up_vector: ArrayLike) -> Float[np.ndarray, "3"]:
+    """The direction in float64; ValueError unless it is one."""
+    up = _numbers("world_up_vector", world_up_vector)
+    if up.shape != (3,) or not up.any():
+        raise ValueError(
+            f"world_up_vector must be a direction (x, y, z) that is not 0; got {up.tolist()}"
+        )
+    return up
+
+
+def check_boxes(boxes: Sequence[ArrayLike] | np.ndarray, count: int) -> list[np.ndarray]:
+    """The boxes of `count` images as float32 (n, 5), with score 1 where there was none.
+
+    ValueError unless every image has (n, 4) or (n, 5) of them, each with an extent.
+    """
+    if len(boxes) != count:
+        raise ValueError(
+            f"boxes are for {len(boxes)} images but there are {count} images; "
+            "give one (n, 4) or (n, 5) array for each, (0, 4) where nobody is"
+        )
+    return [_check_boxes_of_one(of_image) for of_image in boxes]
+
+
+def clip_to_lens(boxes: Float32[np.ndarray, "n 5"], scene: Scene) -> Float[np.ndarray, "n 4"]:
+    """The boxes in float64; behind a lens that distorts, what of them lies in the image.
+
+    Outside of the image models of lenses fold over and say nothing of directions. ValueError for a
+    box that lies there as a whole.
+    """
+    wide = boxes[:, :4].astype(np.float64)
+    if not scene.camera.distortion.any() or not len(wide):
+        return wide
+    height, width = scene.image.shape[:2]
+    whole = np.broadcast_to(geometry.of_image(width, height).astype(np.float64), wide.shape)
+    inside = geometry.intersect(wide, whole)
+    lost = np.flatnonzero(geometry.area(inside) <= 0)
+    if lost.size:
+        raise ValueError(
+            f"box {wide[lost[0]].tolist()} lies outside of the {width} × {height} image, where "
+            "distortion_coeffs say nothing; leave it out"
+        )
+    return inside
+
+
+# ------------------------------------------------------------------------------------------ images
+
+
+def check_images(images: Sequence[ArrayLike] | np.ndarray) -> list[np.ndarray]:
+    """The images as uint8 arrays (h, w, 3); ValueError that says what to do with others."""
+    shape = getattr(images, "shape", None)
+    if isinstance(images, str) or (shape is not None and len(shape) != 4):
+        raise ValueError(
+            f"images must be a list of (h, w, 3) arrays or one (n, h, w, 3) array, got {shape}; "
+            "for a single image use detect_poses or estimate_poses"
+        )
+    return [_check_image(image) for image in images]
+
+
+def _check_image(image: ArrayLike) -> UInt8[np.ndarray, "h w 3"]:
+    if isinstance(image, str) or hasattr(image, "__fspath__"):
+        raise ValueError(f"{str(image)!r} is a path; read the image, as uint8 RGB (h, w, 3)")
+    image = np.asarray(image)
+    found = f"image is {image.dtype} {image.shape}; give uint8 RGB (h, w, 3)"
+    if image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 1):
+        raise ValueError(f"{found}: for grey, np.repeat(image.reshape(h, w, 1), 3, axis=2)")
+    if image.ndim == 3 and image.shape[2] == 4:
+        raise ValueError(f"{found}: for RGBA, image[:, :, :3]")
+    if image.ndim != 3 or image.shape[2] != 3:
+        raise ValueError(f"{found}: if it is one of several images, use the batched form")
+    if np.issubdtype(image.dtype, np.floating):
+        # Not converted silently: 0…1 and 0…255, encoded and linear light are all in use.
+        raise ValueError(f"{found}: for values in 0…1, np.uint8(255 * image + 0.5)")
+    if image.dtype != np.uint8:
+        raise ValueError(f"{found}: for 16 bits, np.uint8(image >> 8)")
+    if 0 in image.shape:
+        raise ValueError(f"{found} with at least one pixel")
+    return image
+
+
+# ----------------------------------------------------------------------------------------- cameras
+
+
+def _numbers(name: str, value: ArrayLike) -> np.ndarray:
+    try:
+        numbers = np.asarray(value, np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must be an array of numbers: {error}") from None
+    if not np.isfinite(numbers).all():
+        raise ValueError(f"{name} must be finite numbers; got {numbers.tolist()}")
+    return numbers
+
+
+def _per_image(
+    name: str, value: ArrayLike | None, count: int, core: int
+) -> list[np.ndarray | None]:
+    """One array with `core` axes for each image, of one for all or as many as there are images."""
+    if value is None:
+        return [None] * count
+    numbers = _numbers(name, value)
+    if numbers.ndim == core:
+        return [numbers] * count
+    if numbers.ndim == core + 1 and len(numbers) == 1:
+        return [numbers[0]] * count
+    if numbers.ndim == core + 1 and len(numbers) == count:
+        return list(numbers)
+    raise ValueError(
+        f"{name} has shape {numbers.shape}; give one for all images or one for each of the {count}"
+    )
+
+
+def _camera(
+    image: np.ndarray,
+    intrinsics: np.ndarray | None,
+    distortion: np.ndarray | None,
+    extrinsics: np.ndarray | None,
+    fov_degrees: float | int,
+) -> cameras.Camera:
+    height, width = image.shape[:2]
+    if intrinsics is None:
+        intrinsics = cameras.field_of_view(np.deg2rad(fov_degrees), width, height)
+    rotation, position_mm = None, None
+    if extrinsics is not None:
+        rotation, position_mm = _check_extrinsics(extrinsics)
+    intrinsics = _check_intrinsics(intrinsics.astype(np.float64))
+    return cameras.create(intrinsics, rotation, position_mm, distortion)
+
+
+def _check_intrinsics(matrix: np.ndarray) -> np.ndarray:
+    valid = (
+        matrix.shape == (3, 3)
+        and np.array_equal(matrix[2], (0, 0, 1))
+        and matrix[1, 0] == 0
+        and min(matrix[0, 0], matrix[1, 1]) > 0
+    )
+    if not valid:
+        raise ValueError(
+            f"intrinsic_matrix is {matrix.tolist()}; give [[fx, skew, cx], [0, fy, cy], [0, 0, 1]] "
+            "in px with fx, fy > 0"
+        )
+    return matrix
+
+
+def _check_extrinsics(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rotation and position of a world-to-camera matrix."""
+    if matrix.shape not in ((3, 4), (4, 4)):
+        raise ValueError(
+            f"extrinsic_matrix has shape {matrix.shape}; give (3, 4) or (4, 4), world to camera, mm"
+        )
+    if len(matrix) == 4 and not np.allclose(matrix[3], (0, 0, 0, 1)):
+        raise ValueError(
+            f"extrinsic_matrix ends with {matrix[3].tolist()}, not 0 0 0 1; it may be transposed"
+        )
+    rotation, translation = matrix[:3, :3], matrix[:3, 3]
+    deviation = np.abs(rotation @ rotation.T - np.eye(3)).max()
+    if deviation > ROTATION_TOLERANCE or np.linalg.det(rotation) < 0:
+        raise ValueError(
+            "the first three columns of extrinsic_matrix are no rotation; "
+            "give an orthonormal, right-handed one, and the translation in mm"
+        )
+    return rotation, -rotation.T @ translation
+
+
+# ------------------------------------------------------------------------------------------- boxes
+
+
+def _check_boxes_of_one(boxes: ArrayLike) -> Float32[np.ndarray, "n 5"]:
+    try:
+        found = np.asarray(boxes, np.float32)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"boxes must be arrays (n, 4) or (n, 5): {error}") from None
+    if found.size == 0:
+        return np.zeros((0, 5), np.float32)
+    if found.ndim != 2 or found.shape[1] not in (4, 5):
+        raise ValueError(
+            f"boxes of an image have shape {found.shape}; give (n, 4) or (n, 5): x, y of the "
+            "top-left corner, width, height in px, and a score if you have one"
+        )
+    without = ~(np.isfinite(found).all(1) & (found[:, 2:4] > 0).all(1))
+    if without.any():
+        which = int(np.flatnonzero(without)[0])
+        raise ValueError(
+            f"box {which}, {found[which, :4].tolist()}, has no extent; "
+            "give x, y, width, height with width, height > 0, or leave it out"
+        )
+    if found.shape[1] == 4:
+        found = np.concatenate([found, np.ones((len(found), 1), np.float32)], axis=1)
+    return found
