@@ -29,12 +29,11 @@ from acae_jax.geometry import cameras
 from acae_jax.inference.results import Sequence
 from acae_jax.skeletons import skeleton
 
-SCRIPTS = ("data.js", "space.js", "scene.js", "picture.js", "page.js")
+SCRIPTS = ("data.js", "space.js", "scene.js", "picture.js", "page.js", "gestures.js")
 # Steps of places and of expected errors, coarser where they would not fit into 16 bits.
 FINEST_MM, FINEST_PX, FINEST_ERROR_MM = 0.5, 0.25, 1.0
 LARGEST, MISSING = 32767, -32768
 PICTURES_BYTES = 16_000_000  # of all JPEGs of a page
-DEFAULT_VIEW = np.deg2rad(55)  # of a camera that is not known
 DEFAULT_SIZE_PX = (640, 480)
 MARGIN_MM = 500.0  # of ground around people
 LOOKED_AT = 2000  # entries, at most, from which the size of the stage is taken
@@ -51,7 +50,7 @@ class Thumbnail(NamedTuple):
     name: str = ""
 
 
-def thumbnail(image: UInt8[np.ndarray, "h w 3"], name: str = "", side_px: int = 320) -> Thumbnail:
+def thumbnail(image: UInt8[np.ndarray, "h w 3"], name: str = "", side_px: int = 384) -> Thumbnail:
     """The RGB image, made small if its longer side is over `side_px`; `name` is its caption."""
     height, width = image.shape[:2]
     scale = min(1.0, side_px / max(height, width))
@@ -68,38 +67,32 @@ def write(
     title: str = "Skeletons",
     thumbnails: Mapping[int, Thumbnail] | None = None,
     camera: cameras.Camera | None = None,
+    default_fov_degrees: float = 55.0,
     up: tuple[float, float, float] = (0.0, -1.0, 0.0),
 ) -> None:
     """Write the page; `thumbnails` by frame, `up` is the world's.
 
-    Without a camera, one with 55 degrees at the world's origin is taken to have seen the people.
-    Of thumbnails that together have over 16 MB, every second, fourth, … is kept. A ValueError names
-    what cannot be shown.
+    Without a camera, the people are taken to have been seen from the world's origin, with
+    `default_fov_degrees` along an image's longer side. Of thumbnails that together have over 16 MB,
+    every second, fourth, … is kept. A ValueError names what cannot be shown.
     """
-    Path(path).write_text(page(sequence, title, thumbnails or {}, camera, up), encoding="utf-8")
+    _check(sequence, thumbnails or {})
+    held = content(sequence, _thinned(thumbnails or {}), camera, default_fov_degrees, up)
+    Path(path).write_text(page(title, held), encoding="utf-8")
 
 
-def page(
-    sequence: Sequence,
-    title: str,
-    thumbnails: Mapping[int, Thumbnail],
-    camera: cameras.Camera | None,
-    up: tuple[float, float, float],
-) -> str:
-    """The whole page; arguments as in `write`."""
-    _check(sequence, thumbnails)
+def page(title: str, held: dict[str, Any]) -> str:
+    """The whole page of a `content`."""
     folder = resources.files("acae_jax.inference").joinpath("viewer_page")
     text = {name: folder.joinpath(name).read_text("utf-8") for name in ("page.html", "page.css")}
     script = "\n".join(folder.joinpath(name).read_text("utf-8") for name in SCRIPTS)
-    seen = _camera(camera, thumbnails)
-    held = content(sequence, _thinned(thumbnails), seen, np.array(up, np.float64))
     return Template(text["page.html"]).substitute(
         title=escape(title),
         style=text["page.css"],
         style_hash=_hash(text["page.css"]),
         script=script,
         script_hash=_hash(script),
-        axes=escape(_axes_told(seen)),
+        axes=escape(_axes_told(held["camera"])),
         resolution=f"Places are stored in steps of {held['resolution_mm']:.3g} mm.",
         data=_json(held),
     )
@@ -108,10 +101,11 @@ def page(
 def content(
     sequence: Sequence,
     thumbnails: Mapping[int, Thumbnail],
-    camera: dict[str, Any],
-    up: Float[np.ndarray, "3"],
+    camera: cameras.Camera | None,
+    default_fov_degrees: float,
+    up: tuple[float, float, float],
 ) -> dict[str, Any]:
-    """What the page knows, as JSON's types; `thumbnails` are those to hold."""
+    """What the page knows, as JSON's types; arguments as in `write`, all thumbnails are held."""
     order = np.lexsort((sequence.frame, sequence.track))
     poses_mm = sequence.poses_mm[order].astype(np.float64)
     poses_mm = np.where(np.isfinite(poses_mm).all(-1, keepdims=True), poses_mm, np.nan)
@@ -126,14 +120,16 @@ def content(
     points_px = sequence.poses_px[entries]
     px_step = _step(points_px, FINEST_PX)
     fps = float(sequence.fps)
+    sizes = [(one.width_px, one.height_px) for one in thumbnails.values()] or [None]
+    taking = _camera(camera, sizes[0], default_fov_degrees)
     return {
         "fps": fps if np.isfinite(fps) and fps > 0 else 0,
         "frame_count": int(sequence.frame_count),
         "joint_names": list(sequence.joint_names),
         "sides": _sides(sequence.joint_names),
         "skeletons": _skeletons(sequence),
-        "stage": _stage(sequence.poses_mm, camera, up),
-        "camera": camera,
+        "stage": _stage(sequence.poses_mm, taking, np.array(up, np.float64)),
+        "camera": taking,
         "frame": _packed(sequence.frame[order, None].astype(np.int32)),
         "track": _packed(sequence.track[order, None].astype(np.int32)),
         "resolution_mm": step,
@@ -146,13 +142,7 @@ def content(
         "resolution_px": px_step,
         "points_px": _packed(_in_steps(points_px, px_step)) if thumbnails else None,
         "pictures": [
-            {
-                "frame": frame,
-                "width_px": one.width_px,
-                "height_px": one.height_px,
-                "name": one.name,
-                "base64": base64.b64encode(one.jpeg).decode(),
-            }
+            _picture(frame, one, camera, taking, default_fov_degrees)
             for frame, one in sorted(thumbnails.items())
         ],
     }
@@ -200,18 +190,19 @@ def _hash(text: str) -> str:
 # ------------------------------------------------------------------------------- camera and stage
 
 
-def _camera(camera: cameras.Camera | None, thumbnails: Mapping[int, Thumbnail]) -> dict[str, Any]:
-    """The taking camera for the page, with the size of its image."""
-    first = next(iter(thumbnails.values()), None)
+def _camera(
+    camera: cameras.Camera | None, size_px: tuple[int, int] | None, default_fov_degrees: float
+) -> dict[str, Any]:
+    """The taking camera for the page, with the size of its image, which may be unknown."""
     if camera is None:
-        size = (first.width_px, first.height_px) if first else DEFAULT_SIZE_PX
-        camera = cameras.create(cameras.field_of_view(DEFAULT_VIEW, *size))
-    elif first:
-        size = first.width_px, first.height_px
-    else:
-        size = tuple(round(2 * float(centre)) + 1 for centre in camera.intrinsics[:2, 2])
+        size_px = size_px or DEFAULT_SIZE_PX
+        angle = np.radians(default_fov_degrees)
+        camera = cameras.create(cameras.field_of_view(angle, *size_px))
+    elif size_px is None:
+        right, bottom = (round(2 * float(centre)) for centre in camera.intrinsics[:2, 2])
+        size_px = right + 1, bottom + 1
     return {
-        "size_px": size,
+        "size_px": list(size_px),
         "focal_px": float(np.sqrt(camera.intrinsics[0, 0] * camera.intrinsics[1, 1])),
         "principal_px": np.asarray(camera.intrinsics[:2, 2], np.float64).tolist(),
         "rotation": np.asarray(camera.rotation, np.float64).tolist(),
@@ -276,6 +267,25 @@ def _skeletons(sequence: Sequence) -> list[dict[str, Any]]:
         }
         for name, one in sequence.skeletons.items()
     ]
+
+
+def _picture(
+    frame: int,
+    one: Thumbnail,
+    camera: cameras.Camera | None,
+    taking: dict[str, Any],
+    default_fov_degrees: float,
+) -> dict[str, Any]:
+    """A picture for the page; one of another size than the first has its own camera."""
+    size_px = one.width_px, one.height_px
+    same = taking["size_px"] == list(size_px)
+    return {
+        "frame": frame,
+        "size_px": list(size_px),
+        "camera": None if same else _camera(camera, size_px, default_fov_degrees),
+        "name": one.name,
+        "base64": base64.b64encode(one.jpeg).decode(),
+    }
 
 
 def _sides(joint_names: tuple[str, ...]) -> list[str]:

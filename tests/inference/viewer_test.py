@@ -98,7 +98,7 @@ def test_pictures_bring_the_2d_poses_of_their_frames_only(tmp_path):
     viewer.write(tmp_path / "a.html", given, thumbnails=thumbnails, camera=walkers.CAMERA)
     content = held(tmp_path / "a.html")
     assert [one["frame"] for one in content["pictures"]] == [3, 10]
-    assert (content["pictures"][1]["width_px"], content["pictures"][1]["name"]) == (1280, "no. 10")
+    assert [one["name"] for one in content["pictures"]] == ["no. 3", "no. 10"]
     order = np.lexsort((given.frame, given.track))
     shown = order[np.isin(given.frame[order], (3, 10))]
     pixels = content["points_px"] * content["resolution_px"]
@@ -113,6 +113,20 @@ def test_thumbnails_are_small_and_thinned_evenly_to_the_limit(monkeypatch):
     monkeypatch.setattr(viewer, "PICTURES_BYTES", 3 * len(one.jpeg))
     assert list(viewer._thinned(dict.fromkeys(range(10), one))) == [0, 4, 8]
     assert list(viewer._thinned(dict.fromkeys((1, 5, 6), one))) == [1, 5, 6]
+
+
+def test_images_of_other_sizes_have_cameras_of_their_own(tmp_path):
+    images = np.zeros((300, 400, 3), np.uint8), np.zeros((800, 200, 3), np.uint8)
+    thumbnails = {i: viewer.thumbnail(image) for i, image in enumerate(images)}
+    viewer.write(
+        tmp_path / "a.html", walkers.sequence(), thumbnails=thumbnails, default_fov_degrees=90.0
+    )
+    content = held(tmp_path / "a.html")
+    first, second = content["camera"], content["pictures"][1]["camera"]
+    assert content["pictures"][0]["camera"] is None
+    assert (first["size_px"], second["size_px"]) == ([400, 300], [200, 800])
+    np.testing.assert_allclose([first["focal_px"], second["focal_px"]], [200, 400], rtol=1e-6)
+    np.testing.assert_allclose(second["principal_px"], [99.5, 399.5])
 
 
 class Outline(HTMLParser):
@@ -173,7 +187,7 @@ def test_the_stage_is_level_for_any_up_and_lies_under_the_feet():
         (walkers.CAMERA, given.poses_mm, (0, -1, 0), [[1, 0, 0], [0, -1, 0], [0, 0, 1]]),
         (turned, given.poses_mm @ to_world.T, (0, 0, 2.0), np.eye(3)[[0, 2, 1]]),
     ):
-        seen = viewer._camera(camera, {})
+        seen = viewer._camera(camera, None, 55.0)
         stage = viewer._stage(poses, seen, np.array(up, np.float64))
         np.testing.assert_allclose(stage["axes"], axes, atol=1e-6)
         assert abs(stage["low_mm"][1] + np.percentile(lowest, 90)) < 1
@@ -183,7 +197,7 @@ def test_the_stage_is_level_for_any_up_and_lies_under_the_feet():
 
 def test_a_camera_that_looks_straight_down_has_a_level_stage():
     down = np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0]], np.float32)  # forward is world's y, down
-    camera = viewer._camera(cameras.create(walkers.CAMERA.intrinsics, down), {})
+    camera = viewer._camera(cameras.create(walkers.CAMERA.intrinsics, down), None, 55.0)
     stage = viewer._stage(walkers.sequence().poses_mm, camera, np.array([0, -1.0, 0]))
     np.testing.assert_allclose(stage["axes"], [[1, 0, 0], [0, -1, 0], [0, 0, 1]], atol=1e-6)
 

@@ -83,4 +83,9 @@ class Recording {
   picture(frame) {
     return this.content.pictures.findLast((picture) => picture.frame <= frame) ?? null;
   }
+
+  // The camera that took a frame.
+  camera(frame) {
+    return this.picture(frame)?.camera ?? this.content.camera;
+  }
 }

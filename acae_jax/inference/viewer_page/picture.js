@@ -23,9 +23,9 @@ class Photo {
     const picture = this.shown;
     const { canvas } = this;
     const width = canvas.clientWidth * devicePixelRatio;
-    const scale = width / picture.width_px;
+    const scale = width / picture.size_px[0];
     canvas.width = Math.round(width);
-    canvas.height = Math.round(scale * picture.height_px);
+    canvas.height = Math.round(scale * picture.size_px[1]);
     const context = canvas.getContext("2d");
     if (this.image) context.drawImage(this.image, 0, 0, canvas.width, canvas.height);
     context.lineCap = "round";
