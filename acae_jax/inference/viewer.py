@@ -66,18 +66,20 @@ def write(
     *,
     title: str = "Skeletons",
     thumbnails: Mapping[int, Thumbnail] | None = None,
+    stills: bool = False,
     camera: cameras.Camera | None = None,
     default_fov_degrees: float = 55.0,
     up: tuple[float, float, float] = (0.0, -1.0, 0.0),
 ) -> None:
     """Write the page; `thumbnails` by frame, `up` is the world's.
 
+    `stills`: the frames are images that do not follow each other, with a ground each and no time.
     Without a camera, the people are taken to have been seen from the world's origin, with
     `default_fov_degrees` along an image's longer side. Of thumbnails that together have over 16 MB,
     every second, fourth, … is kept. A ValueError names what cannot be shown.
     """
     _check(sequence, thumbnails or {})
-    held = content(sequence, _thinned(thumbnails or {}), camera, default_fov_degrees, up)
+    held = content(sequence, _thinned(thumbnails or {}), stills, camera, default_fov_degrees, up)
     Path(path).write_text(page(title, held), encoding="utf-8")
 
 
@@ -101,6 +103,7 @@ def page(title: str, held: dict[str, Any]) -> str:
 def content(
     sequence: Sequence,
     thumbnails: Mapping[int, Thumbnail],
+    stills: bool,
     camera: cameras.Camera | None,
     default_fov_degrees: float,
     up: tuple[float, float, float],
@@ -123,12 +126,12 @@ def content(
     sizes = [(one.width_px, one.height_px) for one in thumbnails.values()] or [None]
     taking = _camera(camera, sizes[0], default_fov_degrees)
     return {
-        "fps": fps if np.isfinite(fps) and fps > 0 else 0,
+        "fps": fps if np.isfinite(fps) and fps > 0 and not stills else 0,
         "frame_count": int(sequence.frame_count),
         "joint_names": list(sequence.joint_names),
         "sides": _sides(sequence.joint_names),
         "skeletons": _skeletons(sequence),
-        "stage": _stage(sequence.poses_mm, taking, np.array(up, np.float64)),
+        "stage": _stage(sequence, stills, taking, np.array(up, np.float64)),
         "camera": taking,
         "frame": _packed(sequence.frame[order, None].astype(np.int32)),
         "track": _packed(sequence.track[order, None].astype(np.int32)),
@@ -212,11 +215,11 @@ def _camera(
 
 
 def _stage(
-    poses_mm: Float[np.ndarray, "n j 3"], camera: dict[str, Any], up: Float[np.ndarray, "3"]
+    sequence: Sequence, stills: bool, camera: dict[str, Any], up: Float[np.ndarray, "3"]
 ) -> dict[str, Any]:
-    """The level axes right, up and front of the camera in the world, and the box around people.
+    """The level axes right, up and front of the camera in the world, and boxes around people.
 
-    The box stands where the lowest joints of most entries are; few that stray do not count.
+    There is one box, or one for each of `stills`.
     """
     if not np.isfinite(up).all() or np.linalg.norm(up) < 1e-6:
         raise ValueError(f"up is {tuple(up.tolist())}; give the direction that points up, not zero")
@@ -228,16 +231,33 @@ def _stage(
     front = ahead - (ahead @ up) * up
     front /= np.linalg.norm(front)
     axes = np.stack([np.cross(-up, front), up, front])
+    groups = [sequence.poses_mm]
+    if stills:
+        order = np.argsort(sequence.frame, kind="stable")
+        starts = np.searchsorted(sequence.frame[order], np.arange(1, sequence.frame_count))
+        groups = np.split(sequence.poses_mm[order], starts)
+    empty = EMPTY_STAGE_MM + axes @ np.array(camera["position_mm"])
+    boxes = [_box(poses_mm, axes, empty).tolist() for poses_mm in groups]
+    return {"axes": axes.tolist(), "boxes": boxes}
+
+
+def _box(
+    poses_mm: Float[np.ndarray, "n j 3"],
+    axes: Float[np.ndarray, "3 3"],
+    empty: Float[np.ndarray, "2 3"],
+) -> Float[np.ndarray, "2 3"]:
+    """The lowest and highest coordinates on the stage around people, or `empty` around nobody.
+
+    It stands where the lowest joints of most entries are; few that stray do not count.
+    """
     chosen = poses_mm[:: -(-len(poses_mm) // LOOKED_AT) or 1].astype(np.float64)
     placed = chosen[np.isfinite(chosen).any((1, 2))] @ axes.T
-    if len(placed):
-        low = np.percentile(np.nanmin(placed, axis=1), 10, axis=0)
-        high = np.percentile(np.nanmax(placed, axis=1), 90, axis=0)
-        sideways = np.array([MARGIN_MM, 0, MARGIN_MM])
-        low, high = low - sideways, high + sideways
-    else:
-        low, high = EMPTY_STAGE_MM + axes @ np.array(camera["position_mm"])
-    return {"axes": axes.tolist(), "low_mm": low.tolist(), "high_mm": high.tolist()}
+    if not len(placed):
+        return empty
+    low = np.percentile(np.nanmin(placed, axis=1), 10, axis=0)
+    high = np.percentile(np.nanmax(placed, axis=1), 90, axis=0)
+    sideways = np.array([MARGIN_MM, 0, MARGIN_MM])
+    return np.stack([low - sideways, high + sideways])
 
 
 def _axes_told(camera: dict[str, Any]) -> str:

@@ -285,13 +285,26 @@ def test_names_do_nothing_but_stand_there(opened):
 def test_nobody_and_a_single_image(opened):
     given = walkers.sequence()
     page = opened(walkers.chosen(given, np.zeros(0, np.int64)))
-    assert text(page, "#message") == "Nobody was found here."
+    assert text(page, "#message") == "Nobody was found."
     assert page.evaluate(COLOURED) == 0
-    still = walkers.chosen(given, given.frame == 0)._replace(frame_count=1, fps=0.0)
-    page = opened(still)
-    assert text(page, "#facts") == "2 people, 1 frame"
+    still = walkers.chosen(given, given.frame == 0)._replace(frame_count=1)
+    page = opened(still, stills=True)
+    assert text(page, "#facts") == "2 people in 1 image"
     assert page.evaluate("document.getElementById('time').hidden")
     assert page.evaluate(COLOURED) > 500
+
+
+def test_stills_have_no_clock_and_each_is_brought_into_view(opened):
+    given = walkers.chosen(walkers.sequence(people=1, frames=2), np.arange(2))
+    given.poses_mm[1] += np.array([4000, 3000, 20000], np.float32)
+    page = opened(given, stills=True)
+    assert page.evaluate("document.getElementById('play').hidden")
+    assert text(page, "#facts") == "2 people in 2 images"
+    first = page.evaluate(COLOURED)
+    to_frame(page, 1)
+    assert text(page, "#clock") == "image 1 / 1"
+    page.settle()
+    assert page.evaluate(COLOURED) == pytest.approx(first, rel=0.1)
 
 
 @pytest.mark.parametrize(

@@ -188,17 +188,29 @@ def test_the_stage_is_level_for_any_up_and_lies_under_the_feet():
         (turned, given.poses_mm @ to_world.T, (0, 0, 2.0), np.eye(3)[[0, 2, 1]]),
     ):
         seen = viewer._camera(camera, None, 55.0)
-        stage = viewer._stage(poses, seen, np.array(up, np.float64))
+        stage = viewer._stage(given._replace(poses_mm=poses), False, seen, np.array(up, np.float64))
         np.testing.assert_allclose(stage["axes"], axes, atol=1e-6)
-        assert abs(stage["low_mm"][1] + np.percentile(lowest, 90)) < 1
-        assert stage["low_mm"][0] < given.poses_mm[..., 0].min() + 100
-        assert stage["high_mm"][2] > given.poses_mm[..., 2].max() - 100
+        low, high = stage["boxes"][0]
+        assert abs(low[1] + np.percentile(lowest, 90)) < 1
+        assert low[0] < given.poses_mm[..., 0].min() + 100
+        assert high[2] > given.poses_mm[..., 2].max() - 100
+
+
+def test_each_of_stills_has_its_own_ground():
+    given = walkers.sequence(people=2, frames=4)
+    given = walkers.chosen(given, given.frame != 2)
+    given.poses_mm[given.frame == 3] += np.array([0, 500, 0], np.float32)
+    seen = viewer._camera(None, None, 55.0)
+    boxes = np.array(viewer._stage(given, True, seen, np.array([0, -1.0, 0]))["boxes"])
+    assert boxes.shape == (4, 2, 3)
+    np.testing.assert_allclose(boxes[3, 0, 1], boxes[0, 0, 1] - 500, atol=20)
+    np.testing.assert_array_equal(boxes[2], viewer.EMPTY_STAGE_MM)
 
 
 def test_a_camera_that_looks_straight_down_has_a_level_stage():
     down = np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0]], np.float32)  # forward is world's y, down
     camera = viewer._camera(cameras.create(walkers.CAMERA.intrinsics, down), None, 55.0)
-    stage = viewer._stage(walkers.sequence().poses_mm, camera, np.array([0, -1.0, 0]))
+    stage = viewer._stage(walkers.sequence(), False, camera, np.array([0, -1.0, 0]))
     np.testing.assert_allclose(stage["axes"], [[1, 0, 0], [0, -1, 0], [0, 0, 1]], atol=1e-6)
 
 

@@ -88,4 +88,11 @@ class Recording {
   camera(frame) {
     return this.picture(frame)?.camera ?? this.content.camera;
   }
+
+  // The level axes, and the box around people: in time the same, of stills each has its own.
+  stage(frame) {
+    const { axes, boxes } = this.content.stage;
+    const [low_mm, high_mm] = boxes[Math.min(frame, boxes.length - 1)];
+    return { axes, low_mm, high_mm };
+  }
 }

@@ -6,7 +6,8 @@ const HOVER_PX = 14;
 const BACKDROP_SECONDS = 0.2; // for which a picture may stand behind later frames
 
 const content = JSON.parse(byId("data").textContent);
-const { stage, skeletons, fps } = content;
+const { skeletons, fps } = content;
+const timed = fps > 0; // otherwise frames are images that do not follow each other
 let recording;
 try {
   recording = await Recording.open(content);
@@ -15,7 +16,6 @@ try {
   throw error;
 }
 const numbers = [...recording.tracks.keys()].sort((a, b) => a - b);
-const colourOf = new Map(numbers.map((track, number) => [track, number]));
 const state = {
   frame: 0, playing: false, clock: 0, skeleton: 0, hidden: new Set(), followed: null,
   mode: "start", orbit: null, uncertain: false, shadows: true, pointer: null, drawn: [], view: null,
@@ -68,7 +68,7 @@ function draw() {
   context.fillRect(0, 0, width, height);
   const entries = visiblePeople(state.frame);
   follow(entries);
-  const camera = recording.camera(state.frame);
+  const [camera, stage] = [recording.camera(state.frame), recording.stage(state.frame)];
   const view = state.view = state.mode === "camera"
     ? cameraView(camera, width, height) : orbitView(state.orbit, stage, width, height);
   if (view.image) drawBackdrop(context, view, camera);
@@ -78,7 +78,7 @@ function draw() {
   }
   const skeleton = skeletons[state.skeleton];
   const people = state.drawn = entries.map((entry) => ({
-    ...projectPerson(recording, view, entry, skeleton), colour: colourOf.get(recording.track[entry]) }));
+    ...projectPerson(recording, view, entry, skeleton), colour: recording.track[entry] }));
   if (state.shadows && !view.image) drawShadows(context, view, stage, people, skeleton, look);
   drawPeople(context, view, recording, people, skeleton, look, state.uncertain);
   if (!view.image) drawAxes(context, view, height);
@@ -119,10 +119,10 @@ function drawPhoto(skeleton) {
   byId("picture").hidden = !picture;
   if (!picture) return;
   const shown = visiblePeople(picture.frame)
-    .map((entry) => ({ entry, colour: colourOf.get(recording.track[entry]) }));
+    .map((entry) => ({ entry, colour: recording.track[entry] }));
   photo.show(picture);
   photo.draw(recording, shown, skeleton, look);
-  byId("caption").textContent = picture.name || `Input, frame ${picture.frame}`;
+  byId("caption").textContent = picture.name || `Input, ${timed ? "frame" : "image"} ${picture.frame}`;
 }
 
 // ------------------------------------------------------------------------------------------- joints
@@ -170,8 +170,8 @@ function fillTable() {
   const entries = visiblePeople(state.frame);
   const skeleton = skeletons[state.skeleton];
   const entry = entries.find((each) => recording.track[each] === state.followed) ?? entries[0];
-  byId("whose").textContent = entry === undefined ? "Nobody is in this frame."
-    : `${person(recording.track[entry])}, frame ${state.frame}, in mm`;
+  byId("whose").textContent = entry === undefined ? "Nobody is here."
+    : `${person(recording.track[entry])}, ${timed ? "frame" : "image"} ${state.frame}, in mm`;
   byId("rows").replaceChildren(...(entry === undefined ? [] : skeleton.indices.map((joint, number) => {
     const place = recording.joint(entry, joint)?.map(millimetres) ?? ["–", "–", "–"];
     const error = recording.uncertainty(entry, joint);
@@ -190,14 +190,13 @@ function fillTable() {
 
 // --------------------------------------------------------------------------------------------- time
 
-const timed = fps > 0;
-
 function clockText(frame) {
-  const counted = `frame ${frame} / ${content.frame_count - 1}`;
-  return timed ? `${(frame / fps).toFixed(2)} s · ${counted}` : counted;
+  const counted = `${frame} / ${content.frame_count - 1}`;
+  return timed ? `${(frame / fps).toFixed(2)} s · frame ${counted}` : `image ${counted}`;
 }
 
 function showFrame(frame) {
+  if (!timed && frame !== state.frame) Object.assign(state.orbit, overview(recording.stage(frame)));
   state.frame = clamp(frame, 0, Math.max(content.frame_count - 1, 0));
   frameSlider.value = state.frame;
   byId("clock").textContent = clockText(state.frame);
@@ -206,8 +205,8 @@ function showFrame(frame) {
   for (const item of byId("people").children) {
     item.classList.toggle("away", !present.has(Number(item.dataset.track)));
   }
-  byId("message").textContent = recording.count === 0 ? "Nobody was found here."
-    : present.size === 0 && !state.playing ? "Nobody is in this frame." : "";
+  byId("message").textContent = recording.count === 0 ? "Nobody was found."
+    : present.size === 0 && !state.playing ? "Nobody is here." : "";
   fillTable();
   redraw();
 }
@@ -234,7 +233,7 @@ function choose(mode) {
   }
   if (PRESETS[mode]) {
     const [yaw, pitch] = PRESETS[mode];
-    const kept = state.followed === null ? overview(stage) : state.orbit;
+    const kept = state.followed === null ? overview(recording.stage(state.frame)) : state.orbit;
     state.orbit = { ...kept, yaw, pitch };
   }
   redraw();
@@ -243,6 +242,7 @@ function choose(mode) {
 // Turning or moving the camera's view goes on from where it stands, around the people.
 function free() {
   if (state.mode === "camera") {
+    const stage = recording.stage(state.frame);
     const depth = Math.max(dot(minus(overview(stage).target, state.view.eye), state.view.forward), 500);
     state.orbit = orbitFrom(state.view, stage, depth);
   }
@@ -304,7 +304,7 @@ function personItem(track) {
     fillTable();
     redraw();
   });
-  dot.style.background = css(trackColour(colourOf.get(track)));
+  dot.style.background = css(trackColour(track));
   label.append(box, " ", dot, person(track));
   button.type = "button";
   button.textContent = "Follow";
@@ -316,12 +316,12 @@ function personItem(track) {
   return item;
 }
 
+const counted = (number, one, more) => `${number} ${number === 1 ? one : more}`;
+
 function factsText() {
-  const people = `${numbers.length} ${numbers.length === 1 ? "person" : "people"}`;
-  const frames = `${content.frame_count} ${content.frame_count === 1 ? "frame" : "frames"}`;
-  const seconds = timed && content.frame_count > 1
-    ? `, ${(content.frame_count / fps).toFixed(1)} s at ${+fps.toFixed(2)} frames per second` : "";
-  return `${people}, ${frames}${seconds}`;
+  if (!timed) return `${counted(recording.count, "person", "people")} in ${counted(content.frame_count, "image", "images")}`;
+  const seconds = `${(content.frame_count / fps).toFixed(1)} s at ${+fps.toFixed(2)} frames per second`;
+  return [counted(numbers.length, "person", "people"), counted(content.frame_count, "frame", "frames"), seconds].join(", ");
 }
 
 byId("facts").textContent = factsText();
