@@ -9,7 +9,7 @@ is 1 by default, which is the plain crop, as in a model's published scores and t
 its uncertainty (5 costs five times as much); and there are uncertainties.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypedDict, Unpack
 
@@ -17,7 +17,8 @@ import numpy as np
 
 from acae_jax.geometry import cameras
 from acae_jax.inference import bundle as bundles
-from acae_jax.inference import plausibility, poses, scenes, views
+from acae_jax.inference import detection, plausibility, poses, scenes, views
+from acae_jax.inference.detection import Detector
 from acae_jax.inference.scenes import ArrayLike
 from acae_jax.skeletons import skeleton as skeletons
 
@@ -25,7 +26,6 @@ UP = (0.0, -1.0, 0.0)
 PACKAGED = Path(__file__).parent / "assets" / "embedded"
 
 Images = Sequence[ArrayLike] | np.ndarray
-Detector = Callable[[list[np.ndarray], float, float, int], Sequence[ArrayLike]]
 
 
 class Poses(TypedDict):
@@ -139,7 +139,7 @@ class Estimator:
         """Find the people in each image and their poses."""
         pixels = scenes.check_images(images)
         if self._detector is None:
-            raise ValueError("there is no detector; give one to acae_jax.load")
+            self._detector = detection.load()
         boxes = self._detector(
             pixels, detector_threshold, detector_nms_iou_threshold, max_detections
         )

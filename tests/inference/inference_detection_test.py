@@ -1,0 +1,149 @@
+"""The packaged detector finds people where they are, in any image, and compiles twice at most."""
+
+import numpy as np
+import pytest
+
+from acae_jax.datasets.synthetic import scenes, studios, takes
+from acae_jax.geometry import boxes as box_geometry
+from acae_jax.images import decoding, resizing
+from acae_jax.inference import detection
+
+
+@pytest.fixture(scope="module")
+def detect():
+    return detection.load()
+
+
+@pytest.fixture(scope="module")
+def people():
+    """Rendered persons, each with the true box: two views of four takes."""
+    studio = studios.STUDIOS["embedded_test"]
+    made = [
+        scenes.make(studio, 5, takes.make(studio, 5, take), 24 * take + view)
+        for take in range(4)
+        for view in range(2)
+    ]
+    return [(decoding.decode(record.image), record.box) for record in made]
+
+
+def overlap(found, box):
+    """Of every box found with the one box."""
+    return box_geometry.iou(found[:, :4], np.broadcast_to(box, (len(found), 4)))
+
+
+def framed(image, height, width, top, left):
+    """The image on a larger grey one."""
+    canvas = np.full((height, width, 3), 127, np.uint8)
+    canvas[top : top + image.shape[0], left : left + image.shape[1]] = image
+    return canvas
+
+
+def test_rendered_people_are_found_once_and_where_they_are(detect, people):
+    images, boxes = zip(*people, strict=True)
+    found = detect(images)
+    assert all(one.dtype == np.float32 for one in found)
+    best = [overlap(one[:1], box).max(initial=0) for one, box in zip(found, boxes, strict=True)]
+    assert sum(iou > 0.7 for iou in best) >= 7, best
+    assert np.median(best) > 0.85
+    assert sum(len(one) for one in found) <= 9
+
+
+@pytest.mark.parametrize("scale", [1.5, 4.0, 11.0])
+def test_boxes_are_in_pixels_of_the_image_at_any_size(detect, people, scale):
+    """The image's edges stay its edges, so boxes count from there when pixels change size."""
+    image, _ = people[0]
+    (plain,) = detect([image])
+    (scaled,) = detect([resizing.resize(image, *(round(n * scale) for n in image.shape[:2]))])
+    half = np.array([0.5, 0.5, 0, 0], np.float32)
+    back = (scaled[:1, :4] + half) / np.float32(scale) - half
+    assert overlap(back, plain[0, :4])[0] > 0.9
+
+
+@pytest.mark.parametrize(("height", "width"), [(144, 400), (500, 144), (300, 301)])
+def test_a_person_who_stands_elsewhere_is_found_there(detect, people, height, width):
+    image, box = people[0]
+    for top, left in ((0, 0), (height - image.shape[0], width - image.shape[1])):
+        (found,) = detect([framed(image, height, width, top, left)])
+        moved = box + np.array([left, top, 0, 0], np.float32)
+        assert overlap(found[:1], moved)[0] > 0.7
+
+
+def test_two_people_are_two_boxes_and_the_limit_keeps_the_better(detect, people):
+    image = np.concatenate([people[0][0], people[2][0]], axis=1)
+    (both,) = detect([image], 0.4, 0.6, -1)
+    assert len(both) == 2
+    assert both[0, 4] >= both[1, 4]
+    second = people[2][1] + np.array([people[0][0].shape[1], 0, 0, 0], np.float32)
+    for box in (people[0][1], second):
+        assert overlap(both, box).max() > 0.7
+    (one,) = detect([image], 0.4, 0.6, 1)
+    np.testing.assert_array_equal(one, both[:1])
+    (few,) = detect([image], float(both[:, 4].mean()), 0.6, -1)
+    np.testing.assert_array_equal(few, both[:1])
+
+
+def test_boxes_end_at_the_edges(detect, people):
+    image, box = people[0]
+    cut = image[round(box[1] + box[3] / 2) - 70 : round(box[1] + box[3] / 2) + 10]
+    (found,) = detect([np.ascontiguousarray(cut)], 0.01, 0.6, -1)
+    assert len(found) > 0
+    ends = found[:, :2] + found[:, 2:4]
+    assert (found[:, :2] >= -0.5).all()
+    assert (ends <= np.array([cut.shape[1], cut.shape[0]]) - 0.5 + 1e-3).all()
+    assert (found[:, 2:4] > 0).all()
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (2, 3000), (3000, 2), (17, 5), (3000, 4000)])
+def test_grey_images_of_any_size_show_nobody(detect, shape):
+    (found,) = detect([np.full((*shape, 3), 127, np.uint8)])
+    assert found.shape == (0, 5)
+    assert found.dtype == np.float32
+
+
+def test_no_images_no_boxes(detect):
+    assert detect([]) == []
+
+
+def test_the_network_is_compiled_once_for_each_view(detect, people):
+    detect([people[0][0]])
+    compiled = detection._people._cache_size()
+    assert compiled == len(detection.SIDES_PX)
+    rng = np.random.default_rng(0)
+    for count in range(1, 6):
+        images = [rng.integers(0, 256, (*rng.integers(20, 200, 2), 3), np.uint8)] * count
+        assert len(detect(images, 0.0, 0.5, count)) == count
+    assert detection._people._cache_size() == compiled
+
+
+def test_images_in_one_call_do_not_change_each_other(detect, people):
+    images = [image for image, _ in people[:3]]
+    together = detect([images[0], np.zeros((50, 90, 3), np.uint8), images[1], images[2][:, ::-1]])
+    for one, image in ((together[0], images[0]), (together[2], images[1])):
+        np.testing.assert_allclose(one, detect([image])[0], atol=1e-3)
+    np.testing.assert_array_equal(
+        together[3], detect([np.ascontiguousarray(images[2][:, ::-1])])[0]
+    )
+
+
+@pytest.mark.parametrize("limit", [0.0, 0.3, 0.7, 1.0])
+def test_suppression_keeps_the_best_of_what_overlaps(limit):
+    rng = np.random.default_rng(1)
+    boxes = rng.uniform([0, 0, 10, 10], [60, 60, 60, 60], (200, 4)).astype(np.float32)
+    kept = detection.suppress(boxes, limit)
+    assert kept[0] == 0
+    assert (np.diff(kept) > 0).all()
+    for index in range(len(boxes)):
+        better = boxes[kept[kept < index]]
+        hidden = (overlap(better, boxes[index]) > limit).any()
+        assert hidden == (index not in kept)
+
+
+def test_bad_input_is_refused_in_one_line(detect):
+    grey = np.zeros((40, 30), np.uint8)
+    for image in (grey, np.zeros((40, 30, 4), np.uint8), np.zeros((40, 30, 3)), grey[:0, :, None]):
+        with pytest.raises(ValueError, match=r"takes RGB, uint8 \(h, w, 3\)"):
+            detect([image])
+    with pytest.raises(ValueError, match=r"threshold is 35.0: choose it from 0 to 1"):
+        detect([], 35.0)
+    with pytest.raises(ValueError, match=r"nms_iou_threshold is nan"):
+        detect([], 0.5, float("nan"))
