@@ -27,7 +27,7 @@ class People(NamedTuple):
 def estimate(
     bundle: Bundle,
     scenes: Sequence[Scene],
-    boxes: Sequence[Float32[np.ndarray, "n 5"]],
+    boxes: Sequence[Float32[np.ndarray, "_n 5"]],
     variants: Sequence[Variant],
     up: Float[np.ndarray, "3"],
     antialias: int = 1,
