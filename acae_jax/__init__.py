@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from acae_jax.inference.estimator import Detector, Estimator
+    from acae_jax.inference.detection import Detector
+    from acae_jax.inference.estimator import Estimator
 
 
 def load(folder: str | Path | None = None, detector: Detector | None = None) -> Estimator:

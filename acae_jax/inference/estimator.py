@@ -140,9 +140,8 @@ class Estimator:
         pixels = scenes.check_images(images)
         if self._detector is None:
             self._detector = detection.load()
-        boxes = self._detector(
-            pixels, detector_threshold, detector_nms_iou_threshold, max_detections
-        )
+        thresholds = float(detector_threshold), float(detector_nms_iou_threshold)
+        boxes = self._detector(pixels, *thresholds, max_detections)
         return self._estimate(pixels, boxes, suppress_implausible_poses, **arguments)
 
     def estimate_poses_batched(

@@ -5,6 +5,8 @@ variant), so what is tested is all that lies between images and poses but the pi
 `inference_crops_test` looks at.
 """
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +14,7 @@ import jax
 import numpy as np
 import pytest
 
+import acae_jax
 from acae_jax.geometry import cameras, rotations
 from acae_jax.images import crops as virtual
 from acae_jax.inference import views
@@ -433,3 +436,10 @@ def test_lists_must_match():
         estimator.estimate_poses(IMAGE, [[60, 50, 5, 5]], distortion_coeffs=LENS)
     with pytest.raises(TypeError, match="num_augs"):
         estimator.estimate_poses(IMAGE, BOX, num_augs=2)
+
+
+def test_import_is_cheap_and_load_says_what_is_no_bundle(tmp_path):
+    code = "import sys, acae_jax; sys.exit('jax' in sys.modules or 'cv2' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    with pytest.raises(FileNotFoundError, match="is no bundle"):
+        acae_jax.load(tmp_path)
