@@ -29,7 +29,7 @@ from acae_jax.geometry import cameras
 from acae_jax.inference.results import Sequence
 from acae_jax.skeletons import skeleton
 
-SCRIPTS = ("data.js", "space.js", "scene.js", "picture.js", "page.js", "gestures.js")
+SCRIPTS = ("data", "space", "scene", "picture", "joints", "page", "gestures")
 # Steps of places and of expected errors, coarser where they would not fit into 16 bits.
 FINEST_MM, FINEST_PX, FINEST_ERROR_MM = 0.5, 0.25, 1.0
 LARGEST, MISSING = 32767, -32768
@@ -87,7 +87,7 @@ def page(title: str, held: dict[str, Any]) -> str:
     """The whole page of a `content`."""
     folder = resources.files("acae_jax.inference").joinpath("viewer_page")
     text = {name: folder.joinpath(name).read_text("utf-8") for name in ("page.html", "page.css")}
-    script = "\n".join(folder.joinpath(name).read_text("utf-8") for name in SCRIPTS)
+    script = "\n".join(folder.joinpath(f"{name}.js").read_text("utf-8") for name in SCRIPTS)
     return Template(text["page.html"]).substitute(
         title=escape(title),
         style=text["page.css"],

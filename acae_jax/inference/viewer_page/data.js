@@ -61,7 +61,8 @@ class Recording {
   }
 
   centreOf(entry) {
-    return [0, 1, 2].map((axis) => this.centre[axis * this.count + entry] * this.content.resolution_mm);
+    const step = this.content.resolution_mm;
+    return [0, 1, 2].map((axis) => this.centre[axis * this.count + entry] * step);
   }
 
   // Expected error of a joint in mm, or null where none is known.

@@ -2,12 +2,13 @@
 
 const byId = (id) => document.getElementById(id);
 const [canvas, frameSlider] = [byId("scene"), byId("frame")];
-const HOVER_PX = 14;
+const FOLLOWED_FROM_MM = 4500;
 const BACKDROP_SECONDS = 0.2; // for which a picture may stand behind later frames
 
 const content = JSON.parse(byId("data").textContent);
 const { skeletons, fps } = content;
 const timed = fps > 0; // otherwise frames are images that do not follow each other
+const unit = timed ? "frame" : "image";
 let recording;
 try {
   recording = await Recording.open(content);
@@ -25,7 +26,7 @@ let [queued, stale] = [false, true];
 let lastTime = null;
 const photo = new Photo(byId("photo"), byId("caption"), () => redraw());
 
-// ------------------------------------------------------------------------------------ what is shown
+// ----------------------------------------------------------------------------------- what is shown
 
 const visiblePeople = (frame) => (recording.byFrame[frame] ?? [])
   .filter((entry) => !state.hidden.has(recording.track[entry]));
@@ -96,7 +97,8 @@ function advance(now) {
 
 function follow(entries) {
   const entry = entries.find((each) => recording.track[each] === state.followed);
-  if (entry !== undefined && state.mode !== "camera") state.orbit.target = recording.centreOf(entry);
+  if (entry === undefined || state.mode === "camera") return;
+  state.orbit.target = recording.centreOf(entry);
 }
 
 // The frame of the taking camera, with its picture behind the people where there is one.
@@ -122,77 +124,14 @@ function drawPhoto(skeleton) {
     .map((entry) => ({ entry, colour: recording.track[entry] }));
   photo.show(picture);
   photo.draw(recording, shown, skeleton, look);
-  byId("caption").textContent = picture.name || `Input, ${timed ? "frame" : "image"} ${picture.frame}`;
+  byId("caption").textContent = picture.name || `Input, ${unit} ${picture.frame}`;
 }
 
-// ------------------------------------------------------------------------------------------- joints
-
-const millimetres = (value) => value.toFixed(0).replace(/^-0$/, "0").replace("-", "−");
-
-// The nearest joint within reach of the pointer; of several, the one before the others.
-function pointedAt() {
-  if (!state.pointer) return null;
-  let best = null;
-  for (const shown of state.drawn) {
-    shown.points.forEach((point, number) => {
-      if (!point) return;
-      const apart = Math.hypot(point[0] - state.pointer[0], point[1] - state.pointer[1]);
-      const rank = apart + point[2] / 1000;
-      if (apart < HOVER_PX && (!best || rank < best.rank)) best = { shown, number, point, rank };
-    });
-  }
-  return best;
-}
-
-function showTip(context, skeleton) {
-  const found = pointedAt();
-  const tip = byId("tip");
-  tip.hidden = !found;
-  if (!found) return;
-  const { shown, number, point } = found;
-  context.strokeStyle = css(look.text);
-  context.lineWidth = 2;
-  context.beginPath();
-  context.arc(point[0], point[1], 8, 0, 2 * Math.PI);
-  context.stroke();
-  const [x, y, z] = shown.places[number].map(millimetres);
-  const error = recording.uncertainty(shown.entry, skeleton.indices[number]);
-  tip.textContent = [
-    `${skeleton.joint_names[number]} · ${person(recording.track[shown.entry])}`,
-    `x ${x}, y ${y}, z ${z} mm`, ...(error === null ? [] : [`± ${millimetres(error)} mm`])].join("\n");
-  tip.style.left = `${clamp(point[0] + 14, 0, canvas.clientWidth - tip.offsetWidth - 4)}px`;
-  tip.style.top = `${clamp(point[1] + 14, 0, canvas.clientHeight - tip.offsetHeight - 4)}px`;
-}
-
-// The table of the person followed, or else of the first in the frame; at rest only, and if open.
-function fillTable() {
-  if (!byId("joints").open || state.playing) return;
-  const entries = visiblePeople(state.frame);
-  const skeleton = skeletons[state.skeleton];
-  const entry = entries.find((each) => recording.track[each] === state.followed) ?? entries[0];
-  byId("whose").textContent = entry === undefined ? "Nobody is here."
-    : `${person(recording.track[entry])}, ${timed ? "frame" : "image"} ${state.frame}, in mm`;
-  byId("rows").replaceChildren(...(entry === undefined ? [] : skeleton.indices.map((joint, number) => {
-    const place = recording.joint(entry, joint)?.map(millimetres) ?? ["–", "–", "–"];
-    const error = recording.uncertainty(entry, joint);
-    const row = document.createElement("tr");
-    const head = document.createElement("th");
-    head.scope = "row";
-    head.textContent = skeleton.joint_names[number];
-    row.append(head, ...[...place, error === null ? "–" : millimetres(error)].map((text) => {
-      const cell = document.createElement("td");
-      cell.textContent = text;
-      return cell;
-    }));
-    return row;
-  })));
-}
-
-// --------------------------------------------------------------------------------------------- time
+// -------------------------------------------------------------------------------------------- time
 
 function clockText(frame) {
   const counted = `${frame} / ${content.frame_count - 1}`;
-  return timed ? `${(frame / fps).toFixed(2)} s · frame ${counted}` : `image ${counted}`;
+  return timed ? `${(frame / fps).toFixed(2)} s · ${unit} ${counted}` : `${unit} ${counted}`;
 }
 
 function showFrame(frame) {
@@ -224,7 +163,7 @@ function play(on) {
   showFrame(state.frame);
 }
 
-// -------------------------------------------------------------------------------------------- views
+// ------------------------------------------------------------------------------------------- views
 
 function choose(mode) {
   state.mode = mode;
@@ -243,8 +182,8 @@ function choose(mode) {
 function free() {
   if (state.mode === "camera") {
     const stage = recording.stage(state.frame);
-    const depth = Math.max(dot(minus(overview(stage).target, state.view.eye), state.view.forward), 500);
-    state.orbit = orbitFrom(state.view, stage, depth);
+    const ahead = minus(overview(stage).target, state.view.eye);
+    state.orbit = orbitFrom(state.view, stage, Math.max(dot(ahead, state.view.forward), 500));
   }
   if (state.mode !== "free") choose("free");
 }
@@ -273,10 +212,14 @@ function approach(factor) {
 
 function watch(track) {
   if (track !== null && state.mode === "camera") free();
-  if (track !== null && state.followed === null) state.orbit.distance = Math.min(state.orbit.distance, 4500);
+  if (track !== null && state.followed === null) {
+    state.orbit.distance = Math.min(state.orbit.distance, FOLLOWED_FROM_MM);
+  }
   state.followed = track;
   // Entries are in order of track and frame: the first one is where the person comes in.
-  if (track !== null && !peopleAt(state.frame).has(track)) goTo(recording.frame[recording.track.indexOf(track)]);
+  if (track !== null && !peopleAt(state.frame).has(track)) {
+    goTo(recording.frame[recording.track.indexOf(track)]);
+  }
   for (const item of byId("people").children) {
     item.querySelector("button").setAttribute("aria-pressed", Number(item.dataset.track) === track);
   }
@@ -284,7 +227,7 @@ function watch(track) {
   redraw();
 }
 
-// ------------------------------------------------------------------------------------------- controls
+// ---------------------------------------------------------------------------------------- controls
 
 function switchTo(number) {
   state.skeleton = number;
@@ -296,7 +239,8 @@ function switchTo(number) {
 function personItem(track) {
   const item = document.createElement("li");
   item.dataset.track = track;
-  const [label, box, dot, button] = ["label", "input", "i", "button"].map((tag) => document.createElement(tag));
+  const [label, box, spot, button] = ["label", "input", "i", "button"].map((tag) =>
+    document.createElement(tag));
   box.type = "checkbox";
   box.checked = true;
   box.addEventListener("change", () => {
@@ -304,8 +248,8 @@ function personItem(track) {
     fillTable();
     redraw();
   });
-  dot.style.background = css(trackColour(track));
-  label.append(box, " ", dot, person(track));
+  spot.style.background = css(trackColour(track));
+  label.append(box, " ", spot, person(track));
   button.type = "button";
   button.textContent = "Follow";
   button.setAttribute("aria-label", `Follow ${person(track)}`);
@@ -319,9 +263,11 @@ function personItem(track) {
 const counted = (number, one, more) => `${number} ${number === 1 ? one : more}`;
 
 function factsText() {
-  if (!timed) return `${counted(recording.count, "person", "people")} in ${counted(content.frame_count, "image", "images")}`;
-  const seconds = `${(content.frame_count / fps).toFixed(1)} s at ${+fps.toFixed(2)} frames per second`;
-  return [counted(numbers.length, "person", "people"), counted(content.frame_count, "frame", "frames"), seconds].join(", ");
+  const people = counted(timed ? numbers.length : recording.count, "person", "people");
+  const frames = counted(content.frame_count, unit, `${unit}s`);
+  if (!timed) return `${people} in ${frames}`;
+  const seconds = (content.frame_count / fps).toFixed(1);
+  return `${people}, ${frames}, ${seconds} s at ${+fps.toFixed(2)} frames per second`;
 }
 
 byId("facts").textContent = factsText();
@@ -346,7 +292,9 @@ byId("shadows").addEventListener("change", (event) => {
   redraw();
 });
 byId("joints").addEventListener("toggle", fillTable);
-byId("views").addEventListener("click", (event) => event.target.dataset.view && choose(event.target.dataset.view));
+for (const button of byId("views").children) {
+  button.addEventListener("click", () => choose(button.dataset.view));
+}
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
   look = theme();
   redraw();

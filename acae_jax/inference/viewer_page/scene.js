@@ -36,7 +36,8 @@ function shades(number, look) {
   if (!shadesKept.has(key)) {
     const own = trackColour(number);
     const sides = { l: mixed(own, [255, 255, 255], 0.36), r: mixed(own, [0, 0, 0], 0.32), "": own };
-    const faded = (rgb) => Array.from({ length: FOG }, (_, i) => mixed(rgb, look.page, (0.3 * i) / FOG));
+    const levels = Array.from({ length: FOG }, (_, level) => (0.3 * level) / FOG);
+    const faded = (rgb) => levels.map((share) => mixed(rgb, look.page, share));
     shadesKept.set(key, Object.fromEntries(
       Object.entries(sides).map(([side, rgb]) => [side, faded(rgb)])));
   }
@@ -113,7 +114,8 @@ function drawMetres(context, view, stage, look, ground) {
     const world = worldAxis(stage.axes[axis]);
     const [x, y, depth] = project(view, place);
     if (!world || depth < NEAREST_MM || view.focal / depth < 0.035) return;
-    context.fillText(`${world.name} ${(world.sign * value) / 1000 || 0} m`.replace("-", "−"), x, y);
+    const metres = (world.sign * value) / 1000 || 0;
+    context.fillText(`${world.name} ${metres} m`.replace("-", "−"), x, y);
   };
   for (let x = Math.ceil(left / 1000) * 1000; x <= right; x += 1000) write(0, x, at(x, edge));
   for (let z = Math.ceil(near / 1000) * 1000; z <= far; z += 1000) write(2, z, at(side, z));
@@ -210,7 +212,8 @@ function parts(people, skeleton, sides) {
     }
     person.points.forEach((point, number) => {
       const side = sides[skeleton.indices[number]];
-      if (point) found.push({ person, start: point, number, side, depth: point[2] - 1.5 * BONE_MM });
+      const depth = point && point[2] - 1.5 * BONE_MM; // before the bones that meet there
+      if (point) found.push({ person, start: point, number, side, depth });
     });
   }
   return found.sort((one, other) => other.depth - one.depth);
@@ -220,7 +223,8 @@ function drawPeople(context, view, recording, people, skeleton, look, uncertain)
   const list = parts(people, skeleton, recording.content.sides);
   if (!list.length) return;
   const [far, near] = [list[0].depth, list[list.length - 1].depth];
-  const fog = (depth) => clamp(Math.floor((FOG * (depth - near)) / Math.max(far - near, 1500)), 0, FOG - 1);
+  const range = Math.max(far - near, 1500);
+  const fog = (depth) => clamp(Math.floor((FOG * (depth - near)) / range), 0, FOG - 1);
   // Skeletons of very many joints are drawn finer.
   const half = BONE_MM * clamp(Math.sqrt(40 / skeleton.indices.length), 0.45, 1);
   for (const part of list) {
@@ -230,7 +234,8 @@ function drawPeople(context, view, recording, people, skeleton, look, uncertain)
     else {
       if (uncertain) drawHalo(context, view, recording, part, skeleton, rgb);
       const size = Math.max(1.25 * radius, 1.6);
-      context.drawImage(ball(rgb, look), part.start[0] - size, part.start[1] - size, 2 * size, 2 * size);
+      const [x, y] = part.start;
+      context.drawImage(ball(rgb, look), x - size, y - size, 2 * size, 2 * size);
     }
   }
 }

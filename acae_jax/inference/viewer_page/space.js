@@ -9,10 +9,12 @@ const cross = (a, b) => [
   a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]];
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 
-const NEAREST_MM = 60;
-const FIELD_OF_VIEW = 0.62;
+const NEAREST_MM = 60; // to the eye; what is nearer is not drawn
+const FIELD_OF_VIEW = 0.62; // radians
 const STEEPEST = Math.PI / 2 - 1e-3;
-const PRESETS = { front: [0, 0.1], side: [-Math.PI / 2, 0.1], top: [0, STEEPEST], start: [-0.5, 0.28] };
+// Yaw and pitch, in radians.
+const PRESETS = {
+  start: [-0.5, 0.28], front: [0, 0.1], side: [-Math.PI / 2, 0.1], top: [0, STEEPEST] };
 
 // Where an orbit of the given yaw, pitch, distance and target looks from.
 function orbitView(orbit, stage, width, height) {
@@ -68,7 +70,8 @@ function project(view, point) {
 function projectLine(view, start, end) {
   const [a, b] = [start, end].map((point) => dot(minus(point, view.eye), view.forward));
   if (a < NEAREST_MM && b < NEAREST_MM) return null;
-  const cut = (from, to, near, far) => plus(from, minus(to, from), (NEAREST_MM - near) / (far - near));
+  const cut = (from, to, near, far) =>
+    plus(from, minus(to, from), (NEAREST_MM - near) / (far - near));
   if (a < NEAREST_MM) start = cut(start, end, a, b);
   if (b < NEAREST_MM) end = cut(end, start, b, a);
   return [project(view, start), project(view, end)];

@@ -1,0 +1,83 @@
+"""How large the viewer's page of a long recording is, and how fluently Chromium plays it.
+
+Run by hand on an otherwise idle machine: `python tests/speed/viewer.py [FRAMES]`. Prints, for three
+people in skeletons of 17, 42 and 179 joints with errors of a few mm from frame to frame, how long
+the page takes to write and to open, its size, and between the pictures of five seconds of playing
+the median and the 95th percentile of the time. 16.7 ms is as fast as a screen of 60 Hz goes.
+"""
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+sys.path.append(str(Path(__file__).parent.parent / "inference"))
+import chromium
+import walkers
+
+from acae_jax.inference import viewer
+from acae_jax.inference.facts import Selection
+from acae_jax.inference.results import Sequence
+
+PEOPLE, NOISE_MM = 3, 4.0
+PLAYED = """new Promise((done) => {
+  document.getElementById("play").click();
+  const start = performance.now(), times = [];
+  let last = null;
+  const tick = (now) => {
+    if (last !== null) times.push(now - last);
+    last = now;
+    if (now - start < 5000) requestAnimationFrame(tick);
+    else done([times, Number(document.getElementById("frame").value)]);
+  };
+  requestAnimationFrame(tick);
+})"""
+
+
+def recording(joints: int, frames: int) -> Sequence:
+    """Walkers with more joints: between those of a body, in chains."""
+    rng = np.random.default_rng(0)
+    given = walkers.sequence(PEOPLE, frames)
+    given.poses_mm[..., 0] -= 30 * given.frame[:, None]  # they walk where they are
+    share = rng.dirichlet(np.full(len(walkers.NAMES), 0.3), joints)
+    poses_mm = np.einsum("kj,njc->nkc", share, given.poses_mm)
+    poses_mm += rng.normal(0, NOISE_MM, poses_mm.shape)
+    errors_mm = 40 + rng.normal(0, NOISE_MM, poses_mm.shape[:2])
+    names = tuple(f"j{joint}" for joint in range(joints))
+    edges = tuple((joint, joint + 1) for joint in range(joints - 1))
+    return given._replace(
+        joint_names=names,
+        edges=edges,
+        poses_mm=poses_mm.astype(np.float32),
+        poses_px=np.zeros((*poses_mm.shape[:2], 2), np.float32),
+        uncertainty_mm=errors_mm.astype(np.float32),
+        skeletons={"chain": Selection(tuple(range(joints)), names, edges)},
+    )
+
+
+def main() -> None:
+    frames = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
+    with chromium.Page() as page, tempfile.TemporaryDirectory() as folder:
+        page.resize(1200, 760)
+        for joints in (17, 42, 179):
+            path = Path(folder) / "page.html"
+            given = recording(joints, frames)
+            start = time.perf_counter()
+            viewer.write(path, given)
+            written = time.perf_counter()
+            page.open(path.as_uri())
+            opened = time.perf_counter()
+            times, last = page.evaluate(PLAYED)
+            print(
+                f"{frames} frames, {PEOPLE} people, {joints:3} joints: "
+                f"{path.stat().st_size / 1e6:5.1f} MB, written in {written - start:.1f} s, "
+                f"opened in {opened - written:.1f} s, pictures every {np.median(times):.1f} ms "
+                f"(95th percentile {np.percentile(times, 95):.1f}), at frame {last} after 5 s",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
