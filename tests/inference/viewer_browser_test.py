@@ -36,6 +36,23 @@ COLOURED = (
 ).replace("PIXELS", PIXELS)
 
 
+# Mean column and row of the bluish and of the orange pixels: of person 0 and of person 1.
+PLACES = """(() => {
+  const { width, height } = document.getElementById("scene");
+  const data = PIXELS("scene", 0, 0, width, height - 90);
+  const sums = [[0, 0, 0], [0, 0, 0]];
+  for (let i = 0; i < data.length; i += 4) {
+    const [r, , b] = data.subarray(i, i + 3);
+    if (Math.abs(r - b) < 60) continue;
+    const sum = sums[Number(r > b)], pixel = i / 4;
+    sum[0] += pixel % width;
+    sum[1] += Math.floor(pixel / width);
+    sum[2] += 1;
+  }
+  return sums.map(([x, y, count]) => [x / count, y / count]);
+})()""".replace("PIXELS", PIXELS)
+
+
 @pytest.fixture(scope="module")
 def browser():
     with chromium.Page() as page:
@@ -130,6 +147,11 @@ def check_joint(page, given, frame, track, joint):
     at = corner + (given.poses_px[entry, joint] + 0.5) * scale
     page.mouse("mouseMoved", *map(float, at))
     name, place, error = text(page, "#tip").split("\n")
+    # It stands 14 px to the right of the joint and below it.
+    tip = page.evaluate(
+        "['left', 'top'].map((s) => parseFloat(document.getElementById('tip').style[s]))"
+    )
+    np.testing.assert_allclose(tip + np.array([left, top]) - 14, at, atol=0.5)
     assert name == f"{walkers.NAMES[joint]} · Person {track}"
     shown = [float(number.replace("−", "-")) for number in re.findall(r"[−\d]+", place)]
     np.testing.assert_allclose(shown, given.poses_mm[entry, joint], atol=0.76)
@@ -148,6 +170,24 @@ def test_views_differ_and_the_camera_sees_joints_where_the_image_has_them(opened
     assert page.evaluate("document.querySelector('[aria-pressed=true]').dataset.view") == "camera"
     for joint in (2, 4, 10):
         check_joint(page, given, 0, 1, joint)
+
+
+def test_right_is_right_and_up_is_up(opened):
+    given = walkers.chosen(walkers.sequence(people=2, frames=1), np.arange(2))
+    given.poses_mm[1, :, 0] += 2000  # the second one stands farther to the right, and behind
+    page = opened(given)
+    for view, (across, down) in {"front": (1, 0), "side": (1, 0), "top": (0, -1)}.items():
+        page.evaluate(f"document.querySelector('[data-view={view}]').click()")
+        page.settle()
+        blue, orange = page.evaluate(PLACES)
+        apart = np.array(orange) - blue
+        assert across * apart[0] + down * apart[1] > 60, view
+        if view != "top":
+            page.key("s", "s")
+            page.settle()
+            legs = page.evaluate(PLACES)
+            assert legs[0][1] > blue[1] + 20 and legs[1][1] > orange[1] + 20, view
+            page.key("s", "s")
 
 
 def test_a_camera_anywhere_in_a_world_with_y_up_sees_the_same(opened):
