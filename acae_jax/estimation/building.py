@@ -202,11 +202,11 @@ def evaluation_of(
     union: JointUnion,
 ) -> Callable[[TrainState], Evaluated] | None:
     """What is said and shown of a state: mean scores, the MPJPE of each format, such as
-    "test/mpjpe_mm/smpl", and a picture. None if the config has no test set.
+    "test/mpjpe_mm/smpl", and a picture. None if the config has no test set, or an empty name.
 
     The test set is read once, here, so that a missing one is found before training and not after.
     """
-    if "test" not in config.data:
+    if not config.data.get("test"):
         return None
     mesh = parallel.mesh(config.loop.devices)
     predict = predictor(network, variant, mesh)
