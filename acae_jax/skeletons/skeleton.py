@@ -114,22 +114,13 @@ def read(path: str | Path) -> Skeleton:
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not JSON ({error}); mend it there") from None
     try:
-        return _from_content(content)
+        return of_json(content)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 
 
-def write(path: str | Path, skeleton: Skeleton) -> None:
-    """Write a valid skeleton as the JSON file that `read` reads."""
-    name, joint_names, edges = validate(skeleton)
-    named_edges = [[joint_names[a], joint_names[b]] for a, b in edges]
-    fields = {"name": name, "joint_names": list(joint_names), "edges": named_edges}
-    lines = ",\n".join(f"  {json.dumps(k)}: {json.dumps(v)}" for k, v in fields.items())
-    Path(path).write_text(f"{{\n{lines}\n}}\n", encoding="utf-8")
-
-
-def _from_content(content: object) -> Skeleton:
-    """The validated skeleton of a decoded JSON file."""
+def of_json(content: object) -> Skeleton:
+    """The validated skeleton in decoded JSON, such as the file that `read` reads."""
     wanted = ("name", "joint_names", "edges")
     if not isinstance(content, dict) or set(content) != set(wanted):
         raise ValueError("a skeleton file is one object with the keys name, joint_names and edges")
@@ -145,6 +136,15 @@ def _from_content(content: object) -> Skeleton:
     # Validated before the edges are put in order, so that an error shows them as written.
     validate(skeleton._replace(edges=tuple(indices)))
     return skeleton._replace(edges=canonical_edges(indices))
+
+
+def write(path: str | Path, skeleton: Skeleton) -> None:
+    """Write a valid skeleton as the JSON file that `read` reads."""
+    name, joint_names, edges = validate(skeleton)
+    named_edges = [[joint_names[a], joint_names[b]] for a, b in edges]
+    fields = {"name": name, "joint_names": list(joint_names), "edges": named_edges}
+    lines = ",\n".join(f"  {json.dumps(k)}: {json.dumps(v)}" for k, v in fields.items())
+    Path(path).write_text(f"{{\n{lines}\n}}\n", encoding="utf-8")
 
 
 def _is_list_of_texts(value: object) -> bool:

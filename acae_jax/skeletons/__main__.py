@@ -1,0 +1,103 @@
+"""A skeleton of your own, from a few examples: python -m acae_jax.skeletons fit.
+
+    python -m acae_jax.skeletons fit --examples mine.json --out my_bundle
+
+mine.json holds the skeleton and poses that were annotated in it, in 3D or in two or more calibrated
+views, with the images (`acae_jax/inference/skeleton_examples.py` describes it). The model's joints
+in these images teach the weights that make the new joints of them. Prints what each joint is made
+of and how far it is off in examples that were left out, draws some of them, and writes a bundle in
+which the skeleton is one more name. Without --out it only reports.
+"""
+
+import functools
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from absl import app, flags
+from jaxtyping import Float
+
+from acae_jax.inference import bundle as bundles
+from acae_jax.inference import estimator as estimators
+from acae_jax.inference import skeleton_bundle, skeleton_examples, skeleton_fit, skeleton_report
+from acae_jax.inference.skeleton_examples import View
+from acae_jax.media import stills
+
+_EXAMPLES = flags.DEFINE_string("examples", None, "JSON file of annotated examples", required=True)
+_BUNDLE = flags.DEFINE_string("bundle", None, "bundle to start from (default: the packaged one)")
+_OUT = flags.DEFINE_string("out", None, "folder for the new bundle; without, it is not written")
+_NAME = flags.DEFINE_string("name", None, "the skeleton's name (default: as in the file)")
+_PICTURE = flags.DEFINE_string("picture", None, "PNG of some examples (default: beside --out)")
+
+
+def fit(
+    examples: Path, folder: Path, out: Path | None, name: str | None, picture: Path | None
+) -> None:
+    """Learn, report, draw, write."""
+    contents = bundles.read(folder)
+    joint_names = contents.facts.joint_names
+    new, moments = skeleton_examples.read(examples, len(joint_names))
+    new = new._replace(name=name or new.name)
+    # What would fail in the end fails before the work.
+    skeleton_bundle.check_name(contents.facts, new.name)
+    if out is not None and out.exists():
+        raise FileExistsError(f"{out} exists: choose another folder, or remove it first")
+    seen = skeleton_examples.seen_by(moments, model(folder), bar=True)
+    sides = skeleton_fit.mirrors(joint_names, new.joint_names)
+    fitted = skeleton_fit.fit(seen, sides, bar=True)
+    print(skeleton_report.table(fitted, new, joint_names))
+    if picture is not None:
+        picture.write_bytes(skeleton_report.picture(seen, fitted, new))
+        print(f"\nPicture: {picture}")
+    if out is not None:
+        note = (
+            f"{len(new.joint_names)} joints learned from {len(moments)} examples; mean error of a "
+            f"joint in examples that were left out {np.nanmean(fitted.left_out_mm):.1f} mm."
+        )
+        bones_mm = skeleton_fit.bones_mm(seen, fitted.weights, new.edges)
+        changed = skeleton_bundle.with_skeleton(contents, new, fitted.weights, bones_mm, note)
+        bundles.write(out, changed)
+        print(f"\nBundle: {out}; use it with skeleton='{new.name}'")
+
+
+def model(folder: Path) -> Callable[[View], Float[np.ndarray, "j 3"]]:
+    """The function from a view to the bundle's joints in the camera's space."""
+    opened = functools.cache(lambda: estimators.load(folder))  # not for examples that bring poses
+
+    def joints_mm(view: View) -> Float[np.ndarray, "j 3"]:
+        image, box = stills.read(view.image), view.box[None]
+        if not view.knows_intrinsics:
+            return opened().estimate_poses(image, box)["poses3d"][0]
+        found = opened().estimate_poses(
+            image,
+            box,
+            intrinsic_matrix=view.camera.intrinsics,
+            distortion_coeffs=view.camera.distortion,
+        )
+        return found["poses3d"][0]
+
+    return joints_mm
+
+
+def main(arguments: list[str]) -> int:
+    """Fit, and turn what the user can mend into one line."""
+    if arguments[1:] != ["fit"]:
+        raise app.UsageError("the one command is: fit")
+    folder = Path(_BUNDLE.value or estimators.PACKAGED)
+    out = Path(_OUT.value) if _OUT.value else None
+    beside = out.with_name(f"{out.name}.png") if out else None
+    picture = Path(_PICTURE.value) if _PICTURE.value else beside
+    try:
+        fit(Path(_EXAMPLES.value), folder, out, _NAME.value, picture)
+    except KeyboardInterrupt:
+        print("\nstopped; nothing was written", file=sys.stderr)
+        return 130
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    app.run(main)

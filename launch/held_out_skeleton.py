@@ -1,0 +1,222 @@
+"""How well a skeleton is learned from examples that the network never saw labels of.
+
+    python launch/held_out_skeleton.py --formats markers mixamo
+
+For each format: the three stages on the embedded people without that format (its dataset out of the
+quotas and the pseudo labels, its joints out of the union), about 10 minutes on 2 cores; then its
+weights from some of its examples, and the error on the test set beside that of the formats that
+were trained. Prints
+
+* the curve over the number of examples: mean over three draws, and the ratio of the errors,
+* other ways to get weights from 50 examples, each with the strength that does best on the test set
+  (which flatters them: ours is chosen by the examples): squared prices instead of absolute ones,
+  equal or by distance; from latent points of the autoencoder instead of joints; the nearest joint.
+
+Run again after an interruption, it continues.
+"""
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+from ml_collections import ConfigDict
+
+from acae_jax import config as configs
+from acae_jax import metrics
+from acae_jax.data import sources
+from acae_jax.datasets.synthetic import body
+from acae_jax.estimation import autoencoder, bottleneck, building, collect, evaluation
+from acae_jax.inference import skeleton_fit
+from acae_jax.inference.skeleton_fit import Examples, Mirrors
+from acae_jax.skeletons import catalogue
+from acae_jax.skeletons import union as unions
+from acae_jax.training import checkpoints, parallel
+
+CONFIG = "configs/estimation/embedded.py"
+COUNTS, DRAWS, POOL = (5, 10, 20, 50, 200), 3, 600
+STEPS = 8  # of the squared prices, whose poses are moved along their rays in between
+
+
+class Seen(NamedTuple):
+    """What the network says of images of the held-out format and of the test set, and the truth."""
+
+    pool: Examples
+    test_joints_mm: Float[np.ndarray, "t j 3"]
+    test_true_mm: Float[np.ndarray, "t k 3"]
+    trained_mm: dict[str, float]  # error of each trained format
+    sides: Mirrors
+
+
+def train(held_out: str, run: Path, data: Path) -> None:
+    """The three stages without a format."""
+    kept = [name for name in body.FORMATS if name != held_out]
+    quotas = (*((f"embedded_{name}", 12) for name in kept), ("embedded_2d", 4))
+    overrides = {
+        "data.union": tuple(kept),
+        "data.quotas": quotas,
+        "data.test": "",  # it is labelled in the held-out format too
+        "pseudo.datasets": tuple(f"embedded_{name}" for name in kept),
+    }
+    for name, stage in (
+        ("initial", "initial"),
+        ("autoencoder", "autoencoder"),
+        ("regularised", "consistency"),
+    ):
+        config = f"{CONFIG}:ablation,stage={stage},run={run},data={data}"
+        arguments = [f"--config.{key}={value}" for key, value in overrides.items()]
+        command = ["-m", "acae_jax.train", "--config", config, "--workdir", str(run / name)]
+        subprocess.run([sys.executable, *command, *arguments], check=True)
+
+
+def predicted(
+    config: ConfigDict, folder: Path, examples: list[building.Batch]
+) -> Float[np.ndarray, "n j 3"]:
+    """The run's joints in these examples."""
+    union = building.joint_union(config.data)
+    variant = collect.variant_of(config, union)
+    mesh = parallel.mesh()
+    predict = building.predictor(building.network(config, variant.points), variant, mesh)
+    variables = parallel.replicate(checkpoints.load_params(folder), mesh)
+    rows = evaluation.padded_rows(len(examples), config.evaluation.batch_size)
+    batches = (evaluation.stacked([examples[i] for i in batch]) for batch in rows)
+    return evaluation.predictions(lambda batch: predict(variables, batch), batches, len(examples))
+
+
+def look(held_out: str, run: Path, data: Path) -> Seen:
+    """Predict the held-out format's images and the test set."""
+    folder = run / "regularised"
+    config = configs.read(folder)
+    union = building.joint_union(config.data)
+    every = unions.of([catalogue.load(name) for name in body.FORMATS])
+
+    def clean(source: sources.Source, count: int) -> list[building.Batch]:
+        rows = np.linspace(0, len(source) - 1, count).astype(int).tolist()
+        return building.clean_examples(config, every, source, rows)
+
+    pool = clean(sources.open(f"embedded_{held_out}", data, "train"), POOL)
+    stored = sources.open("embedded_test", data, "test")
+    test = clean(stored, len(stored))
+    own = list(every.members[held_out])
+    truth = np.stack([example["joints_mm"] for example in test])
+    poses = predicted(config, folder, test)
+    trained = {
+        name: error(poses[:, list(union.members[name])], truth[:, list(every.members[name])], name)
+        for name in union.members
+    }
+    annotated = np.stack([example["joints_mm"][own] for example in pool])
+    return Seen(
+        Examples(predicted(config, folder, pool), annotated, np.arange(POOL)),
+        poses,
+        truth[:, own],
+        trained,
+        skeleton_fit.mirrors(union.joint_names, catalogue.load(held_out).joint_names),
+    )
+
+
+def error(poses: np.ndarray, truth: np.ndarray, format_name: str) -> float:
+    """Root-relative MPJPE in mm."""
+    root = metrics.root_weights(catalogue.load(format_name).joint_names)
+    valid = np.ones(truth.shape[:2], bool)
+    return metrics.pose_metrics(poses.astype(np.float32), truth, valid, root)["mpjpe_mm"]
+
+
+def drawn(pool: Examples, count: int, draw: int) -> Examples:
+    """Some of the examples."""
+    chosen = np.random.default_rng([draw, count]).choice(POOL, count, replace=False)
+    return Examples(*(values[chosen] for values in pool))
+
+
+def squared_prices(
+    examples: Examples, sides: Mirrors, strength: float, power: int
+) -> Float[np.ndarray, "k j"]:
+    """Weights that pay (strength · (distance / 100 mm)^power · weight)², errors squared too."""
+    both = np.concatenate([examples.predicted_mm, examples.predicted_mm[:, sides.model]])
+    both = both.astype(np.float64)
+    weights = np.full((len(sides.new), len(sides.model)), 1 / len(sides.model))
+    for _ in range(STEPS):
+        target = skeleton_fit.moved(examples, weights @ examples.predicted_mm)
+        for k, other in enumerate(sides.new.tolist()):
+            apart = both - np.concatenate([target[:, k], target[:, other]])[:, None]
+            flat = apart.swapaxes(1, 2).reshape(-1, both.shape[1])
+            price = strength * (np.linalg.norm(apart, axis=-1).mean(0) / 100) ** power
+            raw = np.linalg.solve(
+                flat.T @ flat / len(both) + np.diag(price**2), np.ones(len(price))
+            )
+            weights[k] = raw / raw.sum()
+    return weights
+
+
+def other_ways(seen: Seen, held_out: str, run: Path) -> dict[str, float]:
+    """Mean error of other weights from 50 examples, each with its best strength."""
+    config = configs.read(run / "autoencoder")
+    encode = np.asarray(
+        bottleneck.load(run / "autoencoder", building.joint_union(config.data)).encode
+    )
+    latent_sides = seen.sides._replace(
+        model=autoencoder.latent_mirror(autoencoder.Latents(**config.latents))
+    )
+    found: dict[str, dict[float, list[float]]] = {}
+
+    def note(way: str, strength: float, weights: np.ndarray) -> None:
+        score = error(weights @ seen.test_joints_mm, seen.test_true_mm, held_out)
+        found.setdefault(way, {}).setdefault(strength, []).append(score)
+
+    for draw in range(DRAWS):
+        examples = drawn(seen.pool, 50, draw)
+        for locality in skeleton_fit.LOCALITIES:
+            latent = examples._replace(predicted_mm=encode @ examples.predicted_mm)
+            weights = skeleton_fit.solve(latent, latent_sides, locality)
+            note("from latent points", locality, weights @ encode)
+        for strength in (3, 10, 30, 100, 300):
+            for power, way in ((0, "squared equal prices"), (1, "squared prices by distance")):
+                note(way, strength, squared_prices(examples, seen.sides, strength, power))
+        weights = skeleton_fit.solve(examples, seen.sides, 1e4)
+        note("the nearest joints", 0, weights)
+    return {way: min(np.mean(e) for e in scores.values()) for way, scores in found.items()}
+
+
+def report(held_out: str, run: Path, data: Path) -> None:
+    """Print everything about one format."""
+    seen = look(held_out, run, data)
+    trained = float(np.mean(list(seen.trained_mm.values())))
+    print(f"\n{held_out} held out; MPJPE of the trained formats {trained:.1f} mm:")
+    print("  " + ", ".join(f"{name} {value:.1f}" for name, value in seen.trained_mm.items()))
+    print("examples   MPJPE mm   of the trained   locality   joints each")
+    for count in COUNTS:
+        scores, localities, used = [], [], []
+        for draw in range(DRAWS):
+            examples = drawn(seen.pool, count, draw)
+            locality = skeleton_fit.chosen_locality(examples, seen.sides)
+            weights = skeleton_fit.solve(examples, seen.sides, locality)
+            scores.append(error(weights @ seen.test_joints_mm, seen.test_true_mm, held_out))
+            localities.append(locality)
+            used.append((weights != 0).sum(1).mean())
+        ratios = f"{np.mean(scores) / trained:.3f} (at most {np.max(scores) / trained:.3f})"
+        print(
+            f"{count:8}   {np.mean(scores):8.1f}   {ratios:>24}   "
+            f"{np.median(localities):g}   {np.mean(used):.1f}",
+            flush=True,
+        )
+    for way, score in other_ways(seen, held_out, run).items():
+        print(f"      50   {score:8.1f}   {score / trained:.3f}   {way}", flush=True)
+
+
+def main() -> None:
+    """Train what is not trained yet, and report."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--formats", nargs="+", default=["markers", "mixamo"], choices=body.FORMATS)
+    parser.add_argument("--data", type=Path, default=Path("data/embedded"))
+    parser.add_argument("--runs", type=Path, default=Path("runs/held_out"))
+    given = parser.parse_args()
+    for held_out in given.formats:
+        train(held_out, given.runs / held_out, given.data)
+    for held_out in given.formats:
+        report(held_out, given.runs / held_out, given.data)
+
+
+if __name__ == "__main__":
+    main()
