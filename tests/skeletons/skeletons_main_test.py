@@ -1,0 +1,160 @@
+"""python -m acae_jax.skeletons fit, from images and a tiny bundle to a bundle with one more name."""
+
+import json
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from absl import flags
+from PIL import Image
+
+from acae_jax.inference import bundle as bundles
+from acae_jax.inference import estimator as estimators
+from acae_jax.inference import skeleton_bundle
+from acae_jax.inference.facts import Facts, Selection
+from acae_jax.packaging import program
+from acae_jax.skeletons import __main__ as command
+from acae_jax.skeletons.skeleton import Skeleton
+
+SIDE = 16
+JOINTS = ("pelv_a", "lhip_a", "rhip_a", "lkne_a", "rkne_a", "neck_a")
+EDGES = ((0, 1), (0, 2), (1, 3), (2, 4), (0, 5))
+COUNT = 12
+WEIGHTS = np.zeros((3, 6))
+WEIGHTS[0, [0, 5]] = 0.7, 0.3  # belly
+WEIGHTS[1, [1, 3]] = WEIGHTS[2, [2, 4]] = 0.5, 0.5  # lthi, rthi
+NEW = {
+    "name": "mine",
+    "joint_names": ["belly", "lthi", "rthi"],
+    "edges": [["belly", "lthi"], ["belly", "rthi"]],
+}
+
+
+def crop_model(weights, images, intrinsics):
+    """A pose that depends on the colour of the crop."""
+    colour = jnp.mean(images.astype(jnp.float32), axis=(1, 2)) / 255 - 0.5
+    poses_mm = weights["rest"][None] + jnp.einsum("bc,cjx->bjx", colour, weights["change"])
+    return poses_mm, jnp.full(poses_mm.shape[:2], 50.0)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    rng = np.random.default_rng(0)
+    rest = rng.normal(size=(6, 3)) * 300 + [0, 0, 4000]
+    change = rng.normal(size=(3, 6, 3)) * 400
+    weights = {"rest": rest.astype(np.float32), "change": change.astype(np.float32)}
+    bones = tuple(float(np.linalg.norm(rest[a] - rest[b])) for a, b in EDGES)
+    whole = Selection(tuple(range(6)), tuple(n[:-2] for n in JOINTS), EDGES)
+    facts = Facts("tiny", SIDE, JOINTS, EDGES, {"a": whole}, "a", bones, None, {})
+    contents = bundles.Contents(
+        facts,
+        program.export(crop_model, weights, SIDE),
+        weights,
+        None,
+        program.reference(crop_model, weights, SIDE),
+        "# tiny\n",
+    )
+    folder = tmp_path_factory.mktemp("bundles") / "tiny"
+    bundles.write(folder, contents)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def examples(folder, tmp_path_factory):
+    """Images of one colour, and the new joints in them as the tiny network's poses have them."""
+    rng = np.random.default_rng(1)
+    place = tmp_path_factory.mktemp("examples")
+    estimator = estimators.load(folder)
+    content = {"skeleton": NEW, "examples": []}
+    for i in range(COUNT):
+        image = np.broadcast_to(rng.integers(0, 256, 3).astype(np.uint8), (40, 50, 3))
+        Image.fromarray(np.ascontiguousarray(image)).save(place / f"{i}.png")
+        camera = [[60.0 + i, 0, 24.5], [0, 60.0 + i, 19.5], [0, 0, 1]]
+        box = [10, 5, 20, 25]
+        found = estimator.estimate_poses(image, np.array([box], np.float32), intrinsic_matrix=camera)
+        joints = dict(zip(NEW["joint_names"], (WEIGHTS @ found["poses3d"][0]).tolist(), strict=True))
+        content["examples"].append(
+            {"image": f"{i}.png", "box": box, "intrinsic_matrix": camera, "joints_mm": joints}
+        )
+    path = place / "mine.json"
+    path.write_text(json.dumps(content))
+    return path
+
+
+def run(*arguments):
+    flags.FLAGS.unparse_flags()
+    for name in ("examples", "bundle", "out", "name", "picture"):
+        flags.FLAGS[name].unparse()
+    rest = flags.FLAGS(["skeletons", *map(str, arguments)])
+    return command.main(rest)
+
+
+def test_from_images_to_a_bundle_with_one_more_name(folder, examples, tmp_path, capsys):
+    out = tmp_path / "new"
+    assert run("fit", "--examples", examples, "--bundle", folder, "--out", out) == 0
+    said = capsys.readouterr().out
+    assert "lthi, rthi" in said and "0.50 lhip_a" in said and "Mean error of a joint" in said
+    assert (tmp_path / "new.png").read_bytes().startswith(b"\x89PNG")
+    opened = bundles.load(out)
+    assert opened.facts.joint_names == (*JOINTS, "belly_mine", "lthi_mine", "rthi_mine")
+    assert opened.facts.skeletons["mine"] == Selection(
+        (6, 7, 8), ("belly", "lthi", "rthi"), ((0, 1), (0, 2))
+    )
+    assert opened.facts.edges[5:] == ((6, 7), (6, 8)) and len(opened.facts.bones_mm) == 7
+    np.testing.assert_allclose(opened.matrix[:6], np.eye(6))
+    np.testing.assert_allclose(opened.matrix[6:], WEIGHTS, atol=1e-3)
+    assert "mine" in (out / "README.md").read_text()
+    assert bundles.verify(out).poses_mm < 0.1
+
+
+def test_the_new_name_gives_the_new_joints(folder, examples, tmp_path):
+    out = tmp_path / "new"
+    run("fit", "--examples", examples, "--bundle", folder, "--out", out, "--name", "yours")
+    estimator = estimators.load(out)
+    image = np.full((40, 50, 3), (200, 30, 90), np.uint8)
+    box = np.array([[10, 5, 20, 25]], np.float32)
+    new = estimator.estimate_poses(image, box, skeleton="yours")["poses3d"][0]
+    old = estimator.estimate_poses(image, box, skeleton="a")["poses3d"][0]
+    np.testing.assert_allclose(new, WEIGHTS @ old, atol=1.0)
+    # A second one, on top of the first.
+    run("fit", "--examples", examples, "--bundle", out, "--out", tmp_path / "second")
+    both = estimators.load(tmp_path / "second")
+    assert list(both.bundle.facts.skeletons) == ["a", "yours", "mine"]
+    again = both.estimate_poses(image, box, skeleton="mine")["poses3d"][0]
+    np.testing.assert_allclose(again, new, atol=1.0)
+
+
+def test_without_out_it_only_reports(folder, examples, tmp_path, capsys):
+    before = sorted(examples.parent.iterdir())
+    assert run("fit", "--examples", examples, "--bundle", folder) == 0
+    assert "Mean error" in capsys.readouterr().out
+    assert sorted(examples.parent.iterdir()) == before
+
+
+def test_what_a_user_can_mend_is_one_line(folder, examples, tmp_path, capsys):
+    def refused(*arguments):
+        assert run("fit", *arguments) == 1
+        text = capsys.readouterr().err
+        errors = [line for line in text.splitlines() if line.startswith("error: ")]
+        assert len(errors) == 1 and text.rstrip().endswith(errors[0])
+        return errors[0]
+
+    tiny = ("--bundle", folder)
+    assert "no examples at" in refused("--examples", tmp_path / "none.json", *tiny)
+    assert "is no bundle" in refused("--examples", examples, "--bundle", tmp_path)
+    assert "exists" in refused("--examples", examples, *tiny, "--out", folder)
+    assert "'a' already" in refused("--examples", examples, *tiny, "--name", "a")
+    content = json.loads(examples.read_text())
+    content["examples"][3]["image"] = "3.gone"
+    wrong = examples.with_name("wrong.json")
+    wrong.write_text(json.dumps(content))
+    assert "3.gone" in refused("--examples", wrong, *tiny)
+    wrong.unlink()
+
+
+def test_a_bundle_without_bones_stays_without(folder):
+    contents = bundles.read(folder)
+    contents = contents._replace(facts=contents.facts._replace(bones_mm=()))
+    new = Skeleton("mine", ("belly", "lthi", "rthi"), ((0, 1), (0, 2)))
+    changed = skeleton_bundle.with_skeleton(contents, new, WEIGHTS, np.ones(2), "a note")
+    assert changed.facts.bones_mm == () and "a note" in changed.card
