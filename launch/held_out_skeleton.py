@@ -176,7 +176,7 @@ def other_ways(seen: Seen, held_out: str, run: Path) -> dict[str, float]:
                 note(way, strength, squared_prices(examples, seen.sides, strength, power))
         weights = skeleton_fit.solve(examples, seen.sides, 1e4)
         note("the nearest joints", 0, weights)
-    return {way: min(np.mean(e) for e in scores.values()) for way, scores in found.items()}
+    return {way: min(float(np.mean(e)) for e in scores.values()) for way, scores in found.items()}
 
 
 def report(held_out: str, run: Path, data: Path) -> None:
@@ -207,7 +207,9 @@ def report(held_out: str, run: Path, data: Path) -> None:
 
 def main() -> None:
     """Train what is not trained yet, and report."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        description="How well a skeleton is learned that the network never saw."
+    )
     parser.add_argument("--formats", nargs="+", default=["markers", "mixamo"], choices=body.FORMATS)
     parser.add_argument("--data", type=Path, default=Path("data/embedded"))
     parser.add_argument("--runs", type=Path, default=Path("runs/held_out"))

@@ -23,9 +23,9 @@ def triangulate(views: Camera, points_px: Float[np.ndarray, "v j 2"]) -> Float[n
     """
     rays = cameras.image_to_camera(views, points_px.astype(np.float64))
     plane = rays[..., :2]
-    seen = np.isfinite(plane).all(-1)
+    seen = np.asarray(np.isfinite(plane).all(axis=-1))
     plane = np.where(seen[..., None], plane, 0.0)
-    known = (seen.sum(0) >= 2) & _apart(views, rays, seen)
+    known = (seen.sum(axis=0) >= 2) & _apart(views, rays, seen)
     # a·(point − centre) = depth · (what it projects to − what is seen), for each image axis.
     rotation = views.rotation.astype(np.float64)[:, None]
     rows = rotation[:, :, :2] - plane[..., None] * rotation[:, :, 2:]
@@ -63,7 +63,7 @@ def _solve(
     """Least squares over the cameras for each point; zero where none is used."""
     rows = np.where(used[..., None, None], rows, 0.0)
     matrix = np.einsum("vjac,vjad->jcd", rows, rows)
-    matrix = np.where(used.any(0)[:, None, None], matrix, np.eye(3))
+    matrix = np.where(np.any(used, axis=0)[:, None, None], matrix, np.eye(3))
     # Solvable even where steps led a point to no sense, as views that disagree may.
     matrix = matrix + 1e-12 * np.trace(matrix, axis1=1, axis2=2)[:, None, None] * np.eye(3)
     return np.linalg.solve(matrix, np.einsum("vjac,vja->jc", rows, right)[..., None])[..., 0]

@@ -52,12 +52,18 @@ DISAGREEMENT_PX = 30.0  # median in the image, above which views cannot be of on
 BESIDE_MM = 1000.0  # more than a part of a person can lie beside the person
 
 
-class View(NamedTuple):
-    """One camera's share of an example; either image and box, or predicted_mm."""
+class Picture(NamedTuple):
+    """What a model is asked about: the person in a box of an image."""
 
-    image: Path | None
-    box: Float[np.ndarray, "4"] | None
-    predicted_mm: Float[np.ndarray, "j 3"] | None
+    path: Path
+    box: Float[np.ndarray, "4"]
+    camera: Camera | None  # of which the model needs to know the lens; None if it is not known
+
+
+class View(NamedTuple):
+    """One camera's share of an example: the model's joints in its space, or what to ask it."""
+
+    predicted: Picture | Float[np.ndarray, "j 3"]
     camera: Camera  # its intrinsics mean nothing unless they are known
     knows_intrinsics: bool
 
@@ -99,18 +105,19 @@ def read(path: str | Path, model_joints: int) -> tuple[Skeleton, list[Moment]]:
 
 def seen_by(
     moments: Sequence[Moment],
-    model: Callable[[View], Float[np.ndarray, "j 3"]],
+    model: Callable[[Picture], Float[np.ndarray, "j 3"]],
     bar: bool = False,
 ) -> Examples:
     """Every view as an example: the model's joints in the camera's space, and the annotated ones.
 
-    `model` is asked about views without predicted_mm. A ValueError if an annotated pose lies
-    elsewhere than the person that the model sees.
+    `model` gives all joints of the person in a picture, in the camera's space. A ValueError if an
+    annotated pose lies elsewhere than the person that the model sees.
     """
     predicted, annotated, number = [], [], []
     views = [(index, view) for index, moment in enumerate(moments) for view in moment.views]
     for index, view in tqdm.tqdm(views, unit="views", disable=not bar):
-        predicted.append(model(view) if view.predicted_mm is None else view.predicted_mm)
+        known = view.predicted
+        predicted.append(model(known) if isinstance(known, Picture) else known)
         annotated.append(cameras.world_to_camera(view.camera, moments[index].joints_mm))
         number.append(index)
     found = Examples(np.stack(predicted).astype(np.float64), np.stack(annotated), np.array(number))
@@ -164,22 +171,16 @@ def _view(content: dict[str, Any], where: str, folder: Path, model_joints: int) 
     image, box, predicted = (content.get(key) for key in ("image", "box", "predicted_mm"))
     if (predicted is None) == (image is None) or (image is None) != (box is None):
         raise ValueError(f"{where} must have either image and box, or predicted_mm")
-    if image is not None and not isinstance(image, str):
+    camera, is_known = _camera(content, where), content.get("intrinsic_matrix") is not None
+    if image is None:
+        place = f"{where}.predicted_mm"
+        return View(_numbers(predicted, place, (model_joints, 3)), camera, is_known)
+    if not isinstance(image, str):
         raise ValueError(f"{where}.image must be the path of an image")
-    if box is not None:
-        box = _numbers(box, f"{where}.box", (4,))
-        if (box[2:] <= 0).any():
-            raise ValueError(f"{where}.box must be x, y, width, height in px")
-    if predicted is not None:
-        predicted = _numbers(predicted, f"{where}.predicted_mm", (model_joints, 3))
-    intrinsics = content.get("intrinsic_matrix")
-    return View(
-        folder / image if image is not None else None,
-        box,
-        predicted,
-        _camera(content, where),
-        intrinsics is not None,
-    )
+    box = _numbers(box, f"{where}.box", (4,))
+    if (box[2:] <= 0).any():
+        raise ValueError(f"{where}.box must be x, y, width, height in px")
+    return View(Picture(folder / image, box, camera if is_known else None), camera, is_known)
 
 
 def _camera(content: dict[str, Any], where: str) -> Camera:
@@ -269,7 +270,7 @@ def _check_keys(
 def _check_together(new: Skeleton, moments: Sequence[Moment]) -> None:
     """Raise for joints without annotation, and for poses in other units or another space."""
     joints_mm = np.stack([moment.joints_mm for moment in moments])
-    known = np.isfinite(joints_mm).all(-1)
+    known = skeleton_fit.known(joints_mm)
     mirror = skeleton.mirror_map(new.joint_names)
     often = known.sum(0) + np.where(mirror == np.arange(len(mirror)), 0, known[:, mirror].sum(0))
     for name, count in zip(new.joint_names, often.tolist(), strict=True):

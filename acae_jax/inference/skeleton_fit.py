@@ -133,13 +133,18 @@ def distances_mm(
 
 def moved(examples: Examples, poses_mm: Float[np.ndarray, "n k 3"]) -> Float[np.ndarray, "n k 3"]:
     """Annotated poses, moved along their rays to where they are nearest to `poses_mm`."""
-    valid = np.isfinite(examples.annotated_mm).all(-1) & np.isfinite(poses_mm).all(-1)
+    valid = known(examples.annotated_mm) & known(poses_mm)
     share = valid.astype(np.float64)
     annotated, poses = (
         np.where(valid[..., None], points, 0.0) for points in (examples.annotated_mm, poses_mm)
     )
     shifted = _moved(annotated, poses, rays(examples.predicted_mm), share)
     return np.where(valid[..., None], shifted, np.nan)
+
+
+def known(points: Float[np.ndarray, "*b c"]) -> Bool[np.ndarray, "*b"]:
+    """Which points are given: those without NaN."""
+    return np.asarray(np.isfinite(points).all(axis=-1))
 
 
 def bones_mm(
@@ -151,9 +156,9 @@ def bones_mm(
         np.linalg.norm(poses[:, a] - poses[:, b], axis=-1)
         for poses in (examples.annotated_mm, weights @ examples.predicted_mm)
     )
-    known = np.isfinite(annotated)
-    total = np.where(known, annotated, 0.0).sum(0)
-    return np.where(known.any(0), total / np.maximum(known.sum(0), 1), learned.mean(0))
+    count = np.isfinite(annotated).sum(axis=0)
+    total = np.nansum(annotated, axis=0)
+    return np.where(count > 0, total / np.maximum(count, 1), learned.mean(axis=0))
 
 
 def beside_mm(examples: Examples) -> Float[np.ndarray, " n"]:
@@ -174,8 +179,8 @@ def rays(predicted_mm: Float[np.ndarray, "n j 3"]) -> Float[np.ndarray, "n 3"]:
 def solve(examples: Examples, sides: Mirrors, locality: float) -> Float[np.ndarray, "k j"]:
     """The weights of the problem above; NaN for joints that no example annotates on either side."""
     predicted = examples.predicted_mm.astype(np.float64)
-    valid = np.isfinite(examples.annotated_mm).all(-1)
-    annotates = (valid | valid[:, sides.new]).any(0)
+    valid = known(examples.annotated_mm)
+    annotates = np.any(valid | valid[:, sides.new], axis=0)
     # One joint of each pair is solved for; the second of central joints is the same.
     first = np.flatnonzero((np.arange(len(sides.new)) <= sides.new) & annotates)
     second = sides.new[first]
@@ -198,10 +203,9 @@ def solve(examples: Examples, sides: Mirrors, locality: float) -> Float[np.ndarr
             chosen, price_mm = _candidates(both, targets, seen)
             weights = np.full(chosen.shape, 1 / chosen.shape[1])
         shares = np.concatenate([share[:, first], share[:, second]])
+        gram = _gram(both, targets, shares, seen, chosen)
         smoothing = max(WEIGHT * SHRINK**iteration, SMALLEST)
-        weights = _reweighted(
-            _gram(both, targets, shares, seen, chosen), locality * price_mm, weights, smoothing
-        )
+        weights = _reweighted(gram, np.multiply(locality, price_mm), weights, smoothing)
         if iteration >= DROP_FROM:
             weights[np.abs(weights) < NEGLIGIBLE] = 0.0
         matrix = _matrix(weights, chosen, first, sides)
@@ -217,7 +221,7 @@ def _moved(
 ) -> Float[np.ndarray, "n k 3"]:
     """Annotated poses, moved along their rays by the mean, of these shares, of what they lack."""
     behind = np.einsum("nkc,nc,nk->n", combined - annotated, ray, share)
-    behind /= np.maximum(share.sum(1), 1e-12)
+    behind /= np.maximum(share.sum(axis=1), 1e-12)
     return annotated + (behind[:, None] * ray)[:, None]
 
 
@@ -228,7 +232,7 @@ def _candidates(
 ) -> tuple[Int[np.ndarray, "o c"], Float[np.ndarray, "o c"]]:
     """The joints nearest to each target, and their mean distances in mm."""
     apart = np.stack([
-        np.linalg.norm(joints[kept] - targets[kept, o, None], axis=-1).mean(0)
+        np.linalg.norm(joints[kept] - targets[kept, o, None], axis=-1).mean(axis=0)
         for o, kept in enumerate(seen.T)
     ])  # fmt: skip
     nearest = np.argsort(apart, axis=1, kind="stable")[:, :CANDIDATES]

@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
-from acae_jax.inference.skeleton_fit import Examples, Fitted, moved
+from acae_jax.inference.skeleton_fit import Examples, Fitted, known, moved
 from acae_jax.pages import charts
 from acae_jax.skeletons import skeleton
 from acae_jax.skeletons.skeleton import Skeleton
@@ -37,8 +37,8 @@ def table(fitted: Fitted, new: Skeleton, model_joint_names: tuple[str, ...]) -> 
     lines.append(
         f"\nMean error of a joint {np.nanmean(fitted.left_out_mm):.1f} mm, left out of what it was "
         "learned from, with poses moved\nalong the ray to the person. "
-        f"{taking_part.any(0).sum()} of {len(model_joint_names)} joints take part, "
-        f"{taking_part.sum(1).mean():.1f} in a joint; locality {fitted.locality:g}."
+        f"{taking_part.any(axis=0).sum()} of {len(model_joint_names)} joints take part, "
+        f"{taking_part.sum(axis=1).mean():.1f} in a joint; locality {fitted.locality:g}."
     )
     return "\n".join(lines)
 
@@ -60,8 +60,8 @@ def picture(examples: Examples, fitted: Fitted, new: Skeleton) -> bytes:
     """A PNG of good, usual and bad examples, annotated (grey) and as learned without them, from the
     camera and from the side.
     """
-    known = np.isfinite(fitted.left_out_mm)
-    errors = np.where(known, fitted.left_out_mm, 0.0).sum(1) / np.maximum(known.sum(1), 1)
+    count = np.isfinite(fitted.left_out_mm).sum(axis=1)
+    errors = np.nansum(fitted.left_out_mm, axis=1) / np.maximum(count, 1)
     order = np.argsort(errors)
     chosen = [int(order[int(rank * (len(order) - 1) + 0.5)]) for rank in SHOWN]
     annotated = moved(examples, fitted.left_out_poses_mm)
@@ -96,8 +96,8 @@ def _draw(
     sides = {"l": charts.PALETTE[0], "r": charts.PALETTE[4]}
     colours = [colour or sides.get(name[0], charts.PALETTE[2]) for name in new.joint_names]
     axes.scatter(*points.T, s=4 * width, c=colours, linewidths=0)
-    known = np.isfinite(points).all(-1)
-    edges = [(a, b) for a, b in new.edges if known[a] and known[b]]
+    given = known(points)
+    edges = [(a, b) for a, b in new.edges if given[a] and given[b]]
     # Of an edge between sides, the side of its sided joint.
     tones = [colours[a] if new.joint_names[a][0] in sides else colours[b] for a, b in edges]
     lines = [points[[a, b]] for a, b in edges]

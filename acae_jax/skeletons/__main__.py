@@ -21,7 +21,7 @@ from jaxtyping import Float
 from acae_jax.inference import bundle as bundles
 from acae_jax.inference import estimator as estimators
 from acae_jax.inference import skeleton_bundle, skeleton_examples, skeleton_fit, skeleton_report
-from acae_jax.inference.skeleton_examples import View
+from acae_jax.inference.skeleton_examples import Picture
 from acae_jax.media import stills
 
 _EXAMPLES = flags.DEFINE_string("examples", None, "JSON file of annotated examples", required=True)
@@ -61,19 +61,17 @@ def fit(
         print(f"\nBundle: {out}; use it with skeleton='{new.name}'")
 
 
-def model(folder: Path) -> Callable[[View], Float[np.ndarray, "j 3"]]:
-    """The function from a view to the bundle's joints in the camera's space."""
+def model(folder: Path) -> Callable[[Picture], Float[np.ndarray, "j 3"]]:
+    """The function from a picture to the bundle's joints in the camera's space."""
     opened = functools.cache(lambda: estimators.load(folder))  # not for examples that bring poses
 
-    def joints_mm(view: View) -> Float[np.ndarray, "j 3"]:
-        image, box = stills.read(view.image), view.box[None]
-        if not view.knows_intrinsics:
-            return opened().estimate_poses(image, box)["poses3d"][0]
+    def joints_mm(picture: Picture) -> Float[np.ndarray, "j 3"]:
+        camera = picture.camera
         found = opened().estimate_poses(
-            image,
-            box,
-            intrinsic_matrix=view.camera.intrinsics,
-            distortion_coeffs=view.camera.distortion,
+            stills.read(picture.path),
+            picture.box[None],
+            intrinsic_matrix=None if camera is None else camera.intrinsics,
+            distortion_coeffs=None if camera is None else camera.distortion,
         )
         return found["poses3d"][0]
 

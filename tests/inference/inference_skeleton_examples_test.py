@@ -137,10 +137,10 @@ def test_the_model_is_asked_with_the_camera(tmp_path):
             view |= {"image": "a.png", "box": [10, 20, 30, 40]}
     _, moments = read(tmp_path, content)
 
-    def model(view):
-        assert view.image == tmp_path / "a.png" and view.box.tolist() == [10, 20, 30, 40]
-        np.testing.assert_allclose(view.camera.intrinsics, INTRINSICS)
-        return cameras.world_to_camera(view.camera, np.tile([0.0, 0.0, 4000.0], (4, 1)))
+    def model(picture):
+        assert picture.path == tmp_path / "a.png" and picture.box.tolist() == [10, 20, 30, 40]
+        np.testing.assert_allclose(picture.camera.intrinsics, INTRINSICS)
+        return cameras.world_to_camera(picture.camera, np.tile([0.0, 0.0, 4000.0], (4, 1)))
 
     assert skeleton_examples.seen_by(moments, model).predicted_mm.shape == (8, 4, 3)
 

@@ -1,4 +1,4 @@
-"""python -m acae_jax.skeletons fit, from images and a tiny bundle to a bundle with one more name."""
+"""python -m acae_jax.skeletons fit: from images and a tiny bundle to one with one more name."""
 
 import json
 
@@ -71,8 +71,9 @@ def examples(folder, tmp_path_factory):
         Image.fromarray(np.ascontiguousarray(image)).save(place / f"{i}.png")
         camera = [[60.0 + i, 0, 24.5], [0, 60.0 + i, 19.5], [0, 0, 1]]
         box = [10, 5, 20, 25]
-        found = estimator.estimate_poses(image, np.array([box], np.float32), intrinsic_matrix=camera)
-        joints = dict(zip(NEW["joint_names"], (WEIGHTS @ found["poses3d"][0]).tolist(), strict=True))
+        found = estimator.estimate_poses(image, np.array([box]), intrinsic_matrix=camera)
+        points = (WEIGHTS @ found["poses3d"][0]).tolist()
+        joints = dict(zip(NEW["joint_names"], points, strict=True))
         content["examples"].append(
             {"image": f"{i}.png", "box": box, "intrinsic_matrix": camera, "joints_mm": joints}
         )
