@@ -1,5 +1,7 @@
 // The input's picture with the 2D poses over it.
 
+const TALLEST = 0.45; // of the window's height
+
 class Photo {
   constructor(canvas, caption, changed) {
     Object.assign(this, { canvas, caption, changed, shown: null, image: null });
@@ -20,12 +22,14 @@ class Photo {
   }
 
   draw(recording, people, skeleton, look) {
-    const picture = this.shown;
+    const [width, height] = this.shown.size_px;
     const { canvas } = this;
-    const width = canvas.clientWidth * devicePixelRatio;
-    const scale = width / picture.size_px[0];
-    canvas.width = Math.round(width);
-    canvas.height = Math.round(scale * picture.size_px[1]);
+    // As wide as its column; an upright picture leaves room for what stands below it.
+    const room = Math.min(canvas.parentElement.clientWidth, (TALLEST * innerHeight * width) / height);
+    const scale = (room * devicePixelRatio) / width;
+    canvas.width = Math.round(scale * width);
+    canvas.height = Math.round(scale * height);
+    canvas.style.width = `${room}px`;
     const context = canvas.getContext("2d");
     if (this.image) context.drawImage(this.image, 0, 0, canvas.width, canvas.height);
     context.lineCap = "round";
