@@ -64,7 +64,7 @@ def write(
         listed = ", ".join(left_out[:8]) + (", …" if len(left_out) > 8 else "")
         warnings.warn(
             f"{path.name}: {len(left_out)} joints are not connected with the root '{kept[0]}' and "
-            f"are left out: {listed}",
+            f"are left out (a skeleton whose edges connect all keeps all): {listed}",
             stacklevel=2,
         )
     positions = track.levelled(positions[:, places], up, "y")

@@ -27,7 +27,7 @@ ARM = {"upa", "elb", "for", "wri"}
 LEG = {"thi", "kne", "shi", "ank"}
 # How much a joint with several children holds on to its parent's orientation: it decides where the
 # children lie on one line, as two shoulders do, and hardly matters elsewhere.
-HOLD = 0.02
+HOLD = 0.05
 
 
 class Rig(NamedTuple):

@@ -183,27 +183,47 @@ def test_a_mirrored_motion_gives_the_mirrored_file(tmp_path, source):
         np.testing.assert_allclose(difference, 0, atol=1e-4)
 
 
-def test_angles_go_on_past_half_turns(tmp_path):
+@pytest.mark.parametrize(
+    ("axis", "channel"),
+    [((0, 1, 0), "Yrotation"), ((1, 0, 0), "Xrotation"), ((0, 0, 1), "Zrotation")],
+    ids=["spin", "somersault", "cartwheel"],
+)
+def test_angles_go_on_past_half_turns(tmp_path, axis, channel):
     names, edges, positions = t_pose(60)
-    angles = np.arange(60) * 0.4  # radians: almost four turns about the vertical axis
-    turns = motions.from_vector(angles[:, None] * np.array([0.0, -1.0, 0.0]))
+    angles = np.arange(60) * 0.4  # radians: almost four turns
+    turns = motions.from_vector(angles[:, None] * np.array(axis) * moving.FROM_Y_UP)
     spun = np.einsum("fij,fkj->fki", turns, positions)
     bvh.write(tmp_path / "a.bvh", names, edges, spun, 30.0)
     columns, values = channels(tmp_path / "a.bvh")
-    vertical = values[:, columns.index(("pelv", "Yrotation"))]
-    np.testing.assert_allclose(vertical, np.degrees(angles), atol=1e-4)
-    np.testing.assert_allclose(np.delete(values, 5, 1), 0, atol=1e-4)
+    index = columns.index(("pelv", channel))
+    np.testing.assert_allclose(values[:, index], np.degrees(angles), atol=1e-4)
+    np.testing.assert_allclose(np.delete(values, index, 1), 0, atol=1e-4)
 
 
 def test_angles_give_every_rotation_back_at_gimbal_lock_too():
     rng = np.random.default_rng(0)
     turns = motions.from_vector(rng.normal(size=(50, 4, 3)) * 2)
     quarter = motions.from_vector(np.array([np.pi / 2, 0, 0]))
-    turns[::3] = motions.from_vector(rng.normal(size=(17, 4, 1)) * np.array([0, 0, 1.0])) @ quarter
+    z, y = (motions.from_vector(rng.normal(size=(17, 4, 1)) * axis) for axis in np.eye(3)[[2, 1]])
+    turns[::3] = np.round(z @ quarter @ y, 9)  # or rounding errors would tell z from y
     angles = bvh._continuous_angles(turns)
-    z, x, y = (motions.from_vector(angles[..., i, None] * axis) for i, axis in
-               enumerate(np.eye(3)[[2, 0, 1]]))  # fmt: skip
+    axes = np.eye(3)[[2, 0, 1]]
+    z, x, y = (motions.from_vector(angles[..., i, None] * axis) for i, axis in enumerate(axes))
     np.testing.assert_allclose(z @ x @ y, turns, atol=1e-6)
+
+
+def test_a_chest_that_has_only_shoulders_follows_the_spine(tmp_path):
+    # Shoulders on one line do not say how the chest is turned about it, and noise must not.
+    names, edges, positions = t_pose(40)
+    noise = np.random.default_rng(0).normal(size=positions.shape) * 10
+    parts = [name for name in names if name not in ("head", "spin")]
+    kept = [names.index(name) for name in parts]
+    edges = [(names.index(a), names.index(b)) for a, b in [("pelv", "neck")]] + edges
+    edges = [(kept.index(a), kept.index(b)) for a, b in edges if {a, b} <= set(kept)]
+    bvh.write(tmp_path / "a.bvh", parts, edges, (positions + noise)[:, kept], 30.0)
+    columns, values = channels(tmp_path / "a.bvh")
+    neck = [index for index, (joint, _) in enumerate(columns) if joint == "neck"]
+    assert np.abs(values[:, neck]).max() < 15
 
 
 def test_the_shortest_arc_is_exact_at_all_angles():
@@ -300,7 +320,7 @@ def test_the_same_input_gives_the_same_bytes_and_a_failure_leaves_the_old_file(
     def fails(*_):
         raise OSError("disk full")
 
-    monkeypatch.setattr("pathlib.Path.write_text", lambda *_, **__: fails())
+    monkeypatch.setattr("pathlib.Path.replace", fails)
     with pytest.raises(OSError, match="disk full"):
         bvh.write(tmp_path / "a.bvh", names, edges, positions * 2, 30.0)
     assert (tmp_path / "a.bvh").read_bytes() == first

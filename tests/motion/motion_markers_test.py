@@ -61,7 +61,9 @@ def test_a_missing_marker_is_three_empty_fields_as_opensim_counts_them(tmp_path)
     trc.write(tmp_path / "a.trc", names, positions, 50.0)
     lines = (tmp_path / "a.trc").read_text().split("\n")
     assert lines[0] == "PathFileType\t4\t(X/Y/Z)\ta.trc"
-    assert [field for field in lines[3].split("\t") if field] == ["Frame#", "Time", *names]
+    labels = lines[3].removesuffix("\t").split("\t")
+    assert labels[:2] == ["Frame#", "Time"] and labels[2::3] == list(names)
+    assert len(labels) == 2 + 3 * len(names)
     assert lines[4].split("\t")[2:8] == ["X1", "Y1", "Z1", "X2", "Y2", "Z2"]
     assert lines[5] == "" and lines[-1] == ""
     rows = [line.removesuffix("\t").split("\t") for line in lines[6:-1]]
@@ -74,11 +76,13 @@ def test_a_missing_marker_is_three_empty_fields_as_opensim_counts_them(tmp_path)
 
 
 def test_axes_may_be_left_alone_and_names_lose_white_space(tmp_path):
-    positions = np.arange(6.0).reshape(1, 2, 3)
+    positions = np.arange(12.0).reshape(2, 2, 3)
+    positions[1, 1, 2] = np.nan
     trc.write(tmp_path / "a.trc", ["left knee", "b"], positions, 30.0, up=None)
-    data = trc_reader.TRCData()
-    data.load(str(tmp_path / "a.trc"))
-    assert data["left_knee"] == [[0, 1, 2]] and data["b"] == [[3, 4, 5]]
+    lines = (tmp_path / "a.trc").read_text().splitlines()
+    assert lines[3].split("\t")[2::3] == ["left_knee", "b", ""]
+    assert lines[6] == "1\t0.000000\t0.000\t1.000\t2.000\t3.000\t4.000\t5.000\t"
+    assert lines[7] == "2\t0.033333\t6.000\t7.000\t8.000\t\t\t\t"
 
 
 def test_an_unknown_unit_is_refused(tmp_path):
