@@ -337,12 +337,15 @@ def test_nobody_and_a_single_image(opened):
 def test_stills_have_no_clock_and_each_is_brought_into_view(opened):
     given = walkers.chosen(walkers.sequence(people=1, frames=2), np.arange(2))
     given.poses_mm[1] += np.array([4000, 3000, 20000], np.float32)
-    page = opened(given, stills=True)
+    page = opened(given, stills=True, thumbnails={0: viewer.thumbnail(walkers.pictures(1)[0])})
     assert page.evaluate("document.getElementById('play').hidden")
+    assert not page.evaluate("document.getElementById('picture').hidden")
     assert text(page, "#facts") == "2 people in 2 images"
+    page.key(",", ",")  # there is none before
     first = page.evaluate(COLOURED)
-    to_frame(page, 1)
+    page.key(".", ".")
     assert text(page, "#clock") == "image 1 / 1"
+    assert page.evaluate("document.getElementById('picture').hidden")  # not another image's
     page.settle()
     assert page.evaluate(COLOURED) == pytest.approx(first, rel=0.1)
 

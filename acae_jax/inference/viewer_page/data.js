@@ -80,9 +80,10 @@ class Recording {
     return x === MISSING || y === MISSING ? null : [x * step, y * step];
   }
 
-  // The newest picture that is no later than the frame.
+  // The newest picture that is no later than the frame; of stills only a frame's own one.
   picture(frame) {
-    return this.content.pictures.findLast((picture) => picture.frame <= frame) ?? null;
+    const newest = this.content.pictures.findLast((picture) => picture.frame <= frame);
+    return newest && (this.content.fps > 0 || newest.frame === frame) ? newest : null;
   }
 
   // The camera that took a frame.

@@ -3,7 +3,7 @@
 const byId = (id) => document.getElementById(id);
 const [canvas, frameSlider] = [byId("scene"), byId("frame")];
 const FOLLOWED_FROM_MM = 4500;
-const BACKDROP_SECONDS = 0.2; // for which a picture may stand behind later frames
+const DENSE_SECONDS = 0.2; // from picture to picture, at most, to pass for a film
 
 const content = JSON.parse(byId("data").textContent);
 const { skeletons, fps } = content;
@@ -16,6 +16,7 @@ try {
   byId("message").textContent = `This browser cannot unpack the recording (${error.message}).`;
   throw error;
 }
+const dense = content.pictures.length * DENSE_SECONDS * fps >= content.frame_count;
 const numbers = [...recording.tracks.keys()].sort((a, b) => a - b);
 const state = {
   frame: 0, playing: false, clock: 0, skeleton: 0, hidden: new Set(), followed: null,
@@ -24,7 +25,7 @@ const state = {
 let look = theme();
 let [queued, stale] = [false, true];
 let lastTime = null;
-const photo = new Photo(byId("photo"), byId("caption"), () => redraw());
+const photo = new Photo(byId("photo"), redraw);
 
 // ----------------------------------------------------------------------------------- what is shown
 
@@ -101,13 +102,14 @@ function follow(entries) {
   state.orbit.target = recording.centreOf(entry);
 }
 
-// The frame of the taking camera, with its picture behind the people where there is one.
+// The frame of the taking camera, with its picture behind the people where there is one. A picture
+// of an earlier frame is fainter, for people have moved since.
 function drawBackdrop(context, view, camera) {
   const [x, y, width, height] = [...view.image.corner, ...view.image.size];
   const picture = recording.picture(state.frame);
-  const lately = picture && state.frame - picture.frame <= fps * BACKDROP_SECONDS;
-  if (lately && photo.shown && photo.image && !camera.distorted) {
-    context.globalAlpha = 0.75;
+  if (picture && photo.image && !camera.distorted) {
+    const own = dense || (picture.frame === state.frame && !state.playing);
+    context.globalAlpha = own ? 0.75 : 0.3;
     context.drawImage(photo.image, x, y, width, height);
     context.globalAlpha = 1;
   }
@@ -135,8 +137,11 @@ function clockText(frame) {
 }
 
 function showFrame(frame) {
-  if (!timed && frame !== state.frame) Object.assign(state.orbit, overview(recording.stage(frame)));
+  const before = state.frame;
   state.frame = clamp(frame, 0, Math.max(content.frame_count - 1, 0));
+  if (!timed && state.frame !== before) {
+    Object.assign(state.orbit, overview(recording.stage(state.frame)));
+  }
   frameSlider.value = state.frame;
   byId("clock").textContent = clockText(state.frame);
   frameSlider.setAttribute("aria-valuetext", clockText(state.frame));

@@ -3,8 +3,8 @@
 const TALLEST = 0.45; // of the window's height
 
 class Photo {
-  constructor(canvas, caption, changed) {
-    Object.assign(this, { canvas, caption, changed, shown: null, image: null });
+  constructor(canvas, changed) {
+    Object.assign(this, { canvas, changed, shown: null, image: null });
   }
 
   // Loads the picture unless it is the one shown; decoding ends later and calls `changed`.
