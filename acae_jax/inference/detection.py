@@ -6,7 +6,7 @@ which only the class "person" is used.
 
 NanoDet-g is unsure of people whose height lies between what two of its strides are for, near 140
 and 280 px. So it looks at every image twice, fitted into 416 and into 288 px: who has such a height
-in one view has another in the other.
+in one view has another in the other (tests/speed/detection.py shows both).
 
 Its limits: people are missed whose height is less than about a ninth of the image's longer side,
 and so are many in a crowd, who hide each other, and some who lie or crouch. For these give boxes,
@@ -112,7 +112,9 @@ def _canvases(
     """Images as large as they fit, in the middle of black squares; further squares stay empty."""
     canvases = np.zeros((count, side, side, 3), np.uint8)
     for canvas, image in zip(canvases, images, strict=False):
-        height, width = (max(1, round(n * side / max(image.shape))) for n in image.shape[:2])
+        # Even sizes, so that margins are equal on both sides, as `_in_image` takes them to be.
+        halves = (n * side / max(image.shape[:2]) / 2 for n in image.shape[:2])
+        height, width = (2 * max(1, round(half)) for half in halves)
         top, left = (side - height) // 2, (side - width) // 2
         canvas[top : top + height, left : left + width] = resize(image, height, width)
     return canvases

@@ -48,6 +48,13 @@ def test_rendered_people_are_found_once_and_where_they_are(detect, people):
     assert sum(len(one) for one in found) <= 9
 
 
+def test_people_whose_height_lies_between_two_strides_are_seen_clearly(detect, people):
+    """A third of the image high, 139 px of the larger view, which alone gives half of them 0.5."""
+    images = [framed(image, 288, 288, 72, 72) for image, _ in people]
+    scores = [max(one[:, 4], default=0.0) for one in detect(images, 0.1)]
+    assert sum(score > 0.55 for score in scores) >= 7, scores
+
+
 @pytest.mark.parametrize("scale", [1.5, 4.0, 11.0])
 def test_boxes_are_in_pixels_of_the_image_at_any_size(detect, people, scale):
     """The image's edges stay its edges, so boxes count from there when pixels change size."""
