@@ -10,8 +10,9 @@ import tempfile
 import time
 from typing import Any
 
-PATH = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chrome")
-SECONDS = 30.0  # that an answer may take
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+PATH = next(filter(None, map(shutil.which, NAMES)), None)
+SECONDS = 60.0  # that an answer may take on a machine that is busy
 
 
 class Page:
