@@ -5,7 +5,7 @@ recording stands in the page as JSON. Names come from outside, so nothing of the
 in JSON `<`, `>` and `&` are escapes, the scripts write text only, and the page's content security
 policy runs no script but its own, known by its hash, and loads nothing.
 
-Arrays are whole numbers of a stated step, at most half a step wrong. Entries are ordered by track
+Arrays are whole numbers of a step, at most half a step wrong. Entries are ordered by track
 and frame; a column holds the changes from entry to entry, which are small; its lowest bytes stand
 before the higher ones; deflate takes that to about a third.
 """
@@ -23,15 +23,16 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int, Int16, Int32, UInt8
 
 from acae_jax.geometry import cameras
 from acae_jax.inference.results import Sequence
 from acae_jax.skeletons import skeleton
 
 SCRIPTS = ("data", "space", "scene", "picture", "joints", "page", "gestures")
-# Steps of places and of expected errors, coarser where they would not fit into 16 bits.
-FINEST_MM, FINEST_PX, FINEST_ERROR_MM = 0.5, 0.25, 1.0
+STEP_MM, STEP_ERROR_MM = 0.5, 1.0  # in which places and expected errors are stored
+STEP_PX = 0.25  # at least; larger for images of over 4,096 px
+FARTHEST_MM = 1e9
 LARGEST, MISSING = 32767, -32768
 PICTURES_BYTES = 16_000_000  # of all JPEGs of a page
 DEFAULT_SIZE_PX = (640, 480)
@@ -95,7 +96,7 @@ def page(title: str, held: dict[str, Any]) -> str:
         script=script,
         script_hash=_hash(script),
         axes=escape(_axes_told(held["camera"])),
-        resolution=f"Places are stored in steps of {held['resolution_mm']:.3g} mm.",
+        resolution=f"Places are stored in steps of {STEP_MM} mm.",
         data=_json(held),
     )
 
@@ -110,21 +111,14 @@ def content(
 ) -> dict[str, Any]:
     """What the page knows, as JSON's types; arguments as in `write`, all thumbnails are held."""
     order = np.lexsort((sequence.frame, sequence.track))
-    poses_mm = sequence.poses_mm[order].astype(np.float64)
-    poses_mm = np.where(np.isfinite(poses_mm).all(-1, keepdims=True), poses_mm, np.nan)
-    # Joints are stored from their person's centre: near it, wherever the person stands.
-    seen = np.isfinite(poses_mm)
-    centres = np.where(seen, poses_mm, 0).sum(1) / np.maximum(seen.sum(1), 1)
-    step = _step(poses_mm - centres[:, None], FINEST_MM)
-    steps = np.round(centres / step)
-    spread_step = _step(sequence.uncertainty_mm, FINEST_ERROR_MM)
+    middles, offsets = _places(sequence.poses_mm[order])
     known = bool(np.isfinite(sequence.uncertainty_mm).any())
     entries = order[np.isin(sequence.frame[order], list(thumbnails))]
-    points_px = sequence.poses_px[entries]
-    px_step = _step(points_px, FINEST_PX)
     fps = float(sequence.fps)
     sizes = [(one.width_px, one.height_px) for one in thumbnails.values()] or [None]
     taking = _camera(camera, sizes[0], default_fov_degrees)
+    # Twice the image to all sides has to fit.
+    step_px = max([STEP_PX, *(2 * max(size) / LARGEST for size in sizes if size)])
     return {
         "fps": fps if np.isfinite(fps) and fps > 0 and not stills else 0,
         "frame_count": int(sequence.frame_count),
@@ -135,15 +129,17 @@ def content(
         "camera": taking,
         "frame": _packed(sequence.frame[order, None].astype(np.int32)),
         "track": _packed(sequence.track[order, None].astype(np.int32)),
-        "resolution_mm": step,
-        "centre": _packed(steps.astype(np.int32)),
-        "offset": _packed(_in_steps(poses_mm - steps[:, None] * step, step)),
-        "uncertainty_resolution_mm": spread_step,
+        "step_mm": STEP_MM,
+        "middle": _packed(middles),
+        "offset": _packed(offsets),
+        "step_error_mm": STEP_ERROR_MM,
         "uncertainty": (
-            _packed(_in_steps(sequence.uncertainty_mm[order], spread_step)) if known else None
+            _packed(_in_steps(sequence.uncertainty_mm[order], STEP_ERROR_MM)) if known else None
         ),
-        "resolution_px": px_step,
-        "points_px": _packed(_in_steps(points_px, px_step)) if thumbnails else None,
+        "step_px": step_px,
+        "points_px": _packed(_in_steps(sequence.poses_px[entries], step_px))
+        if thumbnails
+        else None,
         "pictures": [
             _picture(frame, one, camera, taking, default_fov_degrees)
             for frame, one in sorted(thumbnails.items())
@@ -154,17 +150,30 @@ def content(
 # ------------------------------------------------------------------------------------------ arrays
 
 
-def _step(values: Float[np.ndarray, "*s"], finest: float) -> float:
-    """The size of a step with which all finite values fit into 16 bits."""
-    largest = np.abs(values, where=np.isfinite(values), out=np.zeros(values.shape)).max(initial=0)
-    return max(finest, float(largest) / (LARGEST - 1))
+def _places(
+    poses_mm: Float[np.ndarray, "n j 3"],
+) -> tuple[Int32[np.ndarray, "n 3"], Int16[np.ndarray, "n k"]]:
+    """Steps of the middle of each person from the origin, and of joints from there.
+
+    So joints are stored as finely wherever the person stands. What is farther than 16 m from the
+    middle of a person, or 1,000 km from the origin, is no joint of theirs and MISSING.
+    """
+    known = np.all(np.abs(poses_mm) < FARTHEST_MM, axis=-1, keepdims=True)
+    poses_mm = np.where(known, poses_mm, np.float32(np.nan))
+    poses_mm[~np.any(known, axis=(1, 2))] = 0
+    middles = np.round(np.nanmedian(poses_mm, axis=1) / STEP_MM).astype(np.int32)
+    offsets = poses_mm - (middles * STEP_MM)[:, None].astype(np.float32)
+    near = known & np.all(np.abs(offsets) < LARGEST * STEP_MM, axis=-1, keepdims=True)
+    return middles, _in_steps(np.where(near, offsets, np.float32(np.nan)), STEP_MM)
 
 
-def _in_steps(values: Float[np.ndarray, "n *s"], step: float) -> Int[np.ndarray, "n k"]:
-    """Whole steps, an entry a row; what is not finite is MISSING."""
+def _in_steps(values: Float[np.ndarray, "n *s"], step: float) -> Int16[np.ndarray, "n k"]:
+    """Whole steps, an entry a row, no more than fit; what is not finite is MISSING."""
     flat = values.reshape(len(values), int(np.prod(values.shape[1:])))
-    steps = np.clip(np.round(np.where(np.isfinite(flat), flat, 0) / step), -LARGEST, LARGEST)
-    return np.where(np.isfinite(flat), steps, MISSING).astype(np.int16)
+    known = np.isfinite(flat)
+    steps = np.divide(flat, step, where=known, out=np.zeros_like(flat))
+    np.clip(np.round(steps, out=steps), -LARGEST, LARGEST, out=steps)
+    return np.where(known, steps, MISSING).astype(np.int16)
 
 
 def _packed(values: Int[np.ndarray, "n k"]) -> dict[str, Any]:
@@ -251,7 +260,8 @@ def _box(
     It stands where the lowest joints of most entries are; few that stray do not count.
     """
     chosen = poses_mm[:: -(-len(poses_mm) // LOOKED_AT) or 1].astype(np.float64)
-    placed = chosen[np.isfinite(chosen).any((1, 2))] @ axes.T
+    chosen[~np.isfinite(chosen)] = np.nan
+    placed = chosen[~np.isnan(chosen).all((1, 2))] @ axes.T
     if not len(placed):
         return empty
     low = np.percentile(np.nanmin(placed, axis=1), 10, axis=0)

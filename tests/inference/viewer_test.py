@@ -27,7 +27,7 @@ def held(path):
     assert found is not None
     content = json.loads(found[1])
     for name, kind in (
-        ("frame", "<i4"), ("track", "<i4"), ("centre", "<i4"), ("offset", "<i2"),
+        ("frame", "<i4"), ("track", "<i4"), ("middle", "<i4"), ("offset", "<i2"),
         ("uncertainty", "<i2"), ("points_px", "<i2"),
     ):  # fmt: skip
         if content[name]:
@@ -46,7 +46,7 @@ def unpacked(packed, kind):
 
 def in_mm(content):
     offset = content["offset"].reshape(len(content["offset"]), -1, 3)
-    places = (content["centre"][:, None] + offset.astype(np.float64)) * content["resolution_mm"]
+    places = (content["middle"][:, None] + offset.astype(np.float64)) * content["step_mm"]
     return np.where((offset == viewer.MISSING).any(-1, keepdims=True), np.nan, places)
 
 
@@ -57,31 +57,33 @@ def test_places_are_as_exact_as_the_page_says_and_missing_ones_stay_missing(tmp_
     viewer.write(tmp_path / "a.html", given)
     content = held(tmp_path / "a.html")
     order = np.lexsort((given.frame, given.track))
-    assert content["resolution_mm"] == viewer.FINEST_MM
+    assert content["step_mm"] == viewer.STEP_MM
     np.testing.assert_array_equal(content["frame"][:, 0], given.frame[order])
     np.testing.assert_array_equal(content["track"][:, 0], given.track[order])
-    half = viewer.FINEST_MM / 2 + 1e-3
+    half = viewer.STEP_MM / 2 + 1e-3
     np.testing.assert_allclose(in_mm(content), given.poses_mm[order], rtol=0, atol=half)
-    spread = content["uncertainty"] * float(content["uncertainty_resolution_mm"])
+    spread = content["uncertainty"] * float(content["step_error_mm"])
     spread[content["uncertainty"] == viewer.MISSING] = np.nan
     np.testing.assert_allclose(spread, given.uncertainty_mm[order], rtol=0, atol=0.51)
 
 
-def test_a_person_who_is_far_away_is_as_exact_and_a_torn_pose_coarser_and_told(tmp_path):
+def test_a_person_who_is_far_away_is_as_exact_and_what_is_no_person_is_left_out(tmp_path):
     given = walkers.sequence()
-    given.poses_mm[0] += np.float32(3e6)
-    viewer.write(tmp_path / "far.html", given)
-    content = held(tmp_path / "far.html")
-    assert content["resolution_mm"] == viewer.FINEST_MM
-    np.testing.assert_allclose(in_mm(content)[0], given.poses_mm[0], rtol=0, atol=0.4)
-    given.poses_mm[1, 0] += np.float32(1e6)
-    viewer.write(tmp_path / "torn.html", given)
-    content = held(tmp_path / "torn.html")
-    step = content["resolution_mm"]
-    assert step > 10
-    assert f"steps of {step:.3g} mm" in (tmp_path / "torn.html").read_text("utf-8")
     order = np.lexsort((given.frame, given.track))
-    np.testing.assert_allclose(in_mm(content), given.poses_mm[order], rtol=0, atol=step / 2 + 0.2)
+    rows = dict(zip(order.tolist(), range(len(order)), strict=True))
+    given.poses_mm[0] += np.float32(3e6)
+    wanted = given.poses_mm[order]
+    for entry, joint, place in ((1, 0, 1e6), (2, 3, np.inf), (3, slice(None), 1e30)):
+        given.poses_mm[entry, joint] = place
+        wanted[rows[entry], joint] = np.nan
+    given.poses_px[0] = -np.inf
+    thumbnails = {0: viewer.thumbnail(walkers.pictures(1)[0])}
+    viewer.write(tmp_path / "a.html", given, thumbnails=thumbnails)
+    content = held(tmp_path / "a.html")
+    half = viewer.STEP_MM / 2 + 1e-3
+    np.testing.assert_allclose(in_mm(content), wanted, rtol=0, atol=half)
+    assert (content["points_px"][0] == viewer.MISSING).all()
+    assert (content["points_px"][1] != viewer.MISSING).all()
 
 
 def test_changes_that_leave_16_bits_come_back():
@@ -101,9 +103,9 @@ def test_pictures_bring_the_2d_poses_of_their_frames_only(tmp_path):
     assert [one["name"] for one in content["pictures"]] == ["no. 3", "no. 10"]
     order = np.lexsort((given.frame, given.track))
     shown = order[np.isin(given.frame[order], (3, 10))]
-    pixels = content["points_px"] * content["resolution_px"]
+    pixels = content["points_px"] * content["step_px"]
     wanted = given.poses_px[shown].reshape(len(shown), -1)
-    np.testing.assert_allclose(pixels, wanted, atol=content["resolution_px"] / 2 + 1e-4)
+    np.testing.assert_allclose(pixels, wanted, atol=content["step_px"] / 2 + 1e-4)
 
 
 def test_thumbnails_are_small_and_thinned_evenly_to_the_limit(monkeypatch):

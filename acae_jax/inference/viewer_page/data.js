@@ -26,8 +26,8 @@ class Recording {
     made.content = content;
     made.count = content.frame.rows;
     made.jointCount = content.joint_names.length;
-    [made.frame, made.track, made.centre] = await Promise.all(
-      [content.frame, content.track, content.centre].map((each) => unpacked(each, 4)));
+    [made.frame, made.track, made.middle] = await Promise.all(
+      [content.frame, content.track, content.middle].map((each) => unpacked(each, 4)));
     made.offset = await unpacked(content.offset, 2);
     made.spread = content.uncertainty ? await unpacked(content.uncertainty, 2) : null;
     made.pointsPx = content.points_px ? await unpacked(content.points_px, 2) : null;
@@ -50,25 +50,25 @@ class Recording {
 
   // World coordinates in mm of a joint, or null where it is missing.
   joint(entry, joint) {
-    const step = this.content.resolution_mm;
+    const step = this.content.step_mm;
     const place = [0, 0, 0];
     for (let axis = 0; axis < 3; axis++) {
       const offset = this.offset[(joint * 3 + axis) * this.count + entry];
       if (offset === MISSING) return null;
-      place[axis] = (this.centre[axis * this.count + entry] + offset) * step;
+      place[axis] = (this.middle[axis * this.count + entry] + offset) * step;
     }
     return place;
   }
 
-  centreOf(entry) {
-    const step = this.content.resolution_mm;
-    return [0, 1, 2].map((axis) => this.centre[axis * this.count + entry] * step);
+  middleOf(entry) {
+    const step = this.content.step_mm;
+    return [0, 1, 2].map((axis) => this.middle[axis * this.count + entry] * step);
   }
 
   // Expected error of a joint in mm, or null where none is known.
   uncertainty(entry, joint) {
     const steps = this.spread ? this.spread[joint * this.count + entry] : MISSING;
-    return steps === MISSING ? null : steps * this.content.uncertainty_resolution_mm;
+    return steps === MISSING ? null : steps * this.content.step_error_mm;
   }
 
   // Pixels of a joint in its image, or null where it is missing.
@@ -76,7 +76,7 @@ class Recording {
     const [row, rows] = [this.rowPx.get(entry), this.content.points_px.rows];
     const x = this.pointsPx[joint * 2 * rows + row];
     const y = this.pointsPx[(joint * 2 + 1) * rows + row];
-    const step = this.content.resolution_px;
+    const step = this.content.step_px;
     return x === MISSING || y === MISSING ? null : [x * step, y * step];
   }
 

@@ -99,7 +99,7 @@ function advance(now) {
 function follow(entries) {
   const entry = entries.find((each) => recording.track[each] === state.followed);
   if (entry === undefined || state.mode === "camera") return;
-  state.orbit.target = recording.centreOf(entry);
+  state.orbit.target = recording.middleOf(entry);
 }
 
 // The frame of the taking camera, with its picture behind the people where there is one. A picture
