@@ -112,6 +112,7 @@ def test_no_images_no_boxes(detect):
 
 
 def test_the_network_is_compiled_once_for_each_view(detect, people):
+    detection._people.clear_cache()
     detect([people[0][0]])
     compiled = detection._people._cache_size()
     assert compiled == len(detection.SIDES_PX)
@@ -130,6 +131,14 @@ def test_images_in_one_call_do_not_change_each_other(detect, people):
     np.testing.assert_array_equal(
         together[3], detect([np.ascontiguousarray(images[2][:, ::-1])])[0]
     )
+
+
+def test_batches_for_accelerators_give_the_same_boxes(detect, people, monkeypatch):
+    images = [image for image, _ in people] + [np.zeros((50, 90, 3), np.uint8), people[0][0]]
+    apart = detect(images)
+    monkeypatch.setattr(detection.jax, "default_backend", lambda: "gpu")
+    for one, other in zip(apart, detect(images), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-2)
 
 
 @pytest.mark.parametrize("limit", [0.0, 0.3, 0.7, 1.0])
