@@ -1,7 +1,8 @@
 """EfficientNetV2-S, -M and -L as feature extractors of output stride 32.
 
 Sources: Tan and Le 2021 (arXiv 2104.00298); torchvision's efficientnet for the layout. Pixels go
-in as 2x − 1. No classifier; the last 1 × 1 convolution to 1280 channels is included.
+in as 2x − 1 unless told otherwise: torchvision's S and M were trained with ImageNet's mean and
+deviation. No classifier; the last 1 × 1 convolution to 1280 channels is included.
 """
 
 from functools import partial
@@ -66,7 +67,8 @@ class EfficientNetV2(nn.Module):
     """EfficientNetV2 of a size "s", "m" or "l"; 1280 channels.
 
     `drop_rate` is the stochastic depth of the last block: the chance that an example skips it in
-    training (rng "dropout"). It grows linearly from 0 at the first block.
+    training (rng "dropout"). It grows linearly from 0 at the first block. `pixels` is one of
+    `layers.PIXELS`.
 
     On a TPU the maps of the stem and the first stage are folded by FOLD where the image's side
     allows, and blocks are `recomputed`: half the memory traffic of a training step. Elsewhere
@@ -77,6 +79,7 @@ class EfficientNetV2(nn.Module):
     ghost_size: int
     centred: bool = True
     drop_rate: float = 0.2
+    pixels: str = "symmetric"
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
@@ -88,7 +91,7 @@ class EfficientNetV2(nn.Module):
         conv = partial(
             ConvNorm, ghost_size=self.ghost_size, activation=jax.nn.silu, dtype=self.dtype
         )
-        x = layers.normalise_pixels(images, self.dtype)
+        x = layers.normalise_pixels(images, self.dtype, *layers.pixel_statistics(self.pixels))
         early = FOLD if platform.is_tpu() and x.shape[2] % (2 * FOLD) == 0 else 1
         block = recomputed(InvertedBottleneck) if platform.is_tpu() else InvertedBottleneck
         if early > 1:

@@ -28,8 +28,13 @@ from jaxtyping import Array, Float, Inexact
 from acae_jax.models import platform
 from acae_jax.models.ghost_norm import GhostNorm
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
+Colour = tuple[float, float, float]
+
+PIXELS: dict[str, tuple[Colour, Colour]] = {
+    "symmetric": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+}
+"""Mean and deviation of each colour that a network's pixels are normalised with, by name."""
 
 PRODUCT = "product"
 """Name of every convolution's result for `jax.checkpoint`."""
@@ -193,10 +198,17 @@ def space_to_depth(x: Inexact[Array, "b h w c"], factor: int) -> Inexact[Array, 
 def normalise_pixels(
     images: Float[Array, "b h w 3"],
     dtype: DTypeLike,
-    mean: tuple[float, float, float] = (0.5, 0.5, 0.5),
-    std: tuple[float, float, float] = (0.5, 0.5, 0.5),
+    mean: Colour = (0.5, 0.5, 0.5),
+    std: Colour = (0.5, 0.5, 0.5),
 ) -> Inexact[Array, "b h w 3"]:
     """(x − mean) / std per colour for pixels in [0, 1]; by default 2x − 1."""
     factor = 1 / jnp.asarray(std, jnp.float32).reshape(1, 1, 1, 3)
     offset = jnp.asarray(mean, jnp.float32).reshape(1, 1, 1, 3) * factor
     return (images * factor - offset).astype(dtype)
+
+
+def pixel_statistics(name: str) -> tuple[Colour, Colour]:
+    """The mean and deviation of PIXELS for `normalise_pixels`; a ValueError for another name."""
+    if name not in PIXELS:
+        raise ValueError(f"pixels is {name!r}; it must be one of {', '.join(PIXELS)}")
+    return PIXELS[name]

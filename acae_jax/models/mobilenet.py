@@ -1,8 +1,8 @@
 """MobileNetV3 small and large as feature extractors of output stride 32.
 
 Sources: Howard et al. 2019 (arXiv 1905.02244); torchvision's mobilenetv3 for the layout. Pixels are
-normalised with ImageNet's mean and deviation. No classifier; the last 1 × 1 convolution is
-included.
+normalised with ImageNet's mean and deviation unless told otherwise. No classifier; the last 1 × 1
+convolution is included.
 """
 
 from functools import partial
@@ -70,6 +70,7 @@ class MobileNetV3(nn.Module):
     size: str
     ghost_size: int
     centred: bool = True
+    pixels: str = "imagenet"
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
@@ -80,7 +81,7 @@ class MobileNetV3(nn.Module):
         conv = partial(
             ConvNorm, ghost_size=self.ghost_size, activation=jax.nn.hard_swish, dtype=self.dtype
         )
-        x = layers.normalise_pixels(images, self.dtype, layers.IMAGENET_MEAN, layers.IMAGENET_STD)
+        x = layers.normalise_pixels(images, self.dtype, *layers.pixel_statistics(self.pixels))
         x = conv(16, stride=2, name="stem")(x, train)
         for index, block in enumerate(blocks):
             x = InvertedBottleneck(

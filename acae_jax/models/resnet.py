@@ -1,7 +1,8 @@
 """ResNet-18 to -152 in the form whose weights are published (V1.5: the 3 × 3 convolution strides).
 
 Sources: He et al. 2015 (arXiv 1512.03385); torchvision's resnet for the layout. Feature extractors
-without classifier, of output stride 32. Pixels are normalised with ImageNet's mean and deviation.
+without classifier, of output stride 32. Pixels are normalised with ImageNet's mean and
+deviation unless told otherwise.
 """
 
 from functools import partial
@@ -80,13 +81,14 @@ class ResNet(nn.Module):
     depth: int
     ghost_size: int
     centred: bool = True
+    pixels: str = "imagenet"
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, images: Float[Array, "b h w 3"], train: bool) -> Inexact[Array, "b h2 w2 d"]:
         """Features of images in [0, 1]."""
         common = {"ghost_size": self.ghost_size, "dtype": self.dtype}
-        x = layers.normalise_pixels(images, self.dtype, layers.IMAGENET_MEAN, layers.IMAGENET_STD)
+        x = layers.normalise_pixels(images, self.dtype, *layers.pixel_statistics(self.pixels))
         x = ConvNorm(64, kernel_size=7, stride=2, epsilon=1e-5, **common, name="stem")(x, train)
         x = nn.max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)))  # pyright: ignore[reportArgumentType]
         for stage, blocks in enumerate(BLOCKS_PER_STAGE[self.depth]):

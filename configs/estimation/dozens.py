@@ -60,7 +60,8 @@ def get_config(arg: str = "") -> ConfigDict:
     config.initial = f"{given.run}/initial"
     config.autoencoder = f"{given.run}/autoencoder"
     config.variant = given.variant
-    # A run of stage 1 to start stage 1 from: "whole", "backbone" or "head rows" of it.
+    # A run of stage 1 to start stage 1 from: "whole", "backbone" or "head rows" of it; or the
+    # folder of a published backbone that acae_jax.import_weights wrote.
     config.init = ConfigDict({"run": "", "part": "backbone"})
 
     config.average_decay = 0.0  # of the weights' moving average, which is then evaluated; 0: none
@@ -84,7 +85,7 @@ def get_config(arg: str = "") -> ConfigDict:
 
     config.model = ConfigDict({"backbone": "efficientnetv2_s", "stride": 32, "dtype": "bfloat16"})
     config.model.depth_bins = 8
-    config.model.options = ConfigDict()
+    config.model.options = ConfigDict({"pixels": "symmetric"})  # some imports need "imagenet"
     if given.runlocal:
         config.model.update({"backbone": "narrow", "stride": 16, "dtype": "float32"})
         config.model.options = ConfigDict({"widths": (8, 16, 16), "context": (4, 16)})
