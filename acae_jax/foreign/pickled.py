@@ -1,0 +1,198 @@
+"""Pickles as data: containers, numbers, text, and what a caller's table makes of a few names.
+
+A pickle is a program for a small stack machine, and Python's Unpickler runs it: it imports what the
+program names, calls it, and hashes, copies and sets attributes as told. Restricting what may be
+imported leaves the rest open – attributes of the permitted functions can be overwritten, a memo
+index of 2³¹ claims 16 GB, nested tuples as keys take exponential time or overflow the stack.
+So nothing is unpickled here. `pickletools` of the standard library splits the bytes into
+operations, and the interpreter below carries out those that build data. A global is only its name;
+"calling" it looks the name up in the table of the caller, whose functions get plain data; anything
+else is a ValueError. Every operation takes time and memory in proportion to its bytes (memory of a
+text is shared, however often it is referred to), and the bytes are limited.
+"""
+
+import pickletools
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+LIMIT_BYTES = 32 << 20
+"""A model's whole table of contents takes 1 MB; each MB takes a second."""
+
+
+class Name(NamedTuple):
+    """A global that a pickle refers to, such as collections.OrderedDict: only its name."""
+
+    module: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.module}.{self.name}"
+
+
+class Stateful:
+    """What a maker returns of an object whose state follows (the operation BUILD)."""
+
+    state: Any = None
+
+
+Makers = Mapping[str, Callable[..., Any]]
+
+_NUMBERS = ("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT")
+_STRINGS = ("STRING", "BINSTRING", "SHORT_BINSTRING")
+_TEXTS = ("UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8")
+_BYTES = ("BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8")
+_PUSHED = frozenset((*_NUMBERS, *_STRINGS, *_TEXTS, *_BYTES))
+_CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
+_TUPLES = {"EMPTY_TUPLE": 0, "TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
+_STORED = frozenset(("PUT", "BINPUT", "LONG_BINPUT"))
+_FETCHED = frozenset(("GET", "BINGET", "LONG_BINGET"))
+
+
+def read(
+    data: bytes,
+    makers: Makers,
+    persistent: Callable[[Any], Any] | None = None,
+) -> Any:
+    """The data that a pickle describes, without running anything of it.
+
+    Args:
+        data: the pickle, at most LIMIT_BYTES; whatever follows its end is ignored.
+        makers: functions by full name, such as "collections.OrderedDict", that get the arguments
+            which the pickle passes to this name. They must be harmless whatever these are, and
+            their errors should be ValueErrors or TypeErrors.
+        persistent: gives the object of a persistent id; without it such ids are an error.
+
+    Raises:
+        ValueError: for a name that is not in `makers`, for operations that only programs need, and
+            for damaged data.
+    """
+    if len(data) > LIMIT_BYTES:
+        raise ValueError(f"its pickle has {len(data)} bytes; at most {LIMIT_BYTES} are read")
+    machine = _Machine(makers, persistent)
+    try:
+        for operation, argument, _ in pickletools.genops(data):
+            if operation.name == "STOP":
+                return machine.stack.pop()
+            machine.run(operation.name, argument)
+    except (IndexError, KeyError, TypeError, UnicodeError) as error:
+        raise ValueError(f"its pickle is damaged ({error})") from error
+    raise ValueError("its pickle has no end")
+
+
+class _Machine:
+    """The stack, the marks under it and the memo of one pickle."""
+
+    def __init__(self, makers: Makers, persistent: Callable[[Any], Any] | None):
+        self.stack: list[Any] = []
+        self._marks: list[list[Any]] = []
+        self._memo: dict[int, Any] = {}
+        self._makers = makers
+        self._persistent = persistent
+
+    def run(self, name: str, argument: Any) -> None:
+        """Carry out one operation."""
+        stack = self.stack
+        if name in _PUSHED:
+            stack.append(argument)
+        elif name in _CONSTANTS:
+            stack.append(_CONSTANTS[name])
+        elif name in ("PROTO", "FRAME"):
+            pass
+        elif name in _STORED:
+            self._memo[argument] = stack[-1]
+        elif name == "MEMOIZE":
+            self._memo[len(self._memo)] = stack[-1]
+        elif name in _FETCHED:
+            stack.append(self._memo[argument])
+        elif name in _TUPLES:
+            stack.append(tuple(self._popped(_TUPLES[name])))
+        elif name == "MARK":
+            self._marks.append(stack)
+            self.stack = []
+        elif name == "POP":
+            stack.pop()
+        elif name in ("TUPLE", "LIST", "DICT", "POP_MARK", "APPENDS", "SETITEMS"):
+            self._with_marked(name)
+        elif name == "EMPTY_LIST":
+            stack.append([])
+        elif name == "EMPTY_DICT":
+            stack.append({})
+        elif name == "APPEND":
+            _extend(stack[-2], self._popped(1))
+        elif name == "SETITEM":
+            _update(stack[-3], self._popped(2))
+        else:
+            self._name(name, argument)
+
+    def _name(self, name: str, argument: Any) -> None:
+        """The operations that would import, call or change something."""
+        stack = self.stack
+        if name == "GLOBAL":
+            stack.append(Name(*argument.split(" ", 1)))
+        elif name == "STACK_GLOBAL":
+            module, attribute = self._popped(2)
+            if not (isinstance(module, str) and isinstance(attribute, str)):
+                raise ValueError("it imports by something that is not a name")
+            stack.append(Name(module, attribute))
+        elif name == "REDUCE":
+            called, arguments = self._popped(2)
+            stack.append(self._made(called, arguments))
+        elif name == "BUILD":
+            (state,) = self._popped(1)
+            if isinstance(stack[-1], Stateful):
+                stack[-1].state = state
+            elif not isinstance(stack[-1], dict):  # torch hangs notes on its ordered dicts
+                raise ValueError("it sets attributes of an object, which weights do not need")
+        elif name == "BINPERSID" and self._persistent is not None:
+            stack.append(self._persistent(stack.pop()))
+        else:
+            raise ValueError(f"its pickle uses {name}, which weights do not need")
+
+    def _made(self, called: Any, arguments: Any) -> Any:
+        maker = self._makers.get(str(called)) if isinstance(called, Name) else None
+        if maker is None or not isinstance(arguments, tuple):
+            what = str(called)[:80] if isinstance(called, Name) else "an object"
+            raise ValueError(
+                f"it calls {what}, which is code and not weights: nothing was run. "
+                "Do not open this file with torch or pickle unless you trust where it comes from"
+            )
+        return maker(*arguments)
+
+    def _with_marked(self, name: str) -> None:
+        """The operations on everything above the last mark."""
+        marked, self.stack = self.stack, self._marks.pop()
+        if name == "TUPLE":
+            self.stack.append(tuple(marked))
+        elif name == "LIST":
+            self.stack.append(marked)
+        elif name == "APPENDS":
+            _extend(self.stack[-1], marked)
+        elif name == "DICT":
+            self.stack.append({})
+            _update(self.stack[-1], marked)
+        elif name == "SETITEMS":
+            _update(self.stack[-1], marked)
+
+    def _popped(self, count: int) -> list[Any]:
+        """The uppermost values, taken off the stack."""
+        if count > len(self.stack):
+            raise IndexError("too few values on the stack")
+        values = self.stack[len(self.stack) - count :]
+        del self.stack[len(self.stack) - count :]
+        return values
+
+
+def _extend(target: Any, values: list[Any]) -> None:
+    if type(target) is not list:
+        raise ValueError("it appends to something that is not a list")
+    target.extend(values)
+
+
+def _update(target: Any, flat: list[Any]) -> None:
+    """Set keys, which must be text or small numbers: others can be made to collide or never end."""
+    keys, values = flat[::2], flat[1::2]
+    if type(target) is not dict or len(keys) != len(values):
+        raise ValueError("it sets items of something that is not a dict")
+    if not all(isinstance(k, str) or (isinstance(k, int) and abs(k) < 2**31) for k in keys):
+        raise ValueError("it has a dict whose keys are neither text nor small numbers")
+    target.update(zip(keys, values, strict=True))

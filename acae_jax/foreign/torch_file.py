@@ -1,0 +1,182 @@
+"""PyTorch's weight files (.pt, .pth, torch ≥ 1.6) as numpy arrays, without torch and without
+running code.
+
+Such a file is a zip archive of uncompressed entries: NAME/data.pkl, which describes the tensors,
+and NAME/data/KEY, the numbers of one storage each, in which a tensor is a window with an offset
+and strides. Nothing of the file is executed (see `pickled`), and no memory is claimed beyond the
+bytes that are there: entries must be stored as they are, must not overlap in sum, and arrays are
+views of them.
+"""
+
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import ml_dtypes
+import numpy as np
+
+from acae_jax.foreign import pickled
+
+_DTYPES: dict[str, Any] = {
+    "torch.DoubleStorage": np.float64,
+    "torch.FloatStorage": np.float32,
+    "torch.HalfStorage": np.float16,
+    "torch.BFloat16Storage": ml_dtypes.bfloat16,
+    "torch.LongStorage": np.int64,
+    "torch.IntStorage": np.int32,
+    "torch.ShortStorage": np.int16,
+    "torch.CharStorage": np.int8,
+    "torch.ByteStorage": np.uint8,
+    "torch.BoolStorage": np.bool_,
+}
+_LEGACY = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."  # a pickle of torch's old magic number
+_RESAVE = "in an environment with torch, torch.save(torch.load(OLD, weights_only=True), NEW)"
+
+
+class Tensor(NamedTuple):
+    """A window into a storage of the file, in elements."""
+
+    key: str
+    dtype: np.dtype
+    stored: int
+    offset: int = 0
+    shape: tuple[int, ...] = ()
+    strides: tuple[int, ...] = ()
+
+
+def read(path: str | Path) -> dict[str, np.ndarray]:
+    """The tensors of a state dict by name, in the file's types; they are read-only.
+
+    The state dict may stand under "state_dict" or "model", as in training checkpoints. An OSError
+    if the file cannot be opened; a ValueError of one line if it is no state dict in the zip format,
+    is damaged, or holds anything but weights.
+    """
+    with Path(path).open("rb") as file:
+        beginning = file.read(len(_LEGACY))
+    if beginning == _LEGACY or _is_tar(path):
+        raise ValueError(f"{path} is in the format of torch before 1.6: {_RESAVE}")
+    if not beginning.startswith(b"PK"):
+        raise ValueError(f"{path} is no PyTorch weight file (a zip archive)")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return _tensors(archive, Path(path).stat().st_size)
+    except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
+        raise ValueError(f"{path} is damaged or incomplete, download it again ({error})") from error
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _tensors(archive: zipfile.ZipFile, file_bytes: int) -> dict[str, np.ndarray]:
+    entries = {entry.filename: entry for entry in archive.infolist()}
+    names = [name for name in entries if name.count("/") == 1 and name.endswith("/data.pkl")]
+    if len(names) != 1:
+        raise ValueError("the archive holds no data.pkl; it is not a file of torch.save")
+    root = names[0].removesuffix("data.pkl")
+    if f"{root}constants.pkl" in entries:
+        raise ValueError(f"it is a TorchScript program; save its state_dict() instead: {_RESAVE}")
+    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries.values()):
+        raise ValueError("its entries are compressed, which torch does not do: " + _RESAVE)
+    if sum(entry.file_size for entry in entries.values()) > file_bytes:
+        raise ValueError("its entries claim more bytes than the file has")
+    if f"{root}byteorder" in entries and archive.read(f"{root}byteorder") != b"little":
+        raise ValueError("it was saved on a big-endian machine: " + _RESAVE)
+    if entries[names[0]].file_size > pickled.LIMIT_BYTES:
+        raise ValueError(f"its data.pkl is larger than {pickled.LIMIT_BYTES} bytes")
+    content = pickled.read(archive.read(names[0]), _MAKERS, _storage)
+    storages: dict[Tensor, np.ndarray] = {}
+    result = {}
+    for name, tensor in _state_dict(content).items():
+        storage = Tensor(*tensor[:3])
+        if storage not in storages:
+            storages[storage] = _numbers(archive, f"{root}data/{storage.key}", storage)
+        result[name] = _view(storages[storage], tensor, name)
+    return result
+
+
+def _state_dict(content: Any) -> Mapping[str, Tensor]:
+    """The named tensors of the content itself, or of what stands in it under a usual name."""
+    inner = [content]
+    if isinstance(content, dict):
+        inner += [content[key] for key in ("state_dict", "model") if key in content]
+    for found in inner:
+        if isinstance(found, dict):
+            tensors = {str(k): v for k, v in found.items() if isinstance(v, Tensor)}
+            if tensors:
+                return tensors
+    raise ValueError(
+        "it holds no state dict (tensors by name, at the top or under 'state_dict' or 'model'): "
+        "save with torch.save(model.state_dict(), FILE)"
+    )
+
+
+def _numbers(archive: zipfile.ZipFile, entry: str, storage: Tensor) -> np.ndarray:
+    """All numbers of a storage."""
+    try:
+        found = archive.getinfo(entry).file_size
+    except KeyError:
+        raise ValueError(f"the archive lacks {entry}") from None
+    if found != storage.stored * storage.dtype.itemsize:
+        raise ValueError(
+            f"{entry} has {found} bytes, but {storage.stored} numbers of {storage.dtype} are said "
+            "to be in it"
+        )
+    return np.frombuffer(archive.read(entry), storage.dtype)
+
+
+def _view(numbers: np.ndarray, tensor: Tensor, name: str) -> np.ndarray:
+    """The tensor's window into its storage, which must cover it."""
+    shape, strides = tensor.shape, tensor.strides
+    count = int(np.prod(shape, dtype=object)) if shape else 1
+    last = tensor.offset + sum((n - 1) * step for n, step in zip(shape, strides, strict=True))
+    fits = tensor.offset >= 0 and min((*shape, *strides), default=0) >= 0
+    if not fits or count > len(numbers) or (count and last >= len(numbers)):
+        raise ValueError(f"tensor {name[:80]!r} reaches beyond its {len(numbers)} numbers")
+    steps = tuple(step * numbers.itemsize for step in strides)
+    if not count:
+        return np.zeros(shape, numbers.dtype)
+    window = numbers[tensor.offset :]
+    return np.lib.stride_tricks.as_strided(window, shape, steps, writeable=False)
+
+
+def _storage(identity: Any) -> Tensor:
+    """The whole storage that a persistent id ("storage", type, key, device, count) names."""
+    kind, storage_type, key, _, count = identity
+    if kind != "storage" or not isinstance(count, int) or not isinstance(key, str) or count < 0:
+        raise ValueError("it refers to something that is not a storage")
+    if str(storage_type) not in _DTYPES:
+        raise ValueError(
+            f"it has numbers of type {storage_type}; known are {', '.join(sorted(_DTYPES))}"
+        )
+    return Tensor(key, np.dtype(_DTYPES[str(storage_type)]), count)
+
+
+def _tensor(storage: Tensor, offset: int, shape: tuple, strides: tuple, *_: Any) -> Tensor:
+    if not isinstance(storage, Tensor) or len(shape) != len(strides) or len(shape) > 32:
+        raise ValueError("it describes a tensor that cannot be")
+    if not all(isinstance(number, int) for number in (offset, *shape, *strides)):
+        raise ValueError("it describes a tensor by something other than whole numbers")
+    return Tensor(*storage[:3], offset, tuple(shape), tuple(strides))
+
+
+def _parameter(tensor: Tensor, *_: Any) -> Tensor:
+    return tensor
+
+
+def _ordered(pairs: Any = ()) -> dict:
+    if pairs:
+        raise ValueError("it fills an ordered dict in a way that torch does not")
+    return {}
+
+
+_MAKERS: pickled.Makers = {
+    "collections.OrderedDict": _ordered,
+    "torch._utils._rebuild_tensor_v2": _tensor,
+    "torch._utils._rebuild_parameter": _parameter,
+}
+
+
+def _is_tar(path: str | Path) -> bool:
+    """Whether the file is a tar archive, by the mark in its first header."""
+    with Path(path).open("rb") as file:
+        return file.read(262)[257:] == b"ustar"
