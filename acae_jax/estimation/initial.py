@@ -7,6 +7,7 @@ from ml_collections import ConfigDict
 
 from acae_jax.estimation import building, objective, starting, step
 from acae_jax.estimation.network import PoseNetwork
+from acae_jax.foreign import pretrained
 from acae_jax.training import optimizers
 from acae_jax.training.loop import Task
 
@@ -21,6 +22,8 @@ def program(config: ConfigDict) -> building.Program:
         fresh = step.fresh_variables(network, key)
         if not config.init.run:
             return fresh
+        if pretrained.is_import(config.init.run):
+            return starting.from_import(fresh, config.init.run, config.init.part, network)
         return starting.from_run(fresh, config.init.run, config.init.part, union)
 
     return building.pose_program(config, union, variant, optimizer, variables)

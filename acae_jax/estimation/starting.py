@@ -1,4 +1,6 @@
-"""Variables to start from: those of another run, as far as the networks agree."""
+"""Variables to start from: those of another run, as far as the networks agree, or an imported
+backbone.
+"""
 
 import logging
 from pathlib import Path
@@ -8,6 +10,8 @@ import jax.numpy as jnp
 
 from acae_jax import config as configs
 from acae_jax.estimation import building
+from acae_jax.estimation.network import PoseNetwork
+from acae_jax.foreign import pretrained
 from acae_jax.skeletons.union import JointUnion
 from acae_jax.training import checkpoints
 from acae_jax.training.state import parameter_count
@@ -46,6 +50,32 @@ def from_run(fresh: dict, folder: str | Path, part: str, union: JointUnion) -> d
         said += f"; fresh are {', '.join(kept)}"
     numbers = parameter_count(variables["params"])
     logging.warning("init: %s; the network has %d parameters", said, numbers)
+    return variables
+
+
+def from_import(fresh: dict, folder: str | Path, part: str, network: PoseNetwork) -> dict:
+    """`fresh` variables with the backbone that `acae_jax.import_weights` wrote into the folder.
+
+    A ValueError if the config's backbone is another one, or normalises pixels otherwise.
+    """
+    if part != "backbone":
+        raise ValueError(f"{folder} is a backbone only: set init.part to 'backbone', not {part!r}")
+    found = pretrained.read(folder)
+    pixels = getattr(network.backbone, "pixels", None)
+    nested = {kind: {"backbone": tree} for kind, tree in found.variables.items()}
+    try:
+        variables, kept = checkpoints.init_from(fresh, nested, "backbone")
+    except ValueError as error:
+        raise ValueError(
+            f"{folder} holds {found.name}: set model.backbone to {found.name!r} ({error})"
+        ) from error
+    if pixels != found.pixels:
+        raise ValueError(
+            f"{folder} takes pixels as {found.pixels!r}, but this backbone as {pixels!r}: set "
+            f"model.options.pixels to {found.pixels!r}"
+        )
+    variables = jax.tree.map(jnp.asarray, variables)
+    logging.warning("init: loaded %s; fresh are %s", found.source, ", ".join(kept))
     return variables
 
 

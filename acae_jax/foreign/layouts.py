@@ -1,0 +1,132 @@
+"""Which of a torch network's layers is which of ours.
+
+Each function gives {our module's path: their module's name}, both without the parameters' own
+names, for all layers of the feature extractor, in the order of the layers. Sources: the layouts of
+torchvision (models/resnet, efficientnet, mobilenetv3) and timm (resnet, _efficientnet_blocks).
+"""
+
+import itertools
+from collections.abc import Iterator, Sequence
+
+from acae_jax.models import efficientnet, mobilenet, resnet
+
+Layers = dict[str, str]
+LIBRARIES = ("torchvision", "timm")
+
+
+def layers(backbone: str, library: str) -> Layers:
+    """The layers of one of our backbones in the layout of a library (one of LIBRARIES)."""
+    family, _, size = backbone.rpartition("_")
+    if family == "efficientnetv2":
+        return _efficientnet(size, library)
+    if family == "mobilenetv3":
+        return _mobilenet(size, library)
+    return _resnet(int(backbone.removeprefix("resnet")))
+
+
+def _resnet(depth: int) -> Layers:
+    """ResNet is the same in both libraries."""
+    found = _conv_norm("stem", "conv1", "bn1")
+    for stage, blocks in enumerate(resnet.BLOCKS_PER_STAGE[depth], start=1):
+        for index in range(blocks):
+            ours, theirs = f"stage{stage}_block{index}", f"layer{stage}.{index}"
+            for number in (1, 2) if depth < 50 else (1, 2, 3):
+                found |= _conv_norm(
+                    f"{ours}/conv{number}", f"{theirs}.conv{number}", f"{theirs}.bn{number}"
+                )
+            if index == 0 and (stage > 1 or depth >= 50):
+                down = f"{theirs}.downsample"
+                found |= _conv_norm(f"{ours}/shortcut", f"{down}.0", f"{down}.1")
+    return found
+
+
+def _efficientnet(size: str, library: str) -> Layers:
+    stages = efficientnet.STAGES[size]
+    if library == "torchvision":
+        found = _conv_norm("stem", "features.0.0", "features.0.1")
+        end = f"features.{len(stages) + 1}"
+        last = _conv_norm("last", f"{end}.0", f"{end}.1")
+    else:
+        found = _conv_norm("stem", "conv_stem", "bn1")
+        last = _conv_norm("last", "conv_head", "bn2")
+    for number, stage in enumerate(stages):
+        if stage.fused:
+            parts = ("convolve",) if stage.expansion == 1 else ("convolve", "project")
+        else:
+            parts = ("expand", "depthwise", "excite", "project")
+        for index in range(stage.blocks):
+            ours = f"stage{number + 1}_block{index}"
+            if library == "torchvision":
+                found |= _torchvision_block(ours, f"features.{number + 1}.{index}", parts)
+            else:
+                found |= _timm_block(ours, f"blocks.{number}.{index}", parts)
+    return found | last
+
+
+def _mobilenet(size: str, library: str) -> Layers:
+    blocks = mobilenet.BLOCKS[size]
+    if library == "torchvision":
+        found = _conv_norm("stem", "features.0.0", "features.0.1")
+        end = f"features.{len(blocks) + 1}"
+        last = _conv_norm("last", f"{end}.0", f"{end}.1")
+    else:
+        found = _conv_norm("stem", "conv_stem", "bn1")
+        end = f"blocks.{len({block.features for block in blocks})}.0"
+        last = _conv_norm("last", f"{end}.conv", f"{end}.bn1")
+    channels = 16
+    for index, (block, place) in enumerate(zip(blocks, _timm_places(blocks), strict=True)):
+        expanding, excited = block.expanded != channels, block.excited
+        parts = ("expand",) * expanding + ("depthwise",) + ("excite",) * excited + ("project",)
+        if library == "torchvision":
+            found |= _torchvision_block(f"block{index}", f"features.{index + 1}", parts)
+        else:
+            found |= _timm_block(f"block{index}", f"blocks.{place}", parts)
+        channels = block.features
+    return found | last
+
+
+def _timm_places(blocks: Sequence[mobilenet.Block]) -> Iterator[str]:
+    """ "stage.index" of each block: timm's stages are the runs of equal width."""
+    runs = itertools.groupby(blocks, key=lambda block: block.features)
+    for stage, (_, run) in enumerate(runs):
+        yield from (f"{stage}.{index}" for index, _ in enumerate(run))
+
+
+def _torchvision_block(ours: str, theirs: str, parts: Sequence[str]) -> Layers:
+    """The parts are numbered."""
+    found: Layers = {}
+    for number, part in enumerate(parts):
+        name = f"{theirs}.block.{number}"
+        if part == "excite":
+            found |= _excitation(ours, f"{name}.fc1", f"{name}.fc2")
+        else:
+            found |= _conv_norm(f"{ours}/{part}", f"{name}.0", f"{name}.1")
+    return found
+
+
+def _timm_block(ours: str, theirs: str, parts: Sequence[str]) -> Layers:
+    """Convolutions have names that depend on the kind of block; norms are numbered."""
+    convolutions = tuple(part for part in parts if part != "excite")
+    names = {
+        ("convolve",): ("conv",),
+        ("convolve", "project"): ("conv_exp", "conv_pwl"),
+        ("depthwise", "project"): ("conv_dw", "conv_pw"),
+        ("expand", "depthwise", "project"): ("conv_pw", "conv_dw", "conv_pwl"),
+    }[convolutions]
+    found: Layers = {}
+    for number, (part, name) in enumerate(zip(convolutions, names, strict=True), start=1):
+        found |= _conv_norm(f"{ours}/{part}", f"{theirs}.{name}", f"{theirs}.bn{number}")
+    if "excite" in parts:
+        found |= _excitation(ours, f"{theirs}.se.conv_reduce", f"{theirs}.se.conv_expand")
+    return found
+
+
+def _conv_norm(ours: str, convolution: str, norm: str) -> Layers:
+    """The depthwise convolution is a module by itself, the others lie in a ConvNorm."""
+    if ours.endswith("/depthwise"):
+        return {ours: convolution, f"{ours}_norm": norm}
+    return {f"{ours}/conv": convolution, f"{ours}/norm": norm}
+
+
+def _excitation(ours: str, squeeze: str, excite: str) -> Layers:
+    return {f"{ours}/excite/squeeze": squeeze, f"{ours}/excite/excite": excite}

@@ -1,0 +1,171 @@
+"""Published image classifiers as backbones to start stage 1 from.
+
+What can be imported: ResNet-18 to -152 (ours is the v1.5 of both libraries; timm's resnetv2_* are
+other networks), EfficientNetV2-S, -M and -L, MobileNetV3 small and large of full width. Classifiers
+are left out. Features are equal to torch's for a backbone that is not `centred`. timm's tf_* models
+pad as TensorFlow does, which moves the sampling grid by some pixels: with our padding their weights
+compute the same function on a grid that lies elsewhere.
+
+The result is a folder with one file, backbone.safetensors: the variables by path, such as
+"params/stem/conv/kernel", and in its metadata what the backbone is.
+"""
+
+import difflib
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import safetensors.numpy
+from safetensors import SafetensorError, safe_open
+
+from acae_jax.foreign import conversion, layouts, torch_file
+from acae_jax.models import backbones, efficientnet, mobilenet, resnet
+
+FILE = "backbone.safetensors"
+KIND = "acae_jax backbone"
+HEADS = ("fc.", "classifier.", "conv_head.")
+SUFFIXES = (".pth", ".pt", ".bin", ".safetensors")
+
+
+class Model(NamedTuple):
+    """A published model: our backbone, and what its makers chose."""
+
+    backbone: str
+    pixels: str  # of layers.PIXELS
+    epsilon: float  # that its norms add to the variance
+
+
+class Backbone(NamedTuple):
+    """An imported backbone: its variables, and what a config must say to use them."""
+
+    name: str
+    pixels: str
+    source: str
+    variables: dict[str, Any]
+
+
+def models(library: str) -> dict[str, Model]:
+    """What can be imported from "torchvision" or "timm", by the names that it has there."""
+    found = {f"resnet{n}": Model(f"resnet{n}", "imagenet", 1e-5) for n in resnet.BLOCKS_PER_STAGE}
+    for size in efficientnet.STAGES:
+        ours = f"efficientnetv2_{size}"
+        if library == "torchvision":
+            pixels = "symmetric" if size == "l" else "imagenet"
+            found[f"efficientnet_v2_{size}"] = Model(ours, pixels, 1e-3)
+        else:
+            found[ours] = Model(ours, "imagenet", 1e-5)
+            found[f"tf_{ours}"] = Model(ours, "symmetric", 1e-3)
+    for size in mobilenet.BLOCKS:
+        ours = f"mobilenetv3_{size}"
+        if library == "torchvision":
+            found[f"mobilenet_v3_{size}"] = Model(ours, "imagenet", 1e-3)
+        else:
+            found[f"{ours}_100"] = Model(ours, "imagenet", 1e-5)
+            found[f"tf_{ours}_100"] = Model(ours, "symmetric", 1e-3)
+    return found
+
+
+def model(library: str, name: str) -> Model:
+    """The published model of this name, with or without underscores and timm's tag (".in1k").
+
+    A ValueError with suggestions for an unknown one.
+    """
+    known = models(library)
+    base, _, tag = name.partition(".")
+    plain = {key.replace("_", ""): key for key in known}
+    wanted = base.lower().replace("_", "")
+    if wanted not in plain:
+        close = [plain[key] for key in difflib.get_close_matches(wanted, plain, n=3, cutoff=0.5)]
+        hint = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(known)}"
+        raise ValueError(f"no model {name!r} of {library} can be imported: {hint}")
+    found = known[plain[wanted]]
+    if tag.startswith("miil"):
+        raise ValueError(f"{name} takes pixels from 0 to 1, which no backbone here does")
+    return found._replace(pixels="symmetric") if tag.startswith("ra4_") else found
+
+
+def read_state(path: str | Path) -> dict[str, np.ndarray]:
+    """The arrays of a .pth, .pt, .bin or .safetensors file by name; no code of it is run.
+
+    A ValueError or OSError of one line if it cannot be read.
+    """
+    path = Path(path)
+    if path.suffix not in SUFFIXES:
+        raise ValueError(f"{path} must be a file of weights: {', '.join(SUFFIXES)}")
+    if path.suffix != ".safetensors":
+        return torch_file.read(path)
+    return _opened(path)[0]
+
+
+def convert(state: Mapping[str, np.ndarray], library: str, name: str, source: str) -> Backbone:
+    """A published model's state dict as our backbone; a ValueError if it does not fit."""
+    published = model(library, name)
+    layers = layouts.layers(published.backbone, library)
+    found = conversion.variables(state, layers, shapes(published.backbone), HEADS)
+    ours = 1e-5 if published.backbone.startswith("resnet") else 1e-3
+    if published.epsilon != ours:
+        found = conversion.with_epsilon(found, published.epsilon, ours)
+    return Backbone(published.backbone, published.pixels, f"{library} {name} {source}", found)
+
+
+def write(folder: str | Path, backbone: Backbone) -> None:
+    """Write backbone.safetensors into the folder; a FileExistsError if there is one."""
+    folder = Path(folder)
+    if (folder / FILE).exists():
+        raise FileExistsError(f"{folder / FILE} exists: choose another folder, or remove it first")
+    folder.mkdir(parents=True, exist_ok=True)
+    leaves = jax.tree_util.tree_leaves_with_path(backbone.variables)
+    arrays = {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
+    facts = {
+        "kind": KIND,
+        "backbone": backbone.name,
+        "pixels": backbone.pixels,
+        "source": backbone.source,
+    }
+    unfinished = folder / f"{FILE}.tmp"
+    safetensors.numpy.save_file(arrays, unfinished, facts)
+    unfinished.replace(folder / FILE)
+
+
+def is_import(folder: str | Path) -> bool:
+    """Whether `write` wrote this folder."""
+    return (Path(folder) / FILE).is_file()
+
+
+def read(folder: str | Path) -> Backbone:
+    """What `write` wrote; a ValueError if it is something else or damaged."""
+    path = Path(folder) / FILE
+    arrays, facts = _opened(path)
+    if facts.get("kind") != KIND or not {"backbone", "pixels", "source"} <= facts.keys():
+        raise ValueError(f"{path} was not written by acae_jax.import_weights")
+    variables: dict[str, Any] = {}
+    for name, array in arrays.items():
+        *modules, leaf = name.split("/")
+        place = variables
+        for module in modules:
+            place = place.setdefault(module, {})
+        place[leaf] = array
+    return Backbone(facts["backbone"], facts["pixels"], facts["source"], variables)
+
+
+def shapes(name: str) -> dict[str, Any]:
+    """The variables of a backbone by shape, without computing anything."""
+    module = backbones.create(name, ghost_size=1)
+    images = jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.float32)
+    return jax.eval_shape(partial(module.init, train=False), jax.random.key(0), images)
+
+
+def _opened(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Arrays and metadata of a safetensors file."""
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}")
+    try:
+        with safe_open(path, framework="np") as file:
+            names = file.keys()
+            return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
+    except (SafetensorError, KeyError, ValueError, TypeError) as error:
+        raise ValueError(f"{path} is no safetensors file, or is damaged: {error}") from error
