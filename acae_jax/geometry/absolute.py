@@ -33,6 +33,7 @@ def full_perspective(
     relative_mm: Float[Array, "*b j 3"],
     intrinsics: Float[Array, "*b 3 3"],
     weights: Float[Array, "*b j"],
+    scale_weights: Float[Array, "*b j"] | None = None,
 ) -> Float[Array, "*b 3"]:
     """Return the translation that solves the projection equations in weighted least squares.
 
@@ -40,6 +41,7 @@ def full_perspective(
     t_x - u t_z = u z - x and t_y - v t_z = v z - y. The third column is divided by its
     root mean square before a ridge of 1e-2 is added to the normal equations. These are solved in
     closed form about the weighted mean of (u, v), which is as exact in float32 as the points are.
+    The root mean square is weighted alike, or by `scale_weights`.
     """
     points_px, relative_mm = at_least_float32(points_px), at_least_float32(relative_mm)
     plane = cameras.to_plane(at_least_float32(intrinsics), points_px)
@@ -52,6 +54,9 @@ def full_perspective(
     spread = _sum(w * centred_plane * centred_plane)
     mean_square = (plane_mean * plane_mean).sum(-1, keepdims=True)
     ridge_z = RIDGE * (spread / total + mean_square) / 2
+    if scale_weights is not None:
+        s = at_least_float32(scale_weights)[..., None]
+        ridge_z = RIDGE * _sum(s * plane * plane) / s.sum(-2) / 2
     # Eliminating t_x and t_y from the normal equations leaves one equation for t_z.
     leak = RIDGE * total / (total + RIDGE)
     across = (plane_mean * right_mean).sum(-1, keepdims=True)
@@ -115,12 +120,26 @@ def reconstruct(
     else:
         translation = xp.where(weak, weak_perspective(*arguments), full_perspective(*arguments))
     moved = relative_mm + translation[..., None, :]
-    depth = moved[..., 2:]
+    return mixed(points_px, moved, intrinsics, visible, mix).astype(dtype)
+
+
+def mixed(
+    points_px: Float[Array, "*b j 2"],
+    moved_mm: Float[Array, "*b j 3"],
+    intrinsics: Float[Array, "*b 3 3"],
+    visible: Bool[Array, "*b j"],
+    mix: float | Float[Array, "*b"],
+) -> Float[Array, "*b j 3"]:
+    """Return the translated pose, and for visible joints its mixture with the 2D joints at its
+    depth: see `reconstruct`.
+    """
+    xp = namespace(points_px, moved_mm, intrinsics)
+    depth = moved_mm[..., 2:]
     back_projected = xp.concat([cameras.to_plane(intrinsics, points_px) * depth, depth], axis=-1)
-    share = xp.asarray(mix, dtype=relative_mm.dtype)
-    share = share.reshape((*share.shape, *(1,) * (moved.ndim - share.ndim)))
-    mixed = share * back_projected + (1 - share) * moved
-    return xp.where(visible[..., None], mixed, moved).astype(dtype)
+    share = xp.asarray(mix, dtype=moved_mm.dtype)
+    share = share.reshape((*share.shape, *(1,) * (moved_mm.ndim - share.ndim)))
+    mixture = share * back_projected + (1 - share) * moved_mm
+    return xp.where(visible[..., None], mixture, moved_mm)
 
 
 def _sum(values: Array) -> Array:

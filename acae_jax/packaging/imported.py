@@ -1,0 +1,97 @@
+"""From a published MeTRAbs folder to the contents of a bundle."""
+
+from functools import partial
+from importlib import metadata
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, UInt8
+
+from acae_jax.estimation import network as networks
+from acae_jax.estimation.network import Geometry, PoseNetwork
+from acae_jax.foreign import metrabs
+from acae_jax.foreign.metrabs import Published, Settings
+from acae_jax.inference.bundle import Contents, Facts, Selection
+from acae_jax.models import backbones, folding
+from acae_jax.packaging import program
+from acae_jax.packaging.program import CropModel, Weights
+
+LICENCE = "as the model that was imported; the published MeTRAbs models are for non-commercial use"
+USUAL_SKELETON = "smpl_24"
+
+
+def contents(name: str, published: Published) -> Contents:
+    """What a bundle of a published model holds; a ValueError if its weights do not fit."""
+    settings = published.settings
+    network = pose_network(published)
+    weights = program.fold(network, metrabs.variables(published, shapes(network)))
+    model = crop_model(network, settings)
+    count = published.points if published.matrix is None else len(published.matrix)
+    facts = Facts(
+        name=name,
+        side_px=settings.side_px,
+        joint_names=published.joint_names,
+        edges=published.edges,
+        skeletons={key: Selection(*one) for key, one in published.skeletons.items()},
+        default_skeleton=_default(published),
+        bones_mm=(),
+        uncertainty=None,
+        about={
+            "licence": LICENCE,
+            "imported": {"layout": "MeTRAbs, PyTorch", **settings._asdict()},
+            "versions": {package: metadata.version(package) for package in ("acae_jax", "jax")},
+        },
+    )
+    backbone = f"EfficientNetV2-{settings.size.upper()}"
+    card = (
+        f"# {name}\n\nMeTRAbs with {backbone} at {settings.side_px} px, {count} joints in "
+        f"{len(facts.skeletons)} skeletons, imported from its PyTorch layout by "
+        f"acae_jax.\n\nLicence: {LICENCE}.\n\nPoses are in mm. The spread of the heat maps is not "
+        "calibrated, and the training poses' bone lengths are not known.\n"
+    )
+    return Contents(
+        facts,
+        program.export(model, weights, settings.side_px),
+        weights,
+        published.matrix,
+        program.reference(model, weights, settings.side_px),
+        card,
+    )
+
+
+def pose_network(published: Published) -> PoseNetwork:
+    """The network that a published model's weights are for."""
+    settings = published.settings
+    geometry = Geometry(settings.side_px, metrabs.STRIDE, settings.centred, settings.box_mm)
+    backbone = backbones.create(
+        f"efficientnetv2_{settings.size}", ghost_size=1, centred=settings.centred
+    )
+    return PoseNetwork(backbone, published.points, geometry, settings.depth_bins)
+
+
+def shapes(network: PoseNetwork) -> dict:
+    """Its params and batch_stats by shape."""
+    side_px = network.geometry.side_px
+    images = jax.ShapeDtypeStruct((1, side_px, side_px, 3), np.float32)
+    return jax.eval_shape(partial(network.init, train=False), jax.random.key(0), images)
+
+
+def crop_model(network: PoseNetwork, settings: Settings) -> CropModel:
+    """As `program.crop_model`, but with the published models' own geometry."""
+
+    def model(
+        weights: Weights, images: UInt8[Array, "b s s 3"], intrinsics: Float[Array, "b 3 3"]
+    ) -> tuple[Float[Array, "b j 3"], Float[Array, "b j"]]:
+        output = folding.apply(network, weights, networks.as_float(images))
+        points = output.points
+        px, relative_mm = metrabs.shifted(points.px, points.relative_mm, settings)
+        poses_mm = metrabs.locate(px, relative_mm, intrinsics, settings)
+        return poses_mm, jnp.sqrt(program.spread_variance(output.box, network.geometry))
+
+    return model
+
+
+def _default(published: Published) -> str:
+    names = published.skeletons
+    return USUAL_SKELETON if USUAL_SKELETON in names else next(iter(names))
