@@ -1,0 +1,101 @@
+"""What stands on a command line, as images, videos and cameras."""
+
+import glob
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from acae_jax.media import stills, videos
+
+MOVING = frozenset({".gif", ".png", ".apng", ".webp", ".avif"})  # images that may be animations
+
+
+class Inputs(NamedTuple):
+    """Files in the order given, each once, and numbers of cameras."""
+
+    stills: tuple[Path, ...]
+    videos: tuple[Path, ...]
+    cameras: tuple[int, ...]
+
+
+def find(arguments: Sequence[str], leave_out: Path) -> Inputs:
+    """Everything that the arguments name, but nothing in the folder `leave_out`, where results go.
+
+    An argument is a file, a folder (searched with all folders in it), a pattern such as
+    "takes/**/*.mp4", a text file NAME.txt that lists arguments line by line, or the number of a
+    camera. Animated images count as videos. A FileNotFoundError if an argument names nothing.
+    """
+    found: dict[Path, Path] = {}  # by where it is, as it was named
+    cameras: dict[int, None] = {}
+    for argument in _listed(arguments):
+        if argument.isdecimal() and not Path(argument).exists():
+            cameras[int(argument)] = None
+            continue
+        for path in _files(argument, leave_out):
+            found.setdefault(_place(path), path)
+    moving = {path: _is_video(path) for path in found.values()}
+    return Inputs(
+        tuple(path for path, moves in moving.items() if not moves),
+        tuple(path for path, moves in moving.items() if moves),
+        tuple(cameras),
+    )
+
+
+def names(paths: Sequence[Path]) -> list[Path]:
+    """A distinct relative path for each, below the deepest folder that holds them all."""
+    places = [_place(path) for path in paths]
+    shared = 0
+    for parts in zip(*(place.parent.parts for place in places), strict=False):
+        if len(set(parts)) > 1:
+            break
+        shared += 1
+    return [Path(*place.parts[shared:]) for place in places]
+
+
+def _place(path: Path) -> Path:
+    """Where a file is, links not followed: a link's own name is the one that people know."""
+    return Path(os.path.normpath(path.absolute()))
+
+
+def _listed(arguments: Sequence[str]) -> Iterator[str]:
+    for argument in arguments:
+        path = Path(argument)
+        if path.suffix == ".txt" and path.is_file():
+            lines = path.read_text(encoding="utf-8").splitlines()
+            yield from (line.strip() for line in lines if line.strip())
+        else:
+            yield argument
+
+
+def _files(argument: str, leave_out: Path) -> list[Path]:
+    path = Path(argument)
+    if path.is_file():
+        return [path]
+    if path.is_dir():
+        files = [file for file in sorted(path.rglob("*")) if _is_wanted(file, path)]
+    else:
+        matches = sorted(glob.glob(argument, recursive=True))  # noqa: PTH207 - absolute ones too
+        files = [Path(match) for match in matches]
+    outside = [
+        file for file in files if file.is_file() and _place(leave_out) not in _place(file).parents
+    ]
+    if not outside:
+        what = "image or video in" if path.is_dir() else "file or folder"
+        raise FileNotFoundError(f"there is no {what} {argument}")
+    return outside
+
+
+def _is_wanted(file: Path, folder: Path) -> bool:
+    # Hidden files are previews and remains of other programs.
+    hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
+    return not hidden and file.suffix.lower() in stills.SUFFIXES | videos.SUFFIXES
+
+
+def _is_video(path: Path) -> bool:
+    suffix = path.suffix.lower()
+    if suffix in videos.SUFFIXES:
+        return True
+    if suffix in stills.SUFFIXES:
+        return suffix in MOVING and stills.is_animation(path)
+    return not stills.is_image(path)
