@@ -221,6 +221,7 @@ class Lines:
 
     def __init__(self, path: str | Path, empty: Sequence, facts: Mapping[str, Any]):
         path = Path(path)
+        self.empty = empty
         self.recorded = read_jsonl(path) if _has_a_line(path) else None
         head = _head(empty, facts)
         if self.recorded is None:

@@ -2,7 +2,7 @@
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import suppress
 from typing import TypeVar
 
@@ -20,7 +20,7 @@ class _Failed:
 _END = object()
 
 
-def prefetched(items: Iterable[Item], depth: int) -> Iterator[Item]:
+def prefetched(items: Iterable[Item], depth: int) -> Generator[Item, None, None]:
     """The same items, of which up to `depth` wait ready; closing it ends the thread.
 
     An error comes out where its item would have. `items` is closed in the thread too, if it can be.
@@ -28,12 +28,14 @@ def prefetched(items: Iterable[Item], depth: int) -> Iterator[Item]:
     return _made_ahead(items, queue.Queue(depth), drop_old=False)
 
 
-def newest(items: Iterable[Item]) -> Iterator[Item]:
+def newest(items: Iterable[Item]) -> Generator[Item, None, None]:
     """Always the item made last, skipping those made meanwhile: for a camera that does not wait."""
     return _made_ahead(items, queue.Queue(1), drop_old=True)
 
 
-def _made_ahead(items: Iterable[Item], waiting: queue.Queue, drop_old: bool) -> Iterator[Item]:
+def _made_ahead(
+    items: Iterable[Item], waiting: queue.Queue, drop_old: bool
+) -> Generator[Item, None, None]:
     stop = threading.Event()
 
     def put(item: object) -> None:

@@ -1,0 +1,321 @@
+"""Predicts poses on everything that a command line names, and keeps what it has done.
+
+Still images share one recording, in the order in which they were predicted:
+
+    images.jsonl, images.npz, images.html       results, and the viewer
+    overlays/00000_NAME.jpg                     skeletons on the images, by frame and name
+
+A video NAME.mp4 has its own, and so has a camera:
+
+    NAME.predicted.jsonl                        what the model said, as it ran
+    NAME.jsonl, NAME.npz, NAME.html             tracked and smoothed
+    NAME.overlay.mp4, NAME.person0.bvh, …       skeletons on the video, motion of each person
+
+Poses are on the disk before the next ones are computed. Running the same again leaves out images
+and frames that are done.
+"""
+
+import json
+import sys
+import time
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import UInt8
+from tqdm import tqdm
+
+from acae_jax.inference import finishing, results, smoothing, tracking
+from acae_jax.inference.estimator import (
+    DetectArguments,
+    EstimateArguments,
+    Estimator,
+    PosesOfMany,
+)
+from acae_jax.media import inputs, prefetch, recorder, stills, videos
+
+BATCH = 8  # images, at most, that are predicted together
+BATCH_PX = 40_000_000  # of their pixels together, if they are several
+QUIET_SECONDS = 30.0  # between two lines where there is no terminal to draw a bar on
+IMAGES = "images"
+IMAGES_FPS = 1.0
+Image = UInt8[np.ndarray, "h w 3"]
+Boxes = Mapping[str, Any]
+
+
+class Settings(NamedTuple):
+    """How to predict: where results go, and the arguments of the estimator, all and to detect.
+
+    `boxes` are people given instead of detected, lists of x y w h in px: by path or name of an
+    image, or by path or name of a video and then by the index of a frame.
+    """
+
+    out: Path
+    estimate: EstimateArguments
+    detect: DetectArguments
+    boxes: Boxes | None
+    every: int
+    finish: finishing.Settings
+
+
+def run(estimator: Estimator, found: inputs.Inputs, settings: Settings) -> list[str]:
+    """Predict everything; returns a line for each image or video that cannot be read."""
+    finishing.check(settings.finish, bool(found.videos or found.cameras))
+    for path in (*found.stills, *found.videos):
+        _boxes_of(settings.boxes, path)
+    settings.out.mkdir(parents=True, exist_ok=True)
+    failures = []
+    if found.stills:
+        failures += predict_images(estimator, found.stills, settings)
+    for path, target in zip(found.videos, _targets(found.videos, settings.out), strict=True):
+        try:
+            predict_video(estimator, path, target, settings)
+        except ValueError as error:
+            failures.append(str(error))
+            print(f"left out: {error}", file=sys.stderr)
+    for index in found.cameras:
+        predict_camera(estimator, index, settings)
+    return failures
+
+
+def predict_images(estimator: Estimator, paths: Sequence[Path], settings: Settings) -> list[str]:
+    """Predict images into one recording; returns a line for each that cannot be read."""
+    failures: list[str] = []
+    target = settings.out / IMAGES
+    path, facts = finishing.beside(target, ".jsonl"), _facts(estimator, settings)
+    with results.Lines(path, _blank(estimator, settings, IMAGES_FPS), facts) as lines:
+        done = lines.recorded.sources if lines.recorded else ()
+        todo = [path for path in paths if str(path.absolute()) not in set(done)]
+        index = len(done)
+        with _bar(len(paths), len(paths) - len(todo), "image") as bar:
+            for batch in _batches(_readable(todo, failures, bar)):
+                images, boxes = [image for _, image in batch], None
+                if settings.boxes is not None:
+                    boxes = [_boxes_of(settings.boxes, path) for path, _ in batch]
+                found = _predict(estimator, settings, images, boxes)
+                for place, (path, image) in enumerate(batch):
+                    frame = _frame(index, found, place, str(path.absolute()))
+                    if settings.finish.overlay:
+                        finishing.write_picture(target, path.stem, image, frame, lines.empty)
+                    lines.write(frame)
+                    index += 1
+                    bar.update()
+    if index:
+        finishing.finish_images(target, settings.finish)
+    return failures
+
+
+def predict_video(estimator: Estimator, path: Path, target: Path, settings: Settings) -> None:
+    """Predict a video or animation; a ValueError if it cannot be read.
+
+    Results go beside `target`, a path without suffix.
+    """
+    facts = _facts(estimator, settings) | {"input": str(path), "every": settings.every}
+    if finishing.is_finished(target, facts, settings.finish):
+        print(f"{path.name} was done before: {finishing.beside(target, '.html')}")
+        return
+    video = videos.open_file(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    predicted = finishing.beside(target, ".predicted.jsonl")
+    with results.Lines(predicted, _blank(estimator, settings, video.fps), facts) as lines:
+        if lines.recorded is None or not lines.recorded.complete:
+            _predict_frames(estimator, path, settings, lines)
+    finishing.finish_video(target, path, results.read_jsonl(predicted), settings.finish)
+
+
+def _predict_frames(
+    estimator: Estimator, path: Path, settings: Settings, lines: results.Lines
+) -> None:
+    """Predict the frames of a video that are not among the lines yet."""
+    done = len(lines.recorded.seen) if lines.recorded else 0
+    last = (done - 1) * settings.every
+    video = videos.open_file(path, last + settings.every, settings.every)
+    given = _boxes_of(settings.boxes, path)
+    total = None if video.frame_count is None else -(-video.frame_count // settings.every)
+    with _bar(total, done, "frame", path.name) as bar:
+        for batch in _batches(prefetch.prefetched(video.frames, BATCH)):
+            boxes = None
+            if given is not None:
+                boxes = [_box_array(given.get(str(index), ())) for index, _ in batch]
+            found = _predict(estimator, settings, [image for _, image in batch], boxes)
+            for place, (last, _) in enumerate(batch):
+                lines.write(_frame(last, found, place))
+                bar.update()
+    lines.end(last + 1)
+
+
+def predict_camera(estimator: Estimator, index: int, settings: Settings) -> None:
+    """Predict what a camera sees until it ends or Ctrl-C, people tracked and steadied at once."""
+    video = videos.open_camera(index)
+    target = settings.out / time.strftime(f"camera{index}-%Y%m%d-%H%M%S")
+    print(f"camera {index} is on; Ctrl-C ends the recording", file=sys.stderr)
+    path = finishing.beside(target, ".jsonl")
+    facts = _facts(estimator, settings) | {"input": f"camera {index}"}
+    with (
+        results.Lines(path, _blank(estimator, settings, video.fps), facts) as lines,
+        recorder.Recorder(finishing.beside(target, ".overlay.mp4"), video.fps) as record,
+    ):
+        watch(estimator, video, settings, lines, record)
+    finishing.finish_camera(target, settings.finish)
+
+
+def watch(
+    estimator: Estimator,
+    video: videos.Video,
+    settings: Settings,
+    lines: results.Lines,
+    record: recorder.Recorder,
+) -> None:
+    """Predict frames as they come, always the newest one, until they end or Ctrl-C.
+
+    A frame of the recorded video is shown until the next one that was predicted.
+    """
+    tracks, before, last, drawn = tracking.Tracks(), {}, -1, None
+    frames = prefetch.newest(video.frames)
+    with _bar(None, 0, "frame") as bar:
+        try:
+            for index, image in frames:
+                found = _predict(estimator, settings, [image], None)
+                frame = _frame(index, found, 0)
+                tracks, numbers = tracking.advance(
+                    tracks, index, frame.boxes, frame.poses_mm, video.fps
+                )
+                frame = frame._replace(track=numbers)
+                if settings.finish.smooth:
+                    before, frame = smoothing.filter_frame(before, frame, video.fps)
+                for _ in range(index - last - 1):
+                    if drawn is not None:
+                        record.write(drawn)
+                drawn = finishing.picture(image, frame, lines.empty)
+                record.write(drawn)
+                lines.write(frame)
+                last = index
+                bar.update()
+        except KeyboardInterrupt:
+            frames.close()
+    lines.end(last + 1)
+
+
+# ------------------------------------------------------------------------------------------- parts
+
+
+def _predict(
+    estimator: Estimator,
+    settings: Settings,
+    images: list[Image],
+    boxes: list[np.ndarray] | None,
+) -> PosesOfMany:
+    if boxes is not None:
+        return estimator.estimate_poses_batched(images, boxes, **settings.estimate)
+    arguments: DetectArguments = {**settings.estimate, **settings.detect}
+    return estimator.detect_poses_batched(images, **arguments)
+
+
+def _frame(index: int, found: PosesOfMany, place: int, source: str = "") -> results.Frame:
+    """What was found in one image of several, numbered in order."""
+    boxes = found["boxes"][place]
+    return results.Frame(
+        index,
+        np.arange(len(boxes), dtype=np.int32),
+        boxes,
+        found["poses3d"][place],
+        found["poses2d"][place],
+        found["uncertainties"][place],
+        source,
+    )
+
+
+def _blank(estimator: Estimator, settings: Settings, fps: float) -> results.Sequence:
+    facts = estimator.bundle.facts
+    empty = results.blank(facts.joint_names, facts.edges, facts.skeletons, fps)
+    skeleton = settings.estimate.get("skeleton", "")
+    return results.select(empty, skeleton) if skeleton else empty
+
+
+def _facts(estimator: Estimator, settings: Settings) -> dict[str, Any]:
+    """What poses depend on: they are only continued with the same."""
+    arguments = {**settings.estimate, **settings.detect}
+    facts: dict[str, Any] = {"model": estimator.bundle.facts.name}
+    facts |= {name: np.asarray(value).tolist() for name, value in arguments.items()}
+    if settings.boxes is not None:
+        facts["boxes"] = zlib.crc32(json.dumps(settings.boxes, sort_keys=True).encode())
+    return facts
+
+
+def _boxes_of(boxes: Boxes | None, path: Path) -> Any:
+    """The given boxes of an image or video; None if people are to be detected."""
+    if boxes is None:
+        return None
+    for key in (str(path), path.name):
+        if key in boxes:
+            given = boxes[key]
+            return given if isinstance(given, Mapping) else _box_array(given)
+    raise ValueError(f"the boxes hold nothing for '{path}' or '{path.name}'; [] means nobody")
+
+
+def _box_array(given: Any) -> np.ndarray:
+    """Boxes with a score, which is 1 where none is given."""
+    try:
+        boxes = np.array(given, np.float32).reshape(len(given), -1)
+    except (ValueError, TypeError):
+        boxes = np.zeros((1, 0))
+    if len(boxes) == 0:
+        return np.zeros((0, 5), np.float32)
+    if boxes.shape[1] == 4:
+        boxes = np.concatenate([boxes, np.ones_like(boxes[:, :1])], axis=1)
+    if boxes.shape[1] != 5 or not np.isfinite(boxes).all():
+        raise ValueError(f"boxes must be lists of x, y, width, height in px, not {given!r:.80}")
+    return boxes
+
+
+def _readable(
+    paths: Sequence[Path], failures: list[str], bar: tqdm
+) -> Iterator[tuple[Path, Image]]:
+    """Images that can be read, read ahead; a line is added to the failures for each other one."""
+    for path, image in prefetch.prefetched(((path, _attempt(path)) for path in paths), 2):
+        if isinstance(image, Exception):
+            failures.append(str(image))
+            bar.write(f"left out: {image}", file=sys.stderr)
+        else:
+            yield path, image
+
+
+def _attempt(path: Path) -> Image | Exception:
+    try:
+        return stills.read(path)
+    except (ValueError, OSError) as error:
+        return error
+
+
+def _batches(items: Iterable[tuple[Any, Image]]) -> Iterator[list[tuple[Any, Image]]]:
+    """Images in order, several at a time if they are small."""
+    batch, pixels = [], 0
+    for item in items:
+        size = item[1].shape[0] * item[1].shape[1]
+        if batch and (len(batch) == BATCH or pixels + size > BATCH_PX):
+            yield batch
+            batch, pixels = [], 0
+        batch.append(item)
+        pixels += size
+    if batch:
+        yield batch
+
+
+def _targets(paths: Sequence[Path], out: Path) -> list[Path]:
+    """Where the results of each video go, without a suffix unless two would be the same."""
+    names = inputs.names(paths)
+    taken = Counter([Path(IMAGES), *(name.with_suffix("") for name in names)])
+    return [
+        out / (name if taken[name.with_suffix("")] > 1 else name.with_suffix("")) for name in names
+    ]
+
+
+def _bar(total: int | None, done: int, unit: str, name: str = "") -> tqdm:
+    interval = 0.1 if sys.stderr.isatty() else QUIET_SECONDS
+    return tqdm(
+        total=total, initial=done, unit=unit, desc=name or None, mininterval=interval,
+        dynamic_ncols=True, smoothing=0.05,
+    )  # fmt: skip

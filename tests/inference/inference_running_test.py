@@ -1,0 +1,270 @@
+"""Predicting images, videos and cameras with a real estimator around a network and a detector that
+are simple: people are red, and stand 3.5 m away.
+"""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from acae_jax.inference import finishing, results, running
+from acae_jax.inference.bundle import Bundle, Facts, Selection
+from acae_jax.inference.estimator import Estimator
+from acae_jax.media import inputs, recorder, stills, videos
+
+NAMES = ("pelv", "head", "lhan", "rhan", "lfoo", "rfoo")
+EDGES = ((0, 1), (0, 2), (0, 3), (0, 4), (0, 5))
+BODY_MM = np.array(
+    [[0, 0, 0], [0, -850, 0], [-350, -100, 0], [350, -100, 0], [-200, 850, 0], [200, 850, 0]],
+    np.float32,
+)
+LEGS = Selection((0, 4, 5), ("pelv", "lfoo", "rfoo"), ((0, 1), (0, 2)))
+SKELETONS = {"six": Selection(tuple(range(6)), NAMES, EDGES), "legs": LEGS}
+RED = (250, 10, 10)
+
+
+class Detector:
+    """Finds red things, each a connected one; counts the images it was shown."""
+
+    def __init__(self, stop_after: int | None = None):
+        self.shown, self.stop_after = 0, stop_after
+
+    def __call__(self, images, threshold, nms_iou_threshold, max_detections):
+        found = []
+        for image in images:
+            self.shown += 1
+            if self.stop_after is not None and self.shown > self.stop_after:
+                raise KeyboardInterrupt
+            red = ((image[..., 0] > 150) & (image[..., 1] < 90)).astype(np.uint8)
+            _, _, stats, _ = cv2.connectedComponentsWithStats(red)
+            boxes = [[*stat[:4], 0.9] for stat in stats[1:] if stat[4] > 50]
+            found.append(np.array(boxes, np.float32).reshape(-1, 5))
+        return found
+
+
+def crop_model(images, intrinsics):
+    """Everybody is in the middle of the crop, so far away that they fill it."""
+    count = len(images)
+    depth_mm = 2000 * intrinsics[:, 0, 0] / images.shape[1]
+    poses = np.broadcast_to(BODY_MM, (count, *BODY_MM.shape)).copy()
+    poses[..., 2] += depth_mm[:, None]
+    return poses, np.full((count, len(NAMES)), 30, np.float32)
+
+
+def make_estimator(detector=None) -> Estimator:
+    facts = Facts("red", 64, NAMES, EDGES, SKELETONS, "six", (), None, {})
+    return Estimator(Bundle(Path("red"), facts, None, crop_model), detector or Detector())
+
+
+def make_settings(out: Path, **changes) -> running.Settings:
+    finish = finishing.Settings(True, True, (), 55.0, None, None)
+    finish = finish._replace(**{k: changes.pop(k) for k in list(changes) if k in finish._fields})
+    plain = running.Settings(out, {"skeleton": "six"}, {"detector_threshold": 0.3}, None, 1, finish)
+    return plain._replace(**changes)
+
+
+def make_image(*lefts: int, width: int = 320, height: int = 240) -> np.ndarray:
+    """An image with a red person at each of the places."""
+    image = np.full((height, width, 3), 90, np.uint8)
+    for left in lefts:
+        image[70:170, left : left + 50] = RED
+    return image
+
+
+def write_video(path: Path, count: int = 40, fps: float = 20.0) -> None:
+    """Somebody walks to the right; somebody else stands at the left from frame 10 on."""
+    with recorder.Recorder(path, fps) as record:
+        for index in range(count):
+            record.write(make_image(100 + 3 * index, *([10] if index >= 10 else [])))
+
+
+def run(estimator: Estimator, arguments: list[Path | str], settings: running.Settings) -> list[str]:
+    found = inputs.find([str(argument) for argument in arguments], settings.out)
+    return running.run(estimator, found, settings)
+
+
+@pytest.fixture
+def photos(tmp_path) -> Path:
+    folder = tmp_path / "photos"
+    (folder / "more").mkdir(parents=True)
+    for name, lefts in (("a.png", [40]), ("b.jpg", []), ("more/a.png", [20, 200])):
+        Image.fromarray(make_image(*lefts)).save(folder / name)
+    return folder
+
+
+def test_images_of_a_folder(photos, tmp_path, capsys):
+    (photos / "broken.jpg").write_bytes((photos / "b.jpg").read_bytes()[:400])
+    out = tmp_path / "out"
+    failures = run(make_estimator(), [photos], make_settings(out))
+    assert len(failures) == 1 and "broken.jpg" in failures[0]
+    assert "broken.jpg" in capsys.readouterr().err
+    found = results.read_npz(out / "images.npz")
+    assert found.frame.tolist() == [0, 2, 2] and found.track.tolist() == [0, 0, 1]
+    assert found.joint_names == NAMES and found.skeletons["six"].edges == EDGES
+    middles = found.poses_px[:, 0]
+    assert middles.tolist() == pytest.approx([[64.5, 119.5], [44.5, 119.5], [224.5, 119.5]], abs=1)
+    lines = results.read_jsonl(out / "images.jsonl")
+    assert [Path(source).name for source in lines.sources] == ["a.png", "b.jpg", "a.png"]
+    drawn = sorted(path.name for path in (out / "overlays").iterdir())
+    assert drawn == ["00000_a.jpg", "00001_b.jpg", "00002_a.jpg"]
+    plain, people = (stills.read(out / "overlays" / drawn[i]).astype(int) for i in (1, 2))
+    assert np.abs(plain - 90).max() < 10 and people.std() > 20
+    assert "2 people" in capsys.readouterr().out or (out / "images.html").stat().st_size > 10_000
+
+
+def test_done_images_are_left_out(photos, tmp_path):
+    out, detector = tmp_path / "out", Detector()
+    run(make_estimator(detector), [photos / "a.png"], make_settings(out))
+    assert detector.shown == 1
+    run(make_estimator(detector), [photos], make_settings(out))
+    assert detector.shown == 3
+    before = (out / "images.jsonl").read_bytes()
+    run(make_estimator(detector), [photos], make_settings(out))
+    assert detector.shown == 3 and (out / "images.jsonl").read_bytes() == before
+    assert results.read_npz(out / "images.npz").frame.tolist() == [0, 2, 2]
+
+
+def test_ctrl_c_between_images_keeps_what_is_done(tmp_path, monkeypatch):
+    folder, out = tmp_path / "photos", tmp_path / "out"
+    folder.mkdir()
+    for index in range(6):
+        Image.fromarray(make_image(20 + 30 * index)).save(folder / f"{index}.png")
+    monkeypatch.setattr(running, "BATCH", 2)
+    with pytest.raises(KeyboardInterrupt):
+        run(make_estimator(Detector(stop_after=4)), [folder], make_settings(out))
+    assert results.read_jsonl(out / "images.jsonl").seen.tolist() == [0, 1, 2, 3]
+    detector = Detector()
+    run(make_estimator(detector), [folder], make_settings(out))
+    assert detector.shown == 2
+    assert results.read_npz(out / "images.npz").frame.tolist() == list(range(6))
+
+
+def test_another_way_of_predicting_is_not_mixed_in(photos, tmp_path):
+    run(make_estimator(), [photos / "a.png"], make_settings(tmp_path / "out"))
+    other = make_settings(tmp_path / "out", estimate={"skeleton": "legs"})
+    with pytest.raises(ValueError, match="another folder"):
+        run(make_estimator(), [photos], other)
+
+
+def test_video(tmp_path):
+    path, out = tmp_path / "walk.mp4", tmp_path / "out"
+    write_video(path)
+    assert run(make_estimator(), [path], make_settings(out, motion=("bvh", "trc"))) == []
+    found = results.read_npz(out / "walk.npz")
+    assert (found.fps, found.frame_count) == (20.0, 40)
+    walks = results.keep(found, found.track == 0)
+    assert walks.frame.tolist() == list(range(40))
+    assert np.diff(walks.poses_px[:, 0, 0]) == pytest.approx(3, abs=1.2)
+    assert results.keep(found, found.track == 1).frame.tolist() == list(range(10, 40))
+    lines = results.read_jsonl(out / "walk.jsonl")
+    assert lines.complete and lines.seen.tolist() == list(range(40))
+    overlay = videos.open_file(out / "walk.overlay.mp4")
+    assert (overlay.fps, overlay.frame_count) == (20.0, 40)
+    _, image = next(overlay.frames)
+    assert image.shape == (240, 320, 3) and np.abs(image.astype(int) - make_image(100)).max() > 60
+    motion = sorted(path.name for path in out.glob("walk.person*"))
+    assert motion == [f"walk.person{n}.{kind}" for n in (0, 1) for kind in ("bvh", "trc")]
+    header = (out / "walk.person1.trc").read_text().splitlines()[2].split("\t")
+    assert header[:4] == ["20", "20", "30", "6"]
+    assert "20.0" in (out / "walk.html").read_text() or (out / "walk.html").stat().st_size > 10_000
+
+
+def test_a_finished_video_is_left_alone_and_files_of_motion_need_no_prediction(tmp_path):
+    path, out, detector = tmp_path / "walk.mp4", tmp_path / "out", Detector()
+    write_video(path)
+    estimator = make_estimator(detector)
+    run(estimator, [path], make_settings(out))
+    times = {file: file.stat().st_mtime_ns for file in out.iterdir()}
+    run(estimator, [path], make_settings(out))
+    assert detector.shown == 40
+    assert times == {file: file.stat().st_mtime_ns for file in out.iterdir()}
+    run(estimator, [path], make_settings(out, motion=("bvh",), smooth=False))
+    assert detector.shown == 40 and (out / "walk.person0.bvh").exists()
+
+
+def test_a_stopped_video_continues_and_gives_the_same(tmp_path, monkeypatch):
+    path = tmp_path / "walk.mp4"
+    write_video(path)
+    monkeypatch.setattr(running, "BATCH", 4)
+    run(make_estimator(), [path], make_settings(tmp_path / "whole", every=3))
+    detector = Detector(stop_after=9)
+    with pytest.raises(KeyboardInterrupt):
+        run(make_estimator(detector), [path], make_settings(tmp_path / "out", every=3))
+    kept = results.read_jsonl(tmp_path / "out" / "walk.predicted.jsonl")
+    assert kept.seen.tolist() == list(range(0, 24, 3)) and not kept.complete
+    detector = Detector()
+    run(make_estimator(detector), [path], make_settings(tmp_path / "out", every=3))
+    assert detector.shown == 14 - 8
+    for name in ("walk.predicted.jsonl", "walk.jsonl", "walk.npz", "walk.html"):
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_boxes_given_instead_of_detected(tmp_path):
+    Image.fromarray(make_image()).save(tmp_path / "a.png")
+    write_video(tmp_path / "walk.mp4", count=6)
+    boxes = {
+        "a.png": [[10, 20, 60, 120]],
+        "walk.mp4": {str(i): [[5, 70, 50, 99]] for i in (1, 2, 3)},
+    }
+    detector = Detector()
+    settings = make_settings(tmp_path / "out", boxes=boxes)
+    run(make_estimator(detector), [tmp_path / "a.png", tmp_path / "walk.mp4"], settings)
+    assert detector.shown == 0
+    found = results.read_npz(tmp_path / "out" / "images.npz")
+    assert found.boxes.tolist() == [[10, 20, 60, 120, 1]]
+    assert results.read_npz(tmp_path / "out" / "walk.npz").frame.tolist() == [1, 2, 3]
+    for wrong, message in (({}, "hold nothing"), ({"a.png": [[1, 2, 3]]}, "x, y, width")):
+        with pytest.raises(ValueError, match=message):
+            run(make_estimator(), [tmp_path / "a.png"], settings._replace(boxes=wrong))
+
+
+def test_videos_of_one_name_and_unreadable_ones(tmp_path, capsys):
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        write_video(tmp_path / folder / "walk.mp4", count=4)
+    (tmp_path / "two" / "walk.avi").write_bytes(b"no video at all")
+    failures = run(
+        make_estimator(), [tmp_path / "one", tmp_path / "two"], make_settings(tmp_path / "out")
+    )
+    assert len(failures) == 1 and "walk.avi" in failures[0]
+    assert (tmp_path / "out/one/walk.npz").exists()
+    assert (tmp_path / "out/two/walk.mp4.npz").exists()
+
+
+def test_a_camera_is_recorded_in_its_time(tmp_path, monkeypatch):
+    def frames():
+        for index in (0, 1, 2, 5, 6, 9, 10, 11):
+            while detector.shown < len(shown):  # slower than the network
+                pass
+            shown.append(index)
+            yield index, make_image(100 + 3 * index)
+
+    detector, shown = Detector(), []
+    camera = videos.Video(10.0, None, frames())
+    monkeypatch.setattr(videos, "open_camera", lambda index: camera)
+    run(make_estimator(detector), ["3"], make_settings(tmp_path, motion=("trc",)))
+    (npz,) = tmp_path.glob("camera3-*.npz")
+    found = results.read_npz(npz)
+    assert found.frame.tolist() == shown and set(found.track.tolist()) == {0}
+    assert found.frame_count == 12
+    overlay = next(tmp_path.glob("camera3-*.overlay.mp4"))
+    assert len(list(videos.open_file(overlay).frames)) == 12
+    assert len(list(tmp_path.glob("camera3-*.person0.trc"))) == 1
+
+
+def test_ctrl_c_ends_a_camera_well(tmp_path, monkeypatch):
+    camera = videos.Video(10.0, None, iter((i, make_image(100)) for i in range(10**6)))
+    monkeypatch.setattr(videos, "open_camera", lambda index: camera)
+    run(make_estimator(Detector(stop_after=5)), ["0"], make_settings(tmp_path))
+    (npz,) = tmp_path.glob("camera0-*.npz")
+    assert len(results.read_npz(npz).frame) == 5
+
+
+def test_motion_of_images_is_refused_before_anything_is_done(photos, tmp_path):
+    with pytest.raises(ValueError, match="images only"):
+        run(make_estimator(), [photos], make_settings(tmp_path / "out", motion=("bvh",)))
+    with pytest.raises(ValueError, match="bvh, trc, c3d, not 'fbx'"):
+        run(make_estimator(), [photos], make_settings(tmp_path / "out", motion=("fbx",)))
+    assert not (tmp_path / "out").exists()
