@@ -259,11 +259,11 @@ def _boxes_of(boxes: Boxes | None, path: Path) -> Any:
 def _box_array(given: Any) -> np.ndarray:
     """Boxes with a score, which is 1 where none is given."""
     try:
+        if len(given) == 0:
+            return np.zeros((0, 5), np.float32)
         boxes = np.array(given, np.float32).reshape(len(given), -1)
     except (ValueError, TypeError):
         boxes = np.zeros((1, 0))
-    if len(boxes) == 0:
-        return np.zeros((0, 5), np.float32)
     if boxes.shape[1] == 4:
         boxes = np.concatenate([boxes, np.ones_like(boxes[:, :1])], axis=1)
     if boxes.shape[1] != 5 or not np.isfinite(boxes).all():

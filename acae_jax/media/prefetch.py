@@ -39,11 +39,12 @@ def _made_ahead(
     stop = threading.Event()
 
     def put(item: object) -> None:
+        drop = drop_old and item is not _END  # the last item is wanted too
         while not stop.is_set():
             try:
-                return waiting.put(item, timeout=0 if drop_old else 0.1)
+                return waiting.put(item, timeout=0 if drop else 0.1)
             except queue.Full:
-                if drop_old:
+                if drop:
                     with suppress(queue.Empty):
                         waiting.get_nowait()
 

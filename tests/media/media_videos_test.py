@@ -186,15 +186,12 @@ def test_the_newest_item_wins():
         go.wait(5)
         yield from range(1, 50)
         made.set()
-        go.clear()
-        go.wait(0.5)
 
     newest = prefetch.newest(items())
     assert next(newest) == 0
     go.set()
     made.wait(5)
-    assert next(newest) == 49
-    assert list(newest) == []
+    assert list(newest) == [49]
 
 
 def test_ten_thousand_frames_take_no_more_memory_than_a_few():
