@@ -97,7 +97,7 @@ def finish_images(target: Path, settings: Settings) -> None:
             source = Path(recording.sources[index])
             with contextlib.suppress(ValueError, OSError):  # gone since: the page does without
                 thumbnails[index] = viewer.thumbnail(stills.read(source), source.name)
-    _write_page(target, recording.sequence, "Images", thumbnails, settings)
+    _write_page(target, recording.sequence, "Images", thumbnails, settings, stills=True)
 
 
 # ------------------------------------------------------------------------------------------ videos
@@ -192,19 +192,24 @@ def _write_page(
     title: str,
     thumbnails: Mapping[int, viewer.Thumbnail],
     settings: Settings,
+    stills: bool = False,
 ) -> None:
-    """Write the viewer's page, for a camera like that of the first picture."""
     camera = None
     if settings.intrinsics is not None:
         camera = cameras.create(settings.intrinsics, distortion=settings.distortion)
-    elif thumbnails:
-        first = next(iter(thumbnails.values()))
-        angle = float(np.deg2rad(settings.fov_degrees))
-        camera = cameras.create(cameras.field_of_view(angle, first.width_px, first.height_px))
     page = beside(target, ".html")
-    viewer.write(page, sequence, title=title, thumbnails=thumbnails, camera=camera)
-    people = len(np.unique(sequence.track))
-    print(f"{people} people in {sequence.frame_count} frames: look at {page}")
+    viewer.write(
+        page,
+        sequence,
+        title=title,
+        thumbnails=thumbnails,
+        stills=stills,
+        camera=camera,
+        default_fov_degrees=settings.fov_degrees,
+    )
+    people = len(sequence.track) if stills else len(np.unique(sequence.track))
+    kind = "images" if stills else "frames"
+    print(f"{people} people in {sequence.frame_count} {kind}: look at {page}")
 
 
 def _thinned(indices: Sequence[int]) -> list[int]:

@@ -100,7 +100,8 @@ def test_images_of_a_folder(photos, tmp_path, capsys):
     out = tmp_path / "out"
     failures = run(make_estimator(), [photos], make_settings(out))
     assert len(failures) == 1 and "broken.jpg" in failures[0]
-    assert "broken.jpg" in capsys.readouterr().err
+    told = capsys.readouterr()
+    assert "broken.jpg" in told.err and "3 people in 3 images" in told.out
     found = results.read_npz(out / "images.npz")
     assert found.frame.tolist() == [0, 2, 2] and found.track.tolist() == [0, 0, 1]
     assert found.joint_names == NAMES and found.skeletons["six"].edges == EDGES
@@ -112,7 +113,8 @@ def test_images_of_a_folder(photos, tmp_path, capsys):
     assert drawn == ["00000_a.jpg", "00001_b.jpg", "00002_a.jpg"]
     plain, people = (stills.read(out / "overlays" / drawn[i]).astype(int) for i in (1, 2))
     assert np.abs(plain - 90).max() < 10 and people.std() > 20
-    assert "2 people" in capsys.readouterr().out or (out / "images.html").stat().st_size > 10_000
+    page = (out / "images.html").read_text("utf-8")
+    assert '"fps":0,' in page and '"name":"b.jpg"' in page  # images do not follow each other
 
 
 def test_done_images_are_left_out(photos, tmp_path):
