@@ -10,7 +10,15 @@ import pytest
 from acae_jax import config as configs
 from acae_jax import report, train
 from acae_jax.datasets.synthetic import build
-from acae_jax.estimation import bottleneck, building, collect, consistency, starting, step
+from acae_jax.estimation import (
+    bottleneck,
+    building,
+    collect,
+    consistency,
+    objective,
+    starting,
+    step,
+)
 from acae_jax.skeletons import catalogue
 from acae_jax.skeletons import union as unions
 from acae_jax.training import checkpoints, logs
@@ -153,6 +161,14 @@ def test_bad_input_is_one_line_with_the_fix(data, tmp_path, arguments, overrides
         run(data, tmp_path, "initial", arguments, *overrides)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_an_empty_name_of_the_test_set_means_none():
+    config = configs.load(CONFIG, ("data.test=",))
+    union = building.joint_union(config.data)
+    variant = objective.separate(len(union.joint_names))
+    network = building.network(config, variant.points)
+    assert building.evaluation_of(config, network, variant, union) is None
 
 
 def test_a_stage_without_the_one_before_it_says_so(data, tmp_path):

@@ -82,8 +82,9 @@ def fit(examples: Examples, sides: Mirrors, bar: bool = False) -> Fitted:
 
     The error is of leaving out one moment at a time; with more than 50, one fiftieth of them.
     """
-    folds = min(len(np.unique(examples.moment)), FOLDS_TO_REPORT)
-    total = FOLDS_TO_CHOOSE * len(LOCALITIES) + folds
+    count = len(np.unique(examples.moment))
+    folds = min(count, FOLDS_TO_REPORT)
+    total = min(count, FOLDS_TO_CHOOSE) * len(LOCALITIES) + folds
     with tqdm.tqdm(total=total, unit="fits", disable=not bar) as progress:
         locality = chosen_locality(examples, sides, progress)
         poses = left_out_poses(examples, sides, locality, folds, progress)

@@ -49,8 +49,8 @@ def made_of(weights: Float[np.ndarray, " j"], joint_names: tuple[str, ...]) -> s
     used = [int(j) for j in order if weights[j] != 0]
     parts = []
     for j in used[:CONTRIBUTORS]:
-        sign = "−" if weights[j] < 0 else "+" if parts else ""
-        parts.append(f"{sign} {abs(weights[j]):.2f} {joint_names[j]}".strip())
+        sign = ("−" if weights[j] < 0 else "+") + " " if parts else "−" * int(weights[j] < 0)
+        parts.append(f"{sign}{abs(weights[j]):.2f} {joint_names[j]}")
     if len(used) > CONTRIBUTORS:
         parts.append(f"and {len(used) - CONTRIBUTORS} more")
     return " ".join(parts)
@@ -67,7 +67,7 @@ def picture(examples: Examples, fitted: Fitted, new: Skeleton) -> bytes:
     annotated = moved(examples, fitted.left_out_poses_mm)
     figure = Figure((3.0 * len(chosen), 6.2))
     grid = figure.subplots(2, len(chosen), squeeze=False)
-    figure.subplots_adjust(0.01, 0.01, 0.99, 0.94, 0.03, 0.03)
+    figure.subplots_adjust(0.03, 0.01, 0.99, 0.94, 0.03, 0.03)
     for column, index in zip(grid.T, chosen, strict=True):
         column[0].set_title(f"example {examples.moment[index]}: {errors[index]:.0f} mm", size=10)
         for axes, across in zip(column, (0, 2), strict=True):

@@ -9,13 +9,14 @@ of and how far it is off in examples that were left out, draws some of them, and
 which the skeleton is one more name. Without --out it only reports.
 """
 
+import argparse
 import functools
+import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-from absl import app, flags
 from jaxtyping import Float
 
 from acae_jax.inference import bundle as bundles
@@ -23,12 +24,6 @@ from acae_jax.inference import estimator as estimators
 from acae_jax.inference import skeleton_bundle, skeleton_examples, skeleton_fit, skeleton_report
 from acae_jax.inference.skeleton_examples import Picture
 from acae_jax.media import stills
-
-_EXAMPLES = flags.DEFINE_string("examples", None, "JSON file of annotated examples", required=True)
-_BUNDLE = flags.DEFINE_string("bundle", None, "bundle to start from (default: the packaged one)")
-_OUT = flags.DEFINE_string("out", None, "folder for the new bundle; without, it is not written")
-_NAME = flags.DEFINE_string("name", None, "the skeleton's name (default: as in the file)")
-_PICTURE = flags.DEFINE_string("picture", None, "PNG of some examples (default: beside --out)")
 
 
 def fit(
@@ -78,16 +73,32 @@ def model(folder: Path) -> Callable[[Picture], Float[np.ndarray, "j 3"]]:
     return joints_mm
 
 
-def main(arguments: list[str]) -> int:
+def parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    options = argparse.ArgumentParser(
+        "python -m acae_jax.skeletons",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = options.add_subparsers(dest="command", required=True)
+    one = commands.add_parser("fit", help="learn a skeleton from annotated examples")
+    one.add_argument("--examples", type=Path, required=True, help="JSON file of them")
+    one.add_argument(
+        "--bundle", type=Path, default=estimators.PACKAGED, help="to start from (default: packaged)"
+    )
+    one.add_argument("--out", type=Path, help="folder for the new bundle; without, only report")
+    one.add_argument("--name", help="the skeleton's name (default: as in the file)")
+    one.add_argument("--picture", type=Path, help="PNG of some examples (default: beside --out)")
+    return options
+
+
+def main(arguments: Sequence[str]) -> int:
     """Fit, and turn what the user can mend into one line."""
-    if arguments[1:] != ["fit"]:
-        raise app.UsageError("the one command is: fit")
-    folder = Path(_BUNDLE.value or estimators.PACKAGED)
-    out = Path(_OUT.value) if _OUT.value else None
-    beside = out.with_name(f"{out.name}.png") if out else None
-    picture = Path(_PICTURE.value) if _PICTURE.value else beside
+    given = parser().parse_args(arguments)
+    logging.getLogger("jax").setLevel(logging.ERROR)  # tells which accelerators it does not find
+    beside = given.out.with_name(f"{given.out.name}.png") if given.out else None
     try:
-        fit(Path(_EXAMPLES.value), folder, out, _NAME.value, picture)
+        fit(given.examples, given.bundle, given.out, given.name, given.picture or beside)
     except KeyboardInterrupt:
         print("\nstopped; nothing was written", file=sys.stderr)
         return 130
@@ -98,4 +109,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    sys.exit(main(sys.argv[1:]))

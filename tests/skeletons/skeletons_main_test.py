@@ -5,7 +5,6 @@ import json
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from absl import flags
 from PIL import Image
 
 from acae_jax.inference import bundle as bundles
@@ -83,11 +82,7 @@ def examples(folder, tmp_path_factory):
 
 
 def run(*arguments):
-    flags.FLAGS.unparse_flags()
-    for name in ("examples", "bundle", "out", "name", "picture"):
-        flags.FLAGS[name].unparse()
-    rest = flags.FLAGS(["skeletons", *map(str, arguments)])
-    return command.main(rest)
+    return command.main([str(argument) for argument in arguments])
 
 
 def test_from_images_to_a_bundle_with_one_more_name(folder, examples, tmp_path, capsys):
@@ -151,6 +146,14 @@ def test_what_a_user_can_mend_is_one_line(folder, examples, tmp_path, capsys):
     wrong.write_text(json.dumps(content))
     assert "3.gone" in refused("--examples", wrong, *tiny)
     wrong.unlink()
+
+
+def test_usage_is_told(capsys):
+    for arguments in ((), ("fit",), ("fitt",)):
+        with pytest.raises(SystemExit) as stop:
+            run(*arguments)
+        assert stop.value.code == 2
+    assert "usage" in capsys.readouterr().err
 
 
 def test_a_bundle_without_bones_stays_without(folder):
