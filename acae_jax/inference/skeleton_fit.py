@@ -32,13 +32,9 @@ ITERATIONS = 30
 SHRINK = 0.6  # of the smoothing, at each iteration
 RESIDUAL_MM, SMALLEST_MM = 100.0, 1e-4  # smoothing of distances: at first, and at last
 WEIGHT, SMALLEST = 0.1, 1e-8  # smoothing of weights
-CHOICES_AT = (
-    0,
-    8,
-)  # iterations that choose the candidates: at first poses are only roughly aligned
-CANDIDATES = (
-    48  # nearest joints that may take part; all 138 gave the same error in four times as long
-)
+CHOICES_AT = (0, 8)  # iterations that choose candidates; at first poses are aligned only roughly
+CANDIDATES = 48  # nearest joints, which may take part; all of 138 are no better and 4 times slower
+LEAST_MM = 1.0  # price of a candidate
 NEGLIGIBLE, DROP_FROM = 0.02, 20  # smaller weights are left out, from this iteration on
 LOCALITIES = (0.003, 0.01, 0.03, 0.1, 0.3)
 FOLDS_TO_CHOOSE, FOLDS_TO_REPORT = 5, 50
@@ -237,7 +233,8 @@ def _candidates(
         for o, kept in enumerate(seen.T)
     ])  # fmt: skip
     nearest = np.argsort(apart, axis=1, kind="stable")[:, :CANDIDATES]
-    return nearest, np.take_along_axis(apart, nearest, axis=1)
+    # A joint that is the target would cost nothing, and leave its weight open.
+    return nearest, np.maximum(np.take_along_axis(apart, nearest, axis=1), LEAST_MM)
 
 
 def _gram(
