@@ -257,8 +257,11 @@ function drawBone(context, { start, end }, radius, rgb, look) {
 function drawHalo(context, view, recording, { person, start, number }, skeleton, rgb) {
   const error = recording.uncertainty(person.entry, skeleton.indices[number]);
   if (error === null) return;
-  context.fillStyle = css(rgb, 0.2);
+  context.fillStyle = css(rgb, 0.1);
+  context.strokeStyle = css(rgb, 0.4);
+  context.lineWidth = 1;
   context.beginPath();
   context.arc(start[0], start[1], (error * view.focal) / start[2], 0, 2 * Math.PI);
   context.fill();
+  context.stroke();
 }
