@@ -17,7 +17,7 @@ import pytest
 import acae_jax
 from acae_jax.geometry import cameras, rotations
 from acae_jax.images import crops as virtual
-from acae_jax.inference import views
+from acae_jax.inference import batches, views
 from acae_jax.inference.bundle import Bundle, Facts, Selection
 from acae_jax.inference.estimator import Estimator
 from acae_jax.inference.uncertainty import Calibration
@@ -326,8 +326,13 @@ def compilations(events):
     return sum("backend_compile" in event for event in events)
 
 
-def test_nothing_is_compiled_as_people_come_and_go():
+@pytest.mark.parametrize(
+    ("call", "used"),
+    [(batches.CALL_ON_CPU, {1, 4}), (batches.CALL_ON_ACCELERATOR, {1, 4, 16})],
+)
+def test_nothing_is_compiled_as_people_come_and_go(call, used, monkeypatch):
     """50 images with 0…12 people: after one call of each batch size the count stays."""
+    monkeypatch.setattr(batches, "CALL_ON_CPU", call)
 
     @jax.jit
     def network(images, intrinsics):
@@ -353,7 +358,7 @@ def test_nothing_is_compiled_as_people_come_and_go():
             boxes = np.array([[5.0 + i, 10, 20, 30] for i in range(count)]).reshape(-1, 4)
             found = estimator.estimate_poses(image, boxes)
             assert found["poses3d"].shape == (count, 8, 3)
-        assert compilations(events) == 0 and network._cache_size() == 3 and sizes == {1, 4}
+        assert compilations(events) == 0 and network._cache_size() == 3 and sizes == used
         network(np.zeros((2, SIDE_PX, SIDE_PX, 3), np.uint8), np.zeros((2, 3, 3), np.float32))
         assert compilations(events) > 0  # so this would have been seen
     finally:

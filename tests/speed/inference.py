@@ -1,0 +1,187 @@
+"""Side by side: the crop model and PyTorch's of the same network, and the whole estimator.
+
+Run by hand on an otherwise idle machine: `python tests/speed/inference.py [--repeats 7]`. The
+network is EfficientNetV2-S on 256 px crops with 555 joints, of random weights, opened from a bundle
+as users open one. Where torch and torchvision are installed, theirs runs in the same process, one
+call of each in turn: eager and compiled, channels last. Prints crops per second (medians), their
+ratios, and what the estimator does with images of 1280 × 720 px and boxes of 1, 4 and 16 people.
+"""
+
+import argparse
+import logging
+import statistics
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from acae_jax.estimation import network as networks
+from acae_jax.inference import bundle, detection
+from acae_jax.inference.estimator import Estimator
+from acae_jax.models import backbones
+from acae_jax.packaging import program
+
+SIDE_PX, JOINTS, DEPTH_BINS = 256, 555, 8
+BATCHES = (1, 8, 32)
+PEOPLE = (1, 4, 16)
+
+
+def opened_bundle(folder):
+    """A bundle of random weights, written and opened again; and the seconds opening took."""
+    backbone = backbones.create("efficientnetv2_s", ghost_size=16)
+    network = networks.PoseNetwork(backbone, JOINTS, networks.Geometry(SIDE_PX), DEPTH_BINS)
+    images = jnp.zeros((1, SIDE_PX, SIDE_PX, 3))
+    init = jax.jit(lambda key: network.init(key, images, train=False))
+    weights = program.fold(network, init(jax.random.key(0)))
+    model = program.crop_model(network, lambda points: points)
+    names = tuple(f"joint{i}" for i in range(JOINTS))
+    everything = bundle.Selection(tuple(range(JOINTS)), names, ())
+    facts = bundle.Facts("speed", SIDE_PX, names, (), {"all": everything}, "all", (), None, {})
+    contents = bundle.Contents(
+        facts,
+        program.export(model, weights, SIDE_PX),
+        weights,
+        None,
+        program.reference(model, weights, SIDE_PX),
+        "",
+    )
+    bundle.write(folder, contents)
+    start = time.perf_counter()
+    return bundle.load(folder), time.perf_counter() - start
+
+
+def torch_models():
+    """The same network in PyTorch, eager and compiled: functions of uint8 crops."""
+    try:
+        import torch
+        import torchvision
+    except ImportError as error:
+        print(f"no PyTorch beside it ({error}): pip install torch torchvision")
+        return {}
+
+    class Network(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.features = torchvision.models.efficientnet_v2_s().features
+            self.head = torch.nn.Conv2d(1280, JOINTS * (1 + DEPTH_BINS), 1)
+
+        def forward(self, images):
+            x = images.permute(0, 3, 1, 2).float().div(127.5).sub(1)
+            maps = self.head(self.features(x.contiguous(memory_format=torch.channels_last)))
+            b, _, h, w = maps.shape
+            flat, deep = maps.split([JOINTS, JOINTS * DEPTH_BINS], dim=1)
+            flat = flat.reshape(b, JOINTS, -1).softmax(-1).reshape(b, JOINTS, h, w)
+            deep = deep.reshape(b, JOINTS, -1).softmax(-1)
+            deep = deep.reshape(b, JOINTS, DEPTH_BINS, h, w)
+            grid = [torch.linspace(0, 1, n, device=maps.device) for n in (DEPTH_BINS, h, w)]
+            across = [(flat.sum(2) * grid[2]).sum(-1), (flat.sum(3) * grid[1]).sum(-1)]
+            inside = [
+                (deep.sum((2, 3)) * grid[2]).sum(-1),
+                (deep.sum((2, 4)) * grid[1]).sum(-1),
+                (deep.sum((3, 4)) * grid[0]).sum(-1),
+            ]
+            return torch.stack(across + inside, dim=-1)
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    eager = Network().eval().to(device, memory_format=torch.channels_last)
+
+    def called(model):
+        def call(images, intrinsics):
+            with torch.inference_mode():
+                return model(torch.from_numpy(images).to(device)).cpu().numpy()
+
+        return call
+
+    print(f"torch {torch.__version__} on {device}, {torch.get_num_threads()} threads")
+    return {"torch eager": called(eager), "torch compiled": called(torch.compile(eager))}
+
+
+def in_turn(functions, arguments, repeats):
+    """Median seconds of each function, called once before and then in turn; without broken ones."""
+    working = {}
+    for name, function in functions.items():
+        start = time.perf_counter()
+        try:
+            function(*arguments)
+            working[name] = function
+        except Exception as error:
+            reason = str(error).strip().splitlines()[:1]
+            print(f"  {name} does not run here: {type(error).__name__}: {reason}")
+            continue
+        print(f"  {name}: first call {time.perf_counter() - start:.1f} s", flush=True)
+    times = {name: [] for name in working}
+    for _ in range(repeats):
+        for name, function in working.items():
+            start = time.perf_counter()
+            function(*arguments)
+            times[name].append(time.perf_counter() - start)
+    return {name: statistics.median(taken) for name, taken in times.items()}
+
+
+def crop_models(opened, repeats):
+    def ours(images, intrinsics):
+        return [np.asarray(result) for result in opened.crop_model(images, intrinsics)]
+
+    functions = {"acae_jax": ours, **torch_models()}
+    rng = np.random.default_rng(0)
+    for batch in BATCHES:
+        images = rng.integers(0, 256, (batch, SIDE_PX, SIDE_PX, 3), dtype=np.uint8)
+        focal, middle = 2.0 * SIDE_PX, (SIDE_PX - 1) / 2
+        camera = np.array([[focal, 0, middle], [0, focal, middle], [0, 0, 1]], np.float32)
+        medians = in_turn(functions, (images, np.tile(camera, (batch, 1, 1))), repeats)
+        own = medians["acae_jax"]
+        for name, median in medians.items():
+            print(
+                f"batch {batch:3} {name:15} {batch / median:8.1f} crops/s "
+                f"({1e3 * median / batch:7.1f} ms each), acae_jax is {median / own:.2f} × as fast",
+                flush=True,
+            )
+
+
+def whole_estimator(opened, repeats):
+    """Images per second of `estimate_poses`, and of the same without the network's time."""
+    joints = np.zeros((64, JOINTS, 3), np.float32) + np.array([0, 0, 3000], np.float32)
+    idle = opened._replace(
+        crop_model=lambda images, _: (joints[: len(images)], joints[: len(images), :, 0])
+    )
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (720, 1280, 3), dtype=np.uint8)
+    detect = detection.load()
+    medians = in_turn({"detector": lambda: detect([image], 0.3, 0.7, -1)}, (), repeats)
+    print(f"detector: {1e3 * medians['detector']:.1f} ms an image")
+    for people in PEOPLE:
+        corner = rng.uniform(0, [1000, 300], (people, 2))
+        boxes = np.concatenate([corner, np.tile([180.0, 400.0], (people, 1))], axis=1)
+        for num_aug in (1, 5):
+            functions = {
+                name: partial(Estimator(model).estimate_poses, image, boxes, num_aug=num_aug)
+                for name, model in (("whole", opened), ("without network", idle))
+            }
+            medians = in_turn(functions, (), repeats)
+            whole, without = medians["whole"], medians["without network"]
+            print(
+                f"{people:3} people, {num_aug} variants: {1 / whole:7.2f} images/s, "
+                f"{people * num_aug / whole:7.1f} crops/s; all but the network "
+                f"{1e3 * without:6.1f} ms, {100 * without / whole:.0f} % of it",
+                flush=True,
+            )
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--repeats", type=int, default=7)
+    repeats = parser.parse_args().repeats
+    logging.getLogger("torch").setLevel(logging.ERROR)
+    with tempfile.TemporaryDirectory() as folder:
+        opened, seconds = opened_bundle(Path(folder) / "bundle")
+        print(f"{jax.default_backend()}: bundle opened in {seconds:.1f} s")
+        crop_models(opened, repeats)
+        whole_estimator(opened, repeats)
+
+
+if __name__ == "__main__":
+    main()
