@@ -67,7 +67,7 @@ def predict(arguments: Sequence[str]) -> list[str]:
         None if lens.get(name) is None else np.array(lens[name], np.float64)
         for name in ("intrinsic_matrix", "distortion_coeffs")
     )
-    if lens and matrix is None:
+    if INTRINSICS.value and matrix is None:
         raise ValueError(f"{INTRINSICS.value} has no intrinsic_matrix")
     estimator = acae_jax.load(BUNDLE.value)
     skeleton = SKELETON.value or estimator.bundle.facts.default_skeleton
@@ -94,6 +94,8 @@ def main(arguments: Sequence[str]) -> int:
     """Predict, and turn what a user can mend or has asked for into one line and an exit code."""
     if len(arguments) < 2:
         raise app.UsageError("give images, videos, folders, patterns or the number of a camera")
+    if not flags.FLAGS["verbosity"].present:
+        logging.set_verbosity(logging.WARNING)  # JAX tells which accelerators it looked for
     try:
         failures = predict(arguments[1:])
     except KeyboardInterrupt:

@@ -97,7 +97,9 @@ def finish_images(target: Path, settings: Settings) -> None:
             source = Path(recording.sources[index])
             with contextlib.suppress(ValueError, OSError):  # gone since: the page does without
                 thumbnails[index] = viewer.thumbnail(stills.read(source), source.name)
-    _write_page(target, recording.sequence, "Images", thumbnails, settings, stills=True)
+    _write_page(target, recording.sequence, "Images", thumbnails, settings, still=True)
+    seen = len(recording.sequence.frame), len(recording.sources)
+    print(f"people: {seen[0]}, images: {seen[1]}; look at {beside(target, '.html')}")
 
 
 # ------------------------------------------------------------------------------------------ videos
@@ -128,6 +130,7 @@ def finish_video(
     # Last, for it says that everything is there.
     facts = _final_facts(predicted.facts, settings)
     results.write_jsonl(beside(target, ".jsonl"), sequence, predicted.seen.tolist(), facts)
+    _tell(target, sequence)
 
 
 def finish_camera(target: Path, settings: Settings) -> None:
@@ -136,6 +139,7 @@ def finish_camera(target: Path, settings: Settings) -> None:
     results.write_npz(beside(target, ".npz"), sequence)
     _write_page(target, sequence, target.name, {}, settings)
     write_motion(target, sequence, settings.motion)
+    _tell(target, sequence)
 
 
 def write_motion(target: Path, sequence: results.Sequence, kinds: tuple[str, ...]) -> None:
@@ -192,8 +196,9 @@ def _write_page(
     title: str,
     thumbnails: Mapping[int, viewer.Thumbnail],
     settings: Settings,
-    stills: bool = False,
+    still: bool = False,
 ) -> None:
+    """Write the viewer's page, of images rather than a video if they are still."""
     camera = None
     if settings.intrinsics is not None:
         camera = cameras.create(settings.intrinsics, distortion=settings.distortion)
@@ -203,13 +208,15 @@ def _write_page(
         sequence,
         title=title,
         thumbnails=thumbnails,
-        stills=stills,
+        stills=still,
         camera=camera,
         default_fov_degrees=settings.fov_degrees,
     )
-    people = len(sequence.track) if stills else len(np.unique(sequence.track))
-    kind = "images" if stills else "frames"
-    print(f"{people} people in {sequence.frame_count} {kind}: look at {page}")
+
+
+def _tell(target: Path, sequence: results.Sequence) -> None:
+    people = len(np.unique(sequence.track))
+    print(f"people: {people}, frames: {sequence.frame_count}; look at {beside(target, '.html')}")
 
 
 def _thinned(indices: Sequence[int]) -> list[int]:

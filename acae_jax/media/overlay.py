@@ -1,8 +1,8 @@
 """People's skeletons drawn over the image they were seen in.
 
 A person keeps one colour by their number, the left side lighter. Bones are as wide as a forearm
-would be there, joints larger the nearer they are; where a joint is unsure it is hollow and its
-bones are thin. Nearer people, and nearer bones of one person, are drawn over others.
+would be there, joints larger the nearer they are; where a joint is unsure it is a small dark dot
+and its bones are thin. Nearer people, and nearer bones of one person, are drawn over others.
 """
 
 import colorsys
@@ -18,7 +18,7 @@ COLOURS = (
 )  # fmt: skip
 GOLDEN_ANGLE = 0.381966  # of hues from the seventh person on
 BONE_SHARE = 0.022  # of a person's size in the image: about a forearm's width
-JOINT_SHARE = 0.85  # a joint's radius, of a bone's width
+JOINT_SHARE = 0.75  # a joint's radius, of a bone's width
 THINNEST_PX, THICKEST_SHARE = 1.5, 0.012  # of a bone: px, and of the image's longer side
 UNSURE_MM = 150.0
 SHIFT = 4  # fractional bits of coordinates for OpenCV
@@ -96,23 +96,11 @@ def _draw_person(
     for joint in np.argsort(-depth_mm, kind="stable").tolist():
         if there[joint]:
             radius = max(2.0, float(widths[joint]) * JOINT_SHARE)
-            _draw_joint(image, points[joint], radius, bool(unsure[joint]), dark)
-
-
-def _draw_joint(
-    image: UInt8[np.ndarray, "h w 3"],
-    point: list[int],
-    radius: float,
-    hollow: bool,
-    dark: tuple[int, int, int],
-) -> None:
-    outer, inner = round(radius * 2**SHIFT), round(0.7 * radius * 2**SHIFT)
-    if hollow:
-        width = max(1, round(0.3 * radius))
-        cv2.circle(image, point, inner, (255, 255, 255), width, cv2.LINE_AA, SHIFT)
-        return
-    cv2.circle(image, point, outer, dark, -1, cv2.LINE_AA, SHIFT)
-    cv2.circle(image, point, inner, (255, 255, 255), -1, cv2.LINE_AA, SHIFT)
+            outer = round((0.6 if unsure[joint] else 1.0) * radius * 2**SHIFT)
+            cv2.circle(image, points[joint], outer, dark, -1, cv2.LINE_AA, SHIFT)
+            if not unsure[joint]:
+                inner = round(0.65 * outer)
+                cv2.circle(image, points[joint], inner, (255, 255, 255), -1, cv2.LINE_AA, SHIFT)
 
 
 def _draw_number(

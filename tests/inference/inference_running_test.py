@@ -1,62 +1,16 @@
-"""Predicting images, videos and cameras with a real estimator around a network and a detector that
-are simple: people are red, and stand 3.5 m away.
-"""
+"""Predicting images, videos and cameras with a real estimator around simple red people."""
 
 import time
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 from PIL import Image
+from red_people import EDGES, NAMES, Detector, make_estimator, make_image, write_video
 
 from acae_jax.inference import finishing, results, running
-from acae_jax.inference.bundle import Bundle, Facts, Selection
 from acae_jax.inference.estimator import Estimator
-from acae_jax.media import inputs, recorder, stills, videos
-
-NAMES = ("pelv", "head", "lhan", "rhan", "lfoo", "rfoo")
-EDGES = ((0, 1), (0, 2), (0, 3), (0, 4), (0, 5))
-BODY_MM = np.array(
-    [[0, 0, 0], [0, -850, 0], [-350, -100, 0], [350, -100, 0], [-200, 850, 0], [200, 850, 0]],
-    np.float32,
-)
-LEGS = Selection((0, 4, 5), ("pelv", "lfoo", "rfoo"), ((0, 1), (0, 2)))
-SKELETONS = {"six": Selection(tuple(range(6)), NAMES, EDGES), "legs": LEGS}
-RED = (250, 10, 10)
-
-
-class Detector:
-    """Finds red things, each a connected one; counts the images it was shown."""
-
-    def __init__(self, stop_after: int | None = None):
-        self.shown, self.stop_after = 0, stop_after
-
-    def __call__(self, images, threshold, nms_iou_threshold, max_detections):
-        found = []
-        for image in images:
-            self.shown += 1
-            if self.stop_after is not None and self.shown > self.stop_after:
-                raise KeyboardInterrupt
-            red = ((image[..., 0] > 150) & (image[..., 1] < 90)).astype(np.uint8)
-            _, _, stats, _ = cv2.connectedComponentsWithStats(red)
-            boxes = [[*stat[:4], 0.9] for stat in stats[1:] if stat[4] > 50]
-            found.append(np.array(boxes, np.float32).reshape(-1, 5))
-        return found
-
-
-def crop_model(images, intrinsics):
-    """Everybody is in the middle of the crop, so far away that they fill it."""
-    count = len(images)
-    depth_mm = 2000 * intrinsics[:, 0, 0] / images.shape[1]
-    poses = np.broadcast_to(BODY_MM, (count, *BODY_MM.shape)).copy()
-    poses[..., 2] += depth_mm[:, None]
-    return poses, np.full((count, len(NAMES)), 30, np.float32)
-
-
-def make_estimator(detector=None) -> Estimator:
-    facts = Facts("red", 64, NAMES, EDGES, SKELETONS, "six", (), None, {})
-    return Estimator(Bundle(Path("red"), facts, None, crop_model), detector or Detector())
+from acae_jax.media import inputs, stills, videos
 
 
 def make_settings(out: Path, **changes) -> running.Settings:
@@ -64,21 +18,6 @@ def make_settings(out: Path, **changes) -> running.Settings:
     finish = finish._replace(**{k: changes.pop(k) for k in list(changes) if k in finish._fields})
     plain = running.Settings(out, {"skeleton": "six"}, {"detector_threshold": 0.3}, None, 1, finish)
     return plain._replace(**changes)
-
-
-def make_image(*lefts: int, width: int = 320, height: int = 240) -> np.ndarray:
-    """An image with a red person at each of the places."""
-    image = np.full((height, width, 3), 90, np.uint8)
-    for left in lefts:
-        image[70:170, left : left + 50] = RED
-    return image
-
-
-def write_video(path: Path, count: int = 40, fps: float = 20.0) -> None:
-    """Somebody walks to the right; somebody else stands at the left from frame 10 on."""
-    with recorder.Recorder(path, fps) as record:
-        for index in range(count):
-            record.write(make_image(100 + 3 * index, *([10] if index >= 10 else [])))
 
 
 def run(estimator: Estimator, arguments: list[Path | str], settings: running.Settings) -> list[str]:
@@ -101,7 +40,7 @@ def test_images_of_a_folder(photos, tmp_path, capsys):
     failures = run(make_estimator(), [photos], make_settings(out))
     assert len(failures) == 1 and "broken.jpg" in failures[0]
     told = capsys.readouterr()
-    assert "broken.jpg" in told.err and "3 people in 3 images" in told.out
+    assert "broken.jpg" in told.err and "people: 3, images: 3" in told.out
     found = results.read_npz(out / "images.npz")
     assert found.frame.tolist() == [0, 2, 2] and found.track.tolist() == [0, 0, 1]
     assert found.joint_names == NAMES and found.skeletons["six"].edges == EDGES
@@ -171,7 +110,7 @@ def test_video(tmp_path):
     assert motion == [f"walk.person{n}.{kind}" for n in (0, 1) for kind in ("bvh", "trc")]
     header = (out / "walk.person1.trc").read_text().splitlines()[2].split("\t")
     assert header[:4] == ["20", "20", "30", "6"]
-    assert "20.0" in (out / "walk.html").read_text() or (out / "walk.html").stat().st_size > 10_000
+    assert "walk.mp4" in (out / "walk.html").read_text()
 
 
 def test_a_finished_video_is_left_alone_and_files_of_motion_need_no_prediction(tmp_path):

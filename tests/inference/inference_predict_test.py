@@ -1,0 +1,105 @@
+"""The command line of predict."""
+
+import json
+from pathlib import Path
+
+import pytest
+from absl import app, flags
+from PIL import Image
+from red_people import Detector, make_estimator, make_image, write_video
+
+import acae_jax
+from acae_jax import predict
+from acae_jax.inference import results
+
+
+@pytest.fixture
+def command(monkeypatch):
+    """Runs the command line with the simple estimator."""
+    detector = Detector()
+    opened = []
+
+    def load(folder=None):
+        opened.append(folder)
+        return make_estimator(detector)
+
+    def run(*arguments: object) -> int:
+        flags.FLAGS.unparse_flags()
+        for name in flags.FLAGS.flags_by_module_dict()[predict.__name__]:
+            name.unparse()
+        return predict.main(flags.FLAGS(["predict", *map(str, arguments)]))
+
+    monkeypatch.setattr(acae_jax, "load", load)
+    run.detector, run.opened = detector, opened
+    return run
+
+
+def test_a_photograph(tmp_path, monkeypatch, command):
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(make_image(40)).save("photo.jpg")
+    assert command("photo.jpg") == 0
+    assert command.opened == [None]
+    found = results.read_npz("predictions/images.npz")
+    assert found.poses_mm.shape == (1, 6, 3) and set(found.skeletons) == {"six"}
+    assert Path("predictions/overlays/00000_photo.jpg").exists()
+    assert Path("predictions/images.html").exists()
+
+
+def test_the_flags_reach_the_work(tmp_path, command):
+    Image.fromarray(make_image(40, 200)).save(tmp_path / "photo.png")
+    lens = {"intrinsic_matrix": [[500, 0, 159.5], [0, 500, 119.5], [0, 0, 1]]}
+    (tmp_path / "lens.json").write_text(json.dumps(lens))
+    photo = tmp_path / "photo.png"
+    intrinsics, all_joints = f"--intrinsics={tmp_path}/lens.json", "--skeleton=all"
+    assert command(photo, f"--out={tmp_path}/a", intrinsics, "--max_people=1", "--num_aug=2") == 0
+    facts = results.read_jsonl(tmp_path / "a/images.jsonl").facts
+    assert facts["intrinsic_matrix"] == lens["intrinsic_matrix"] and facts["num_aug"] == 2
+    assert facts["max_detections"] == 1
+    assert command(photo, f"--out={tmp_path}/b", all_joints, "--bundle=mine", "--nooverlay") == 0
+    assert command.opened[-1] == "mine" and not (tmp_path / "b/overlays").exists()
+    assert set(results.read_npz(tmp_path / "b/images.npz").skeletons) == {"six", "legs"}
+    boxes = {"photo.png": [[1, 2, 30, 40]]}
+    (tmp_path / "boxes.json").write_text(json.dumps(boxes))
+    shown = command.detector.shown
+    assert command(photo, f"--out={tmp_path}/c", f"--boxes={tmp_path}/boxes.json") == 0
+    assert command.detector.shown == shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nothing.jpg"], "there is no file or folder nothing.jpg"),
+        (["text.jpg"], "text.jpg is no image"),
+        (["photo.jpg", "--skeleton=mine"], "no skeleton 'mine'"),
+        (["photo.jpg", "--motion=bvh"], "images only"),
+        (["photo.jpg", "--intrinsics=text.jpg"], "text.jpg is no JSON file"),
+        (["photo.jpg", "--intrinsics=empty.json"], "intrinsic_matrix"),
+        (["photo.jpg", "--boxes=empty.json"], "the boxes hold nothing"),
+    ],
+)
+def test_what_is_wrong_is_one_line_and_code_1(
+    tmp_path, monkeypatch, capsys, command, arguments, message
+):
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(make_image(40)).save("photo.jpg")
+    Path("text.jpg").write_text("no image")
+    Path("empty.json").write_text("{}")
+    assert command(*arguments) == 1
+    error = capsys.readouterr().err
+    assert message in error and "Traceback" not in error
+
+
+def test_without_arguments_usage_is_shown(command):
+    with pytest.raises(app.UsageError, match="give images"):
+        command()
+
+
+def test_ctrl_c_is_code_130_and_the_same_command_continues(tmp_path, capsys, command):
+    write_video(tmp_path / "walk.mp4", count=30)
+    arguments = (tmp_path / "walk.mp4", f"--out={tmp_path}/out", "--every=2")
+    command.detector.stop_after = 9
+    assert command(*arguments) == 130
+    assert "the same command continues" in capsys.readouterr().err
+    command.detector.stop_after = None
+    assert command(*arguments) == 0
+    assert results.read_npz(tmp_path / "out/walk.npz").frame.tolist()[-1] == 28
