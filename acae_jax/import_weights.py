@@ -5,15 +5,15 @@
     python -m acae_jax.import_weights timm FILE --model tf_efficientnetv2_s --out FOLDER
 
 The first turns a published MeTRAbs folder (PyTorch layout) into a bundle. The others make an image
-classifier (.pth, .pt, .bin or .safetensors) the backbone that stage 1 starts from; they end with
-the settings to train with. --model takes the library's own names.
+classifier (.pth, .pt, .bin or .safetensors) the backbone that stage 1 starts from; they print the
+settings to train with. --model takes the library's own names.
 """
 
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from absl import app, flags
+from absl import app, flags, logging
 
 from acae_jax.foreign import layouts, pretrained
 
@@ -33,6 +33,7 @@ def published_model(source: Path, out: Path) -> None:
     if out.exists():
         raise FileExistsError(f"{out} exists: choose another folder, or remove it first")
     published = metrabs.read(source)
+    print(f"{len(published.state)} arrays read; exporting them takes a minute or more", flush=True)
     bundle.write(out, imported.contents(source.resolve().name, published))
     print(f"{len(published.joint_names)} joints in {len(published.skeletons)} skeletons: {out}")
 
@@ -42,16 +43,17 @@ def backbone(library: str, source: Path, model: str, out: Path) -> None:
     pretrained.model(library, model)  # a wrong name is found before a large file is read
     found = pretrained.convert(pretrained.read_state(source), library, model, source.name)
     pretrained.write(out, found)
-    print(f"{out} starts stage 1 of a config with these settings:")
-    print(f"    config.init.run = {str(out)!r}")
-    print(f"    config.model.backbone = {found.name!r}")
-    print(f"    config.model.options.pixels = {found.pixels!r}")
+    settings = {"init.run": out, "model.backbone": found.name, "model.stride": 32}
+    if found.pixels != pretrained.usual_pixels(found.name):
+        settings["model.options.pixels"] = found.pixels
+    print("Start stage 1 with", *(f"--config.{key}={value}" for key, value in settings.items()))
 
 
 def main(arguments: Sequence[str]) -> int:
     """Import, and turn what the user can mend into one line."""
     if len(arguments) != 3 or arguments[1] not in KINDS:
         raise app.UsageError(f"give one of {', '.join(KINDS)} and a folder or file")
+    logging.set_verbosity(logging.WARNING)  # JAX tells of accelerators that are not there
     kind, source, out = arguments[1], Path(arguments[2]), Path(_OUT.value)
     model = _MODEL.value or ""
     if (kind == "metrabs") == bool(model):

@@ -152,6 +152,11 @@ def read(folder: str | Path) -> Backbone:
     return Backbone(facts["backbone"], facts["pixels"], facts["source"], variables)
 
 
+def usual_pixels(name: str) -> str:
+    """How a backbone normalises pixels if its config does not say."""
+    return getattr(backbones.create(name, ghost_size=1), "pixels", "")
+
+
 def shapes(name: str) -> dict[str, Any]:
     """The variables of a backbone by shape, without computing anything."""
     module = backbones.create(name, ghost_size=1)

@@ -15,8 +15,12 @@ import published_layout
 import pytest
 import torch_bytes
 
+from acae_jax import import_weights
 from acae_jax.foreign import conversion, layouts, metrabs
 from acae_jax.foreign.metrabs import Settings
+from acae_jax.inference import bundle
+from acae_jax.models import efficientnet
+from acae_jax.models.efficientnet import Stage
 from acae_jax.packaging import imported
 
 # Of the published state dicts, without num_batches_tracked: number of arrays and SHA-256 of their
@@ -162,6 +166,51 @@ def test_archives_that_expand_are_refused(folder):
         archive.writestr("joint_names.npy", bytes(metrabs.LIMIT_BYTES + 1))
     with pytest.raises(ValueError, match=r"joint_info\.npz: it expands to more than"):
         metrabs.read(folder)
+
+
+def test_a_folder_becomes_a_bundle(tmp_path, monkeypatch, capsys):
+    """The whole way, with a network of five small blocks for EfficientNetV2-S."""
+    stages = [
+        Stage(True, 1, 1, 8, 1),
+        Stage(True, 4, 2, 8, 1),
+        *[Stage(False, 4, 2, 8, 1)] * 3,
+    ]
+    monkeypatch.setitem(efficientnet.STAGES, "s", tuple(stages))
+    config = {"proc_side": 64}
+    settings = SETTINGS._replace(side_px=64)
+    published = metrabs.Published(settings, 4, (), (), {}, None, {})
+    network = imported.pose_network(published)
+    like = imported.shapes(network)
+    rng = np.random.default_rng(0)
+    state = {}
+    for path, leaf in jax.tree_util.tree_leaves_with_path(like):
+        key, shape = conversion.counterpart(path, leaf.shape, metrabs.layers("s"))
+        kernel = rng.normal(size=shape) / np.sqrt(max(1, np.prod(shape[1:])))
+        numbers = kernel if len(shape) == 4 else rng.uniform(0.5, 1, shape)
+        state[key] = numbers.astype(np.float32)
+    folder = published_layout.write(
+        tmp_path / "small", config, save=lambda path: torch_bytes.save(path, state)
+    )
+    import_weights.published_model(folder, tmp_path / "bundle")
+    assert "5 joints in 3 skeletons" in capsys.readouterr().out
+    with pytest.raises(FileExistsError, match="exists: choose another folder"):
+        import_weights.published_model(folder, tmp_path / "bundle")
+
+    opened = bundle.load(tmp_path / "bundle")
+    assert opened.facts.default_skeleton == "smpl_24" and opened.facts.uncertainty is None
+    assert opened.facts.joint_names == (*published_layout.NAMES, "middle_kinectv2")
+    np.testing.assert_array_equal(opened.matrix, published_layout.matrix().T)
+    images = rng.integers(0, 256, (2, 64, 64, 3)).astype(np.uint8)
+    camera = np.array([[100, 0, 31.5], [0, 100, 31.5], [0, 0, 1]], np.float32)
+    intrinsics = np.tile(camera, (2, 1, 1))
+    poses_mm, spread_mm = opened.crop_model(images, intrinsics)
+    variables = metrabs.variables(metrabs.read(folder), like)
+    apply = jax.jit(lambda v, x: network.apply(v, x, False).points)
+    points = apply(variables, jnp.asarray(images, jnp.float32) / 255)
+    px, relative_mm = metrabs.shifted(points.px, points.relative_mm, settings)
+    expected = metrabs.locate(px, relative_mm, jnp.asarray(intrinsics), settings)
+    np.testing.assert_allclose(poses_mm, expected, atol=0.1)
+    assert float(jnp.std(expected, axis=1).max()) > 10 and np.all(spread_mm > 0)
 
 
 def test_weights_of_another_size_are_named(folder):

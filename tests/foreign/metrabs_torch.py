@@ -1,11 +1,9 @@
 """The published crop model in torch, from torchvision's EfficientNetV2 and its published facts.
 
-Independent of this package. Geometry in float64; each crop is a batch of its own.
+Independent of this package. Geometry is computed in float64; each crop is a batch of its own.
 """
 
 import torch
-
-BATCHES = 4
 
 
 def torchvision():
@@ -69,8 +67,9 @@ class CropModel(torch.nn.Module):
 
     def forward(self, images, intrinsics):
         """uint8 (b, s, s, 3) and (b, 3, 3) to joints in mm and pixels."""
-        x = images.permute(0, 3, 1, 2).float() / 255
-        logits = self.heatmap_heads["conv_final"](self.backbone[1](2 * x - 1)).double()
+        head = self.heatmap_heads["conv_final"]
+        x = images.permute(0, 3, 1, 2).to(head.weight.dtype) / 255
+        logits = head(self.backbone[1](2 * x - 1)).double()
         b, _, h, w = logits.shape
         flat = logits[:, : self.points]
         deep = logits[:, self.points :].reshape(b, self.config["depth"], self.points, h, w)
@@ -129,8 +128,8 @@ def _soft_argmax(logits):
     )
 
 
-def randomise(module, features, side_px):
-    """Random norms whose running statistics are near those of random images, then test mode."""
+def randomise(module, features, images):
+    """Random norms whose running statistics are near those of these images; then test mode."""
     norms = [one for one in module.modules() if isinstance(one, torch.nn.BatchNorm2d)]
     for norm in norms:
         norm.momentum = None
@@ -138,21 +137,23 @@ def randomise(module, features, side_px):
         torch.nn.init.normal_(norm.bias, 0, 0.2)
     module.train()
     with torch.no_grad():
-        features(torch.randn(BATCHES, 3, side_px, side_px))
+        features(images)
     for norm in norms:
         norm.running_var *= torch.empty_like(norm.running_var).uniform_(0.8, 1.3)
         norm.running_mean += torch.randn_like(norm.running_mean) * 0.1 * norm.running_var.sqrt()
     module.eval()
 
 
-def random_model(config, points):
-    """A model with peaked heat maps, so that joints lie all over the crop and beyond its border."""
+def random_model(config, points, images):
+    """A model with heat maps that are peaked on such uint8 images, so that joints lie all over the
+    crop and beyond its border.
+    """
     torch.manual_seed(0)
     model = CropModel(config, points)
-    randomise(model, model.backbone[1], 128)
+    pixels = images.permute(0, 3, 1, 2).float() / 127.5 - 1
+    randomise(model, model.backbone[1], pixels)
     head = model.heatmap_heads["conv_final"]
     with torch.no_grad():
-        cells = model.backbone[1](torch.rand(1, 3, 256, 256) * 2 - 1)
-        spread = head(cells).std(dim=(2, 3)).mean()
+        spread = head(model.backbone[1](pixels[:1])).std(dim=(2, 3)).mean()
         head.weight *= 4 / float(spread)
-    return model.eval()
+    return model

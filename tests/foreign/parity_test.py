@@ -46,7 +46,7 @@ def torch_features(library, name):
         stem = torch.nn.Sequential(model.conv1, model.bn1, model.relu, model.maxpool)
         stages = (model.layer1, model.layer2, model.layer3, model.layer4)
         features = torch.nn.Sequential(stem, *stages)
-    metrabs_torch.randomise(model, features, 128)
+    metrabs_torch.randomise(model, features, torch.randn(4, 3, 128, 128))
     return model, features
 
 
@@ -81,15 +81,16 @@ CASES = {
 def test_poses_are_those_of_the_published_crop_model(case, tmp_path):
     config = {**published_layout.CONFIG, **CASES[case]}
     points = 555
-    model = metrabs_torch.random_model(config, points)
+    images, intrinsics = crops(config["proc_side"], count=2)
+    model = metrabs_torch.random_model(config, points, torch.tensor(images))
     folder = published_layout.write(
         tmp_path / "metrabs", config, points, lambda path: torch.save(model.state_dict(), path)
     )
     if config["centered_stride"]:
         model.shift_last_stage()
-    images, intrinsics = crops(config["proc_side"], count=2)
     with torch.no_grad():
-        expected, px = model(torch.tensor(images), torch.tensor(intrinsics))
+        single, _ = model(torch.tensor(images), torch.tensor(intrinsics))
+        expected, px = model.double()(torch.tensor(images), torch.tensor(intrinsics))
     published = metrabs.read(folder)
     network = imported.pose_network(published)
     weights = program.fold(network, metrabs.variables(published, imported.shapes(network)))
@@ -102,17 +103,19 @@ def test_poses_are_those_of_the_published_crop_model(case, tmp_path):
     visible = ((px >= first) & (px <= last)).all(-1).numpy()
     on_limit = from_limit < 1e-3
     print(
-        f"{case}: {error_mm[~on_limit].max():.4f} mm at most, median {np.median(error_mm):.5f}; "
+        f"{case}: {error_mm[~on_limit].max():.4f} mm at most, median {np.median(error_mm):.5f} "
+        f"(torch in float32: {(single - expected).norm(dim=-1).max():.4f}); "
         f"{visible.mean():.0%} of {error_mm.size} joints in view, {on_limit.sum()} on its limit"
     )
-    assert 0.05 < visible.mean() < 0.99
+    assert 0.05 < visible.mean() < 1
     assert error_mm[~on_limit].max() < 0.1
     assert on_limit.mean() < 0.01
 
 
 def test_an_imported_bundle_gives_the_same_poses(tmp_path):
     config = {**published_layout.CONFIG, "proc_side": 64}
-    model = metrabs_torch.random_model(config, 20)
+    images, intrinsics = crops(64, count=3)
+    model = metrabs_torch.random_model(config, 20, torch.tensor(images))
     folder = published_layout.write(
         tmp_path / "small", config, 20, lambda path: torch.save(model.state_dict(), path)
     )
@@ -120,7 +123,6 @@ def test_an_imported_bundle_gives_the_same_poses(tmp_path):
     bundle.write(tmp_path / "bundle", imported.contents("small", metrabs.read(folder)))
     assert bundle.verify(tmp_path / "bundle").poses_mm < 0.1
     opened = bundle.load(tmp_path / "bundle")
-    images, intrinsics = crops(64, count=3)
     with torch.no_grad():
         expected, _ = model(torch.tensor(images), torch.tensor(intrinsics))
     poses_mm = np.asarray(opened.crop_model(images, intrinsics)[0])

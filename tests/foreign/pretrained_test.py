@@ -184,7 +184,8 @@ def imported(tmp_path):
 def test_the_command_makes_what_stage_1_starts_from(tmp_path):
     command = imported(tmp_path)
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert "config.model.options.pixels = 'imagenet'" in done.stdout
+    assert f"--config.init.run={tmp_path / 'backbone'}" in done.stdout
+    assert "--config.model.backbone=mobilenetv3_small" in done.stdout
     again = subprocess.run(command, capture_output=True, text=True, check=False)
     assert again.returncode == 1 and "exists: choose another folder" in again.stderr
     assert len(again.stderr.splitlines()) == 1
