@@ -1,14 +1,20 @@
 """From the spread of heat maps to the error to expect, in mm.
 
 The wider a joint's heat map, the less sure the network is of it, but in units of its own. A
-`Calibration` turns the spread into millimetres: a monotone curve that all joints share, times a
-factor for each joint.
+`Calibration` turns the spread into millimetres: a rising curve that all joints share, times a
+factor for each joint. It is fitted on poses whose truth is known. Errors are distances of joints
+after the means of both poses are aligned.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
+
+KNOTS = 24
+BINS = 10
+PRIOR_POSES = 20.0
+"""A joint's factor is drawn to 1 as if by so many poses."""
 
 
 class Calibration(NamedTuple):
@@ -17,6 +23,21 @@ class Calibration(NamedTuple):
     spreads_mm: tuple[float, ...]
     errors_mm: tuple[float, ...]
     factors: tuple[float, ...]
+
+
+class Quality(NamedTuple):
+    """How well expected errors agree with actual ones, on poses that the fit has not seen.
+
+    The bins hold equally many joints each, in the order of their expected error.
+    """
+
+    expected_mm: float
+    actual_mm: float
+    bin_expected_mm: tuple[float, ...]
+    bin_actual_mm: tuple[float, ...]
+    bin_error_mm: float  # mean distance of the two over the bins
+    spearman: float  # rank correlation of expected and actual error
+    spearman_of_spread: float  # … of the plain spread and the actual error
 
 
 def expected_mm(
@@ -34,3 +55,76 @@ def combined_mm(
 ) -> Float[np.ndarray, "*b k"]:
     """The most that joints combined by the rows of `matrix` are off in expectation: Σ |w| error."""
     return expected_mm @ np.abs(matrix).T
+
+
+def fit(spread_mm: Float[np.ndarray, "n j"], error_mm: Float[np.ndarray, "n j"]) -> Calibration:
+    """The calibration of a network by its spreads and errors; NaN marks a joint without truth.
+
+    The curve is the best rising one through the means of equally filled bins (pool adjacent
+    violators). A ValueError if there are fewer than KNOTS joints with a truth.
+    """
+    known = np.isfinite(error_mm)
+    if known.sum() < KNOTS:
+        raise ValueError(f"a calibration needs {KNOTS} joints with a truth, not {known.sum()}")
+    spreads, errors = _binned(spread_mm[known], error_mm[known], KNOTS)
+    # Equal spreads, as of a network that is sure of everything, are one knot.
+    spreads, first, counts = np.unique(spreads, return_index=True, return_counts=True)
+    errors = np.add.reduceat(errors, first) / counts
+    curve = Calibration(
+        tuple(spreads.tolist()), tuple(_rising(errors)), (1.0,) * spread_mm.shape[1]
+    )
+    expected = np.where(known, expected_mm(curve, spread_mm), 0.0)
+    prior = PRIOR_POSES * float(error_mm[known].mean())
+    factors = (np.where(known, error_mm, 0.0).sum(axis=0) + prior) / (expected.sum(axis=0) + prior)
+    return curve._replace(factors=tuple(factors.tolist()))
+
+
+def quality(
+    calibration: Calibration,
+    spread_mm: Float[np.ndarray, "n j"],
+    error_mm: Float[np.ndarray, "n j"],
+) -> Quality:
+    """What the calibration says of poses with known errors against what they are."""
+    known = np.isfinite(error_mm)
+    expected = expected_mm(calibration, spread_mm)[known]
+    actual, spread = error_mm[known], spread_mm[known]
+    bins_expected, bins_actual = _binned(expected, actual, BINS)
+    return Quality(
+        expected_mm=float(expected.mean()),
+        actual_mm=float(actual.mean()),
+        bin_expected_mm=tuple(bins_expected.tolist()),
+        bin_actual_mm=tuple(bins_actual.tolist()),
+        bin_error_mm=float(np.abs(bins_expected - bins_actual).mean()),
+        spearman=_rank_correlation(expected, actual),
+        spearman_of_spread=_rank_correlation(spread, actual),
+    )
+
+
+def _binned(
+    x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"], bins: int
+) -> tuple[Float[np.ndarray, " bins"], Float[np.ndarray, " bins"]]:
+    """Means of both over bins of equally many, in the order of x."""
+    order = np.argsort(x, kind="stable")
+    parts = np.array_split(order, bins)
+    return (
+        np.array([x[part].mean() for part in parts]),
+        np.array([y[part].mean() for part in parts]),
+    )
+
+
+def _rising(values: Float[np.ndarray, " n"]) -> list[float]:
+    """The nearest sequence that never falls: neighbours that do are replaced by their mean."""
+    pools: list[tuple[float, int]] = []
+    for value in values.tolist():
+        mean, count = value, 1
+        while pools and pools[-1][0] > mean:
+            before, length = pools.pop()
+            mean, count = (mean * count + before * length) / (count + length), count + length
+        pools.append((mean, count))
+    return [mean for mean, count in pools for _ in range(count)]
+
+
+def _rank_correlation(a: Float[np.ndarray, " n"], b: Float[np.ndarray, " n"]) -> float:
+    """Spearman's, for values that hardly repeat."""
+    ranks = [np.argsort(np.argsort(values, kind="stable"), kind="stable") for values in (a, b)]
+    return float(np.corrcoef(*ranks)[0, 1])

@@ -15,74 +15,70 @@ from acae_jax.geometry import heatmaps
 from acae_jax.models import folding, platform
 
 PLATFORMS = ("cpu", "cuda", "tpu")
+READOUT = "readout"
 REFERENCE_CROPS = 2
 
-Weights = dict[str, Array]
-CropModel = Callable[[Weights, Array, Array], tuple[Array, Array]]
+Weights = dict[str, np.ndarray]
+CropModel = Callable[[dict[str, Any], Any, Any], tuple[Array, Array]]
 
 
-def fold(network: PoseNetwork, variables: dict[str, Any]) -> dict[str, np.ndarray]:
-    """The weights of a trained network with its norms folded."""
+def fold(network: PoseNetwork, variables: dict[str, Any], readout: Readout) -> Weights:
+    """The weights of a trained network, its norms folded.
+
+    `readout` turns the head's points into joints, as a variant's `joints` does. Where joints are
+    not the points themselves, the weights have the (J, P) matrix READOUT that makes them of points.
+    """
     side_px = network.geometry.side_px
     images = jax.ShapeDtypeStruct((1, side_px, side_px, 3), jnp.float32)
     with platform.compiling_for("cpu"):
-        folded = folding.fold(network, variables, images)
-    return {name: np.asarray(values, np.float32) for name, values in folded.items()}
+        weights = folding.fold(network, variables, images)
+    made_of = _made_of(readout, network.points)
+    if not np.array_equal(made_of, np.eye(network.points)):
+        weights[READOUT] = made_of
+    return {name: np.asarray(values, np.float32) for name, values in weights.items()}
 
 
-def crop_model(network: PoseNetwork, readout: Readout) -> CropModel:
-    """The function (weights, images, intrinsics) → (joints in mm, spread in mm) to be exported.
-
-    `weights` are those of `fold`; `readout` turns the head's points into joints, as a variant's
-    `joints` does.
-    """
-    weights_of_points = _weights(readout, network.points)
+def crop_model(network: PoseNetwork) -> CropModel:
+    """The function (weights of `fold`, images, intrinsics) → (joints in mm, spread in mm)."""
 
     def model(
-        weights: Weights, images: UInt8[Array, "b s s 3"], intrinsics: Float[Array, "b 3 3"]
+        weights: dict[str, Any], images: UInt8[Array, "b s s 3"], intrinsics: Float[Array, "b 3 3"]
     ) -> tuple[Float[Array, "b j 3"], Float[Array, "b j"]]:
-        output = folding.apply(network, weights, networks.as_float(images))
-        points = readout(output.points)
+        trained = {name: values for name, values in weights.items() if name != READOUT}
+        output = folding.apply(network, trained, networks.as_float(images))
+        points, variance = output.points, spread_variance(output.box, network.geometry)
+        if READOUT in weights:
+            points = Points(*(_combine(weights[READOUT], values) for values in points))
+            # As if the points' errors had nothing in common.
+            variance = variance @ jnp.square(weights[READOUT]).T
         poses_mm = networks.locate(points, intrinsics, 0.5, network.geometry)
-        variance = spread_variance(output.box, network.geometry)
-        if weights_of_points is not None:  # as if the points' errors had nothing in common
-            variance = variance @ np.square(weights_of_points).T
         return poses_mm, jnp.sqrt(variance)
 
     return model
 
 
-def export(model: CropModel, weights: dict[str, np.ndarray], side_px: int) -> bytes:
-    """Serialised StableHLO of a crop model for all PLATFORMS and any batch size."""
+def export(network: PoseNetwork, weights: Weights) -> bytes:
+    """The serialised crop model for all PLATFORMS and any batch size."""
     (batch,) = jax.export.symbolic_shape("b")
+    side_px = network.geometry.side_px
     images = jax.ShapeDtypeStruct((batch, side_px, side_px, 3), jnp.uint8)
     intrinsics = jax.ShapeDtypeStruct((batch, 3, 3), jnp.float32)
     shapes = {n: jax.ShapeDtypeStruct(w.shape, jnp.float32) for n, w in weights.items()}
     with platform.compiling_for("cpu"):
-        exported = jax.export.export(jax.jit(model), platforms=PLATFORMS)(
-            shapes, images, intrinsics
-        )
-    return bytes(exported.serialize())
+        model = jax.export.export(jax.jit(crop_model(network)), platforms=PLATFORMS)
+        return bytes(model(shapes, images, intrinsics).serialize())
 
 
-def reference(
-    model: CropModel, weights: dict[str, np.ndarray], side_px: int
-) -> dict[str, np.ndarray]:
-    """An input of coloured clouds, which is nobody's photograph, and what comes out for it."""
+def reference_crops(side_px: int) -> Weights:
+    """Crops of coloured clouds, which are nobody's photograph, with intrinsics."""
     rng = np.random.default_rng(0)
-    coarse = rng.uniform(0, 255, (REFERENCE_CROPS, 8, 8, 3))
     shape = (REFERENCE_CROPS, side_px, side_px, 3)
-    images = np.asarray(jax.image.resize(coarse, shape, "linear")).astype(np.uint8)
+    clouds = jax.image.resize(rng.uniform(0, 255, (REFERENCE_CROPS, 8, 8, 3)), shape, "linear")
     middle, focal = (side_px - 1) / 2, 2.0 * side_px
     camera = np.array([[focal, 0, middle], [0, focal, middle], [0, 0, 1]], np.float32)
-    intrinsics = np.tile(camera, (REFERENCE_CROPS, 1, 1))
-    with platform.compiling_for("cpu"):
-        poses_mm, spread_mm = jax.jit(model)(weights, images, intrinsics)
     return {
-        "images": images,
-        "intrinsics": intrinsics,
-        "poses_mm": np.asarray(poses_mm),
-        "spread_mm": np.asarray(spread_mm),
+        "images": np.asarray(clouds).astype(np.uint8),
+        "intrinsics": np.tile(camera, (REFERENCE_CROPS, 1, 1)),
     }
 
 
@@ -100,12 +96,12 @@ def spread_variance(box: list[Float[Array, "b p _"]], geometry: Geometry) -> Flo
     return total
 
 
-def _weights(readout: Readout, points: int) -> Float[np.ndarray, "j p"] | None:
-    """By what weights the readout makes each joint of the points; None if joints are the points.
+def _combine(matrix: Array, values: Float[Array, "b p c"]) -> Float[Array, "b j c"]:
+    return jnp.einsum("jp,bpc->bjc", matrix, values, precision="highest")
 
-    Asked of it by reading out each point alone.
-    """
+
+def _made_of(readout: Readout, points: int) -> Float[np.ndarray, "j p"]:
+    """By what weights the readout makes joints of points: asked of it for each point alone."""
     alone = jnp.eye(points)[..., None]
     seen = readout(Points(jnp.tile(alone, (1, 1, 2)), jnp.tile(alone, (1, 1, 3))))
-    weights = np.asarray(seen.px[..., 0]).T
-    return None if np.array_equal(weights, np.eye(points)) else weights
+    return np.asarray(seen.px[..., 0]).T

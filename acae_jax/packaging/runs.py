@@ -1,81 +1,130 @@
 """From the folder of a training run to the contents of a bundle."""
 
-from importlib import metadata
 from pathlib import Path
+from typing import Any, NamedTuple
 
-import numpy as np
 from ml_collections import ConfigDict
 
 from acae_jax import config as configs
-from acae_jax.estimation import building, collect
-from acae_jax.inference.bundle import Contents, Facts, Selection
-from acae_jax.packaging import program
-from acae_jax.skeletons import catalogue
+from acae_jax.estimation import building, collect, objective
+from acae_jax.inference.bundle import Contents
+from acae_jax.inference.facts import Facts
+from acae_jax.packaging import assembling, measuring, program
+from acae_jax.packaging.architecture import Architecture
+from acae_jax.packaging.measuring import Measured
 from acae_jax.skeletons.union import JointUnion
 from acae_jax.training import checkpoints
 
-STORAGE = ("float32", "float16")
+AUTOENCODER = "acae_jax.estimation.bottleneck.task"
 
 
-def contents(folder: Path, storage: str) -> Contents:
-    """What a bundle of the run's newest checkpoint holds, its weights stored as told."""
-    config = configuration(folder)
+class Options(NamedTuple):
+    """What whoever exports a run decides."""
+
+    name: str | None = None  # of the model; without, the run's
+    storage: str = "float32"
+    licence: str = "not stated"
+    skeleton: str | None = None  # the default one; without, the union's first
+    data: str | None = None  # folder of the datasets, if they are not where the run's config says
+    state: str = checkpoints.FOLDER  # or BEST
+
+
+class Packed(NamedTuple):
+    """A bundle's contents, and what was measured for it, if there was data."""
+
+    contents: Contents
+    measured: Measured | None
+
+
+def pack(folder: Path, options: Options) -> Packed:
+    """A run's network as a bundle, with what its data says of it where the data is here."""
+    config = configuration(folder, options)
     union = building.joint_union(config.data)
     variant = collect.variant_of(config, union)
-    network = building.network(config, variant.points)
-    weights = stored(program.fold(network, checkpoints.load_params(folder)), storage)
-    used = {name: values.astype(np.float32) for name, values in weights.items()}
-    model = program.crop_model(network, variant.joints)
-    side_px = network.geometry.side_px
-    skeletons = selections(union)
-    facts = Facts(
-        name=folder.resolve().name,
-        side_px=side_px,
-        joint_names=union.joint_names,
-        edges=union.edges,
-        skeletons=skeletons,
-        default_skeleton=next(iter(skeletons)),
-        bones_mm=(),
-        uncertainty=None,
-        about={"versions": {name: metadata.version(name) for name in ("acae_jax", "jax")}},
+    weights = assembling.stored(
+        program.fold(
+            building.network(config, variant.points),
+            checkpoints.load_params(folder, folder=options.state),
+            variant.joints,
+        ),
+        options.storage,
     )
-    return Contents(
-        facts,
-        program.export(model, used, side_px),
-        weights,
-        None,
-        program.reference(model, used, side_px),
-        f"# {facts.name}\n",
-    )
+    built = architecture(config, variant)
+    measured = None
+    if measuring.has_test_set(config):
+        measured = measuring.measured(config, union, built, weights)
+    facts = _facts(folder, config, union, options, measured)
+    return Packed(assembling.contents(facts, built, weights), measured)
 
 
-def configuration(folder: Path) -> ConfigDict:
-    """The run's config, with the autoencoder beside the run if it is no longer where it was."""
+def configuration(folder: Path, options: Options) -> ConfigDict:
+    """The run's config; data and autoencoder may lie elsewhere than where they were in training.
+
+    A ValueError if the run's network predicts no poses.
+    """
     config = configs.read(folder)
+    if config.task == AUTOENCODER:
+        raise ValueError(f"{folder} is a run of the autoencoder: export one of the runs beside it")
     beside = folder.resolve().parent / "autoencoder"
     autoencoder = config.to_dict().get("autoencoder")
     if autoencoder and not Path(autoencoder).is_dir() and beside.is_dir():
         config.autoencoder = str(beside)
+    if options.data:
+        config.data.folder = options.data
     return config
 
 
-def stored(weights: dict[str, np.ndarray], storage: str) -> dict[str, np.ndarray]:
-    """Weights in the type in which they are kept; a ValueError if it cannot hold one of them."""
-    if storage not in STORAGE:
-        raise ValueError(f"weights are stored as {' or '.join(STORAGE)}, not {storage!r}")
-    with np.errstate(over="ignore"):
-        kept = {name: values.astype(storage) for name, values in weights.items()}
-    for name, values in kept.items():
-        if not np.isfinite(values).all():
-            raise ValueError(f"{name} does not fit {storage}: store the weights as float32")
-    return kept
+def architecture(config: ConfigDict, variant: objective.Variant) -> Architecture:
+    """The network of `building.network`, in settings of its own."""
+    model = config.model
+    return Architecture(
+        backbone=model.backbone,
+        options=dict(model.options),
+        stride=model.stride,
+        centred=True,
+        points=variant.points,
+        depth_bins=model.depth_bins,
+        side_px=config.data.side_px,
+        box_mm=2200.0,
+        dtype=model.dtype,
+    )
 
 
-def selections(union: JointUnion) -> dict[str, Selection]:
-    """The union's members as skeletons: formats, or the datasets of a mixture."""
-    found = {}
-    for name, indices in union.members.items():
-        known = name in catalogue.formats()
-        one = catalogue.load(name) if known else catalogue.dataset_skeleton(name)
-        found[name] = Selection(tuple(indices), one.joint_names, one.edges)
-    return found
+def _facts(
+    folder: Path,
+    config: ConfigDict,
+    union: JointUnion,
+    options: Options,
+    measured: Measured | None,
+) -> Facts:
+    skeletons = assembling.selections(union)
+    default = options.skeleton or next(iter(skeletons))
+    if default not in skeletons:
+        raise ValueError(f"the model has no skeleton {default!r}; it has {', '.join(skeletons)}")
+    values = config.to_dict()
+    about: dict[str, Any] = {
+        "licence": options.licence,
+        "training": {
+            "task": values["task"],
+            "variant": values.get("variant") if "consistency" in values["task"] else "separate",
+            "steps": values["steps"],
+            "seed": values["seed"],
+            "datasets": [name for name, _ in values["data"]["quotas"]],
+        },
+    }
+    if measured:
+        about["test set"] = values["data"]["test"]
+        about["test images"] = measured.images
+        about["scores"] = measured.scores
+        about["calibration"] = {**measured.quality._asdict(), "split by": measured.split_by}
+    return Facts(
+        name=options.name or folder.resolve().name,
+        side_px=values["data"]["side_px"],
+        joint_names=union.joint_names,
+        edges=union.edges,
+        skeletons=skeletons,
+        default_skeleton=default,
+        bones_mm=measuring.bones_mm(config, union),
+        uncertainty=measured.calibration if measured else None,
+        about=about,
+    )

@@ -1,0 +1,112 @@
+"""A trained model as files that others can use, and whether they still give what they gave.
+
+    python -m acae_jax.export runs/mine/regularised --to bundle --out models/mine
+    python -m acae_jax.export models/mine --to onnx --out models/mine_onnx
+    python -m acae_jax.export --verify models/mine
+
+--to is bundle, safetensors, savedmodel or onnx; all but the first may be made of a bundle too, in
+an environment without the packages for training. Where the run's test set is, scores and calibrated
+uncertainty come along. The flags are argparse's, as --verify must run where absl is not.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from acae_jax.inference import bundle, reference
+
+FORMS = ("bundle", "safetensors", "savedmodel", "onnx")
+
+
+def export(given: argparse.Namespace) -> None:
+    """Write the source in the form that is asked for, and verify it."""
+    source, out = Path(given.source), Path(given.out)
+    if out.exists():
+        raise FileExistsError(f"{out} exists: choose another --out, or remove it first")
+    if (source / bundle.HEADER).is_file():
+        if given.to == "bundle":
+            raise ValueError(f"{source} is a bundle: copy it, or export the run that it came from")
+        contents, measured = bundle.read(source), None
+    else:
+        contents, measured = _of_run(source, given)
+    if given.to == "bundle":
+        bundle.write(out, contents)
+    else:
+        from acae_jax.packaging import forms
+
+        forms.write(given.to, out, contents)
+    if measured:
+        from acae_jax.packaging import measuring
+
+        measuring.picture(measured, out / "calibration.png")
+    print(f"{out}: {sum(path.stat().st_size for path in out.rglob('*')) / 1e6:.1f} MB")
+    verify(out)
+
+
+def verify(folder: Path) -> None:
+    """Print by how much an export differs from its reference; a ValueError if by too much."""
+    if (folder / bundle.HEADER).is_file():
+        found = bundle.verify(folder)
+    else:
+        from acae_jax.packaging import forms
+
+        found = forms.verify(folder)
+    print(
+        f"{folder}: all files are as written; largest difference from the reference "
+        f"{found.poses_mm:.4f} mm in poses, {found.spread_mm:.4f} mm in their spread"
+    )
+    if not max(found) <= reference.TOLERANCE_MM:
+        raise ValueError(f"{folder} differs by more than {reference.TOLERANCE_MM:g} mm here")
+
+
+def _of_run(source: Path, given: argparse.Namespace):
+    # Takes seconds and all the packages for training, which a bundle does not need.
+    from acae_jax.packaging import runs
+
+    options = runs.Options(
+        name=given.name,
+        storage=given.weights,
+        licence=given.licence,
+        skeleton=given.skeleton,
+        data=given.data,
+        state=given.state,
+    )
+    packed = runs.pack(source, options)
+    if packed.measured is None:
+        print("The run's test set is not here: no scores, and uncertainty is not calibrated.")
+    return packed
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser("acae_jax.export", description=__doc__.partition("\n")[0])
+    made.add_argument("source", help="folder of a run or of a bundle; with --verify, any export")
+    made.add_argument("--to", choices=FORMS, help="the form to write")
+    made.add_argument("--out", help="folder to write, which must not exist")
+    made.add_argument("--verify", action="store_true", help="compute its reference again")
+    runs = made.add_argument_group("of runs")
+    runs.add_argument("--name", help="of the model (default: the run's folder)")
+    runs.add_argument("--weights", default="float32", help="how they are stored: float32, float16")
+    runs.add_argument("--licence", default="not stated", help="for the model card")
+    runs.add_argument("--skeleton", help="the default one (default: the first)")
+    runs.add_argument("--data", help="folder of the datasets (default: the run's)")
+    runs.add_argument("--state", default="checkpoints", choices=("checkpoints", "best"))
+    return made
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Export or verify, and turn what the user can mend into one line."""
+    given = parser().parse_args(arguments)
+    if not given.verify and not (given.to and given.out):
+        parser().error("give --to and --out, or --verify")
+    try:
+        verify(Path(given.source)) if given.verify else export(given)
+    except (ValueError, OSError, ImportError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

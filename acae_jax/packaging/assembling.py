@@ -1,0 +1,92 @@
+"""From a trained network to the contents of a bundle."""
+
+from importlib import metadata
+from typing import Any
+
+import jax
+import numpy as np
+
+from acae_jax.inference.bundle import Contents, Selection
+from acae_jax.inference.facts import Facts
+from acae_jax.packaging import card, program
+from acae_jax.packaging.architecture import Architecture, network
+from acae_jax.packaging.program import Weights
+from acae_jax.skeletons import catalogue, skeleton
+from acae_jax.skeletons.union import JointUnion
+
+STORAGE = ("float32", "float16")
+
+
+def contents(
+    facts: Facts,
+    architecture: Architecture,
+    weights: Weights,
+    matrix: np.ndarray | None = None,
+) -> Contents:
+    """A bundle of the network with these weights, as `program.fold` and `stored` give them.
+
+    To what `facts.about` says, the architecture and the versions are added.
+    """
+    model = network(architecture)
+    used = {name: values.astype(np.float32) for name, values in weights.items()}
+    crops = program.reference_crops(architecture.side_px)
+    poses_mm, spread_mm = jax.jit(program.crop_model(model))(used, **crops)
+    versions = {name: metadata.version(name) for name in ("acae_jax", "jax", "flax")}
+    about: dict[str, Any] = {"network": architecture._asdict(), "versions": versions}
+    told = facts._replace(about={**facts.about, **about})
+    return Contents(
+        told,
+        program.export(model, used),
+        weights,
+        matrix,
+        {**crops, "poses_mm": np.asarray(poses_mm), "spread_mm": np.asarray(spread_mm)},
+        card.text(told, "bundle"),
+    )
+
+
+def stored(weights: Weights, storage: str) -> Weights:
+    """Weights in the type in which they are kept; a ValueError if it cannot hold one of them.
+
+    The readout stays float32: its rows must sum to 1.
+    """
+    if storage not in STORAGE:
+        raise ValueError(f"weights are stored as {' or '.join(STORAGE)}, not {storage!r}")
+    with np.errstate(over="ignore"):
+        kept = {
+            name: values if name == program.READOUT else values.astype(storage)
+            for name, values in weights.items()
+        }
+    for name, values in kept.items():
+        if not np.isfinite(values).all():
+            raise ValueError(f"{name} does not fit {storage}: store the weights as float32")
+    return kept
+
+
+def selections(union: JointUnion) -> dict[str, Selection]:
+    """The union's members as skeletons: formats, or the datasets of a mixture and the catalogue's
+    exports whose joints it has.
+    """
+    if not set(union.members) <= set(catalogue.datasets()):
+        return {name: _member(union, name) for name in union.members}
+    found = {}
+    for name, indices in union.members.items():
+        one = catalogue.dataset_skeleton(name)
+        found[name] = Selection(tuple(indices), one.joint_names, one.edges)
+    places = {name: index for index, name in enumerate(union.joint_names)}
+    for name in catalogue.exports():
+        parts = catalogue.export_parts(name)
+        wanted = [joint + catalogue.suffix(p.format) for p in parts for joint in p.joint_names]
+        if all(joint in places for joint in wanted):
+            one = catalogue.load(name)
+            indices = tuple(places[joint] for joint in wanted)
+            found[name] = Selection(indices, one.joint_names, one.edges)
+    return found
+
+
+def _member(union: JointUnion, member: str) -> Selection:
+    """A format of the union, which may be the user's own."""
+    indices = tuple(union.members[member])
+    joint_names = tuple(union.joint_names[i].removesuffix(f"_{member}") for i in indices)
+    places = {joint: place for place, joint in enumerate(indices)}
+    edges = [(places[a], places[b]) for a, b in union.edges if a in places and b in places]
+    return Selection(indices, joint_names, skeleton.canonical_edges(edges))

@@ -1,0 +1,42 @@
+"""A model as its weights alone, for whoever builds the network again."""
+
+from functools import partial
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+from acae_jax.inference import bundle, folders
+from acae_jax.inference.bundle import Contents
+from acae_jax.packaging import architecture, forms, program
+
+MATRIX = "matrix"
+
+
+def write(folder: Path, contents: Contents) -> None:
+    """Write weights, and the matrix of further joints if there is one, by name."""
+    architecture.of(contents.facts)
+    tensors = dict(contents.weights)
+    if contents.matrix is not None:
+        tensors[MATRIX] = contents.matrix
+    with forms.new(folder, "safetensors", contents) as place:
+        (place / bundle.WEIGHTS).write_bytes(safetensors.numpy.save(tensors))
+
+
+def load(folder: Path) -> forms.Model:
+    """The function of images and intrinsics, with the network built as the facts say."""
+    _, facts, sums = folders.opened(folder, forms.HEADER, ("acae_jax safetensors",))
+    data = folders.read(folder, bundle.WEIGHTS, sums)
+    weights = {n: jnp.asarray(w, jnp.float32) for n, w in safetensors.numpy.load(data).items()}
+    matrix = weights.pop(MATRIX, None)
+    model = program.crop_model(architecture.network(architecture.of(facts)))
+
+    def whole(weights, images, intrinsics):
+        poses_mm, spread_mm = model(weights, images, intrinsics)
+        return forms.final_joints(matrix, poses_mm), spread_mm
+
+    compiled = partial(jax.jit(whole), weights)
+    return lambda images, intrinsics: tuple(map(np.asarray, compiled(images, intrinsics)))
