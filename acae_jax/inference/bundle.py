@@ -109,12 +109,12 @@ def write(folder: str | Path, contents: Contents) -> None:
     """Write a bundle; complete or not at all. A FileExistsError if the folder exists."""
     with folders.new(folder) as place:
         (place / NETWORK).write_bytes(contents.network)
-        (place / WEIGHTS).write_bytes(safetensors.numpy.save(contents.weights))
+        (place / WEIGHTS).write_bytes(encoded(contents.weights))
         (place / reference.FILE).write_bytes(reference.encoded(contents.reference))
         (place / CARD).write_text(contents.card, encoding="utf-8")
         if contents.matrix is not None:
-            matrix = np.ascontiguousarray(contents.matrix, np.float32)
-            (place / JOINTS).write_bytes(safetensors.numpy.save({"matrix": matrix}))
+            matrix = contents.matrix.astype(np.float32)
+            (place / JOINTS).write_bytes(encoded({"matrix": matrix}))
         folders.seal(place, HEADER, FORMAT, contents.facts)
 
 
@@ -124,6 +124,11 @@ def verify(folder: str | Path) -> reference.Difference:
     given = contents.reference
     found = _crop_model(folder, contents)(given["images"], given["intrinsics"])
     return reference.difference(given, *(np.asarray(part) for part in found))
+
+
+def encoded(tensors: dict[str, np.ndarray]) -> bytes:
+    """The bytes of a safetensors file; the library stores transposed views in the wrong order."""
+    return safetensors.numpy.save({n: np.ascontiguousarray(v) for n, v in tensors.items()})
 
 
 def network(path: Path, serialised: bytes) -> jax.export.Exported:

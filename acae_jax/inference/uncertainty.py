@@ -73,7 +73,7 @@ def fit(spread_mm: Float[np.ndarray, "n j"], error_mm: Float[np.ndarray, "n j"])
     curve = Calibration(
         tuple(spreads.tolist()), tuple(_rising(errors)), (1.0,) * spread_mm.shape[1]
     )
-    expected = np.where(known, expected_mm(curve, spread_mm), 0.0)
+    expected = np.where(known, expected_mm(curve, spread_mm), 0.0).astype(np.float64)
     prior = PRIOR_POSES * float(error_mm[known].mean())
     factors = (np.where(known, error_mm, 0.0).sum(axis=0) + prior) / (expected.sum(axis=0) + prior)
     return curve._replace(factors=tuple(factors.tolist()))

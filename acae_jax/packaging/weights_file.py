@@ -6,7 +6,6 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-import safetensors
 import safetensors.numpy
 
 from acae_jax.inference import bundle, folders
@@ -23,7 +22,7 @@ def write(folder: Path, contents: Contents) -> None:
     if contents.matrix is not None:
         tensors[MATRIX] = contents.matrix
     with forms.new(folder, "safetensors", contents) as place:
-        (place / bundle.WEIGHTS).write_bytes(safetensors.numpy.save(tensors))
+        (place / bundle.WEIGHTS).write_bytes(bundle.encoded(tensors))
 
 
 def load(folder: Path) -> forms.Model:

@@ -11,65 +11,92 @@ import pytest
 from acae_jax.estimation import network as networks
 from acae_jax.estimation import objective
 from acae_jax.estimation.autoencoder import Matrices
-from acae_jax.models import backbones
-from acae_jax.packaging import program
+from acae_jax.geometry import heatmaps
+from acae_jax.packaging import architecture, assembling, program
+from acae_jax.packaging.architecture import Architecture
 
-SIDE = 48
+SIDE = 32
 LATENTS, JOINTS = 5, 9
+NARROW = Architecture(
+    backbone="narrow",
+    options={"widths": [8, 8, 8], "context": [4, 8], "blocks": [1, 1]},
+    stride=16,
+    centred=True,
+    points=0,
+    depth_bins=4,
+    side_px=SIDE,
+    box_mm=2200.0,
+    dtype="float32",
+)
 
 
-@pytest.fixture(scope="module")
-def decoder():
-    weights = np.random.default_rng(3).normal(size=(JOINTS, LATENTS)).astype(np.float32)
-    return weights / weights.sum(axis=1, keepdims=True)
+def variant(name):
+    weights = np.random.default_rng(3).normal(1, 1, (JOINTS, LATENTS)).astype(np.float32)
+    decode = jnp.asarray(weights / weights.sum(axis=1, keepdims=True))
+    maps = Matrices(encode=jnp.zeros((LATENTS, JOINTS)), decode=decode)
+    return objective.separate(JOINTS) if name == "separate" else getattr(objective, name)(maps)
 
 
-@pytest.fixture(scope="module", params=["separate", "latent", "hybrid"])
-def trained(request, decoder):
-    """A small network with random statistics, its variables and its readout."""
-    maps = Matrices(encode=jnp.zeros((LATENTS, JOINTS)), decode=jnp.asarray(decoder))
-    if request.param == "separate":
-        variant = objective.separate(JOINTS)
-    else:
-        variant = getattr(objective, request.param)(maps)
-    backbone = backbones.create(
-        "narrow", ghost_size=4, stride=16, widths=(8, 16, 16), context=(4, 16)
-    )
-    network = networks.PoseNetwork(backbone, variant.points, networks.Geometry(SIDE, 16), 4)
-    init = jax.jit(partial(network.init, train=False))
-    variables = init(jax.random.key(0), jnp.zeros((1, SIDE, SIDE, 3)))
+def random_variables(network):
+    """Weights that keep sizes as they are and make heat maps with peaks, norms that do a lot."""
     rng = np.random.default_rng(0)
-    variables = jax.tree.map(
-        lambda v: (
-            np.asarray(v) + rng.uniform(0.1, 0.6, v.shape).astype(np.float32)
-            if v.ndim == 1
-            else np.asarray(v)
-        ),
-        variables,
-    )
-    head = variables["params"]["head"]
-    head["kernel"] = 30 * head["kernel"]  # heat maps with peaks
-    return network, variables, variant.joints
+
+    def sample(like):
+        if like.ndim == 1:
+            return rng.uniform(0.3, 2.0, like.shape).astype(np.float32)
+        deviation = np.sqrt(2 / np.prod(like.shape[:-1]))
+        return rng.normal(0, deviation, like.shape).astype(np.float32)
+
+    images = jax.ShapeDtypeStruct((1, SIDE, SIDE, 3), jnp.float32)
+    init = partial(network.init, train=False)
+    return jax.tree.map(sample, jax.eval_shape(init, jax.random.key(0), images))
 
 
 def crops(count):
-    rng = np.random.default_rng(count)
-    images = rng.integers(0, 256, (count, SIDE, SIDE, 3), np.uint8)
+    rng = np.random.default_rng(7)
+    images = rng.integers(0, 256, (5, SIDE, SIDE, 3), np.uint8)
+    images[:, :, : SIDE // 2] //= np.arange(1, 6, dtype=np.uint8).reshape(5, 1, 1, 1)
     middle = (SIDE - 1) / 2
     camera = np.array([[90, 0, middle], [0, 90, middle], [0, 0, 1]], np.float32)
-    return images, np.tile(camera, (count, 1, 1))
+    return images[:count], np.tile(camera, (count, 1, 1))
 
 
-def test_exported_is_applied_for_any_batch(trained):
-    network, variables, readout = trained
-    weights = program.fold(network, variables)
-    exported = program.export(program.crop_model(network, readout), weights, SIDE)
-    opened = jax.export.deserialize(bytearray(exported))
+@pytest.mark.parametrize("name", ["separate", "latent", "hybrid"])
+def test_exported_is_applied_for_any_batch(name):
+    points, readout, _ = variant(name)
+    network = architecture.network(NARROW._replace(points=points))
+    variables = random_variables(network)
+    weights = program.fold(network, variables, readout)
+    assert (program.READOUT in weights) == (name != "separate")
+    opened = jax.export.deserialize(bytearray(program.export(network, weights)))
     assert opened.platforms == program.PLATFORMS
     apply = jax.jit(partial(networks.predict, network, readout))
     applied = np.asarray(apply(variables, *crops(5)))
     assert np.ptp(applied, axis=0).max() > 1  # what is compared depends on the image
-    for count in (1, 2, 5):
-        poses_mm, spread_mm = opened.call(weights, *(part[:count] for part in crops(5)))
+    for count in (1, 2, 5) if name == "separate" else (5,):
+        poses_mm, spread_mm = opened.call(weights, *crops(count))
         np.testing.assert_allclose(poses_mm, applied[:count], rtol=1e-4, atol=0.05)
         assert spread_mm.shape == (count, JOINTS) and np.all(np.asarray(spread_mm) > 0)
+
+
+def test_the_spread_is_the_deviation_in_mm():
+    """Two equal peaks at the ends of an axis lie half its extent from their mean."""
+    geometry = networks.Geometry(256, 32, True, 2200.0)
+    flat = jnp.zeros((1, 1, 8)).at[..., 3].set(1.0)
+    ends = jnp.zeros((1, 1, 8)).at[..., 0].set(0.5).at[..., 7].set(0.5)
+    found = program.spread_variance([flat, flat, ends], geometry)
+    np.testing.assert_allclose(np.sqrt(found), [[1100.0]], rtol=1e-5)
+    across = program.spread_variance([ends, flat, flat], geometry)
+    points = np.array([[0.0, 0, 0], [1.0, 0, 0]])
+    extent_mm = np.ptp(heatmaps.volume_to_mm(points, 256, 32), axis=0)[0]
+    np.testing.assert_allclose(np.sqrt(across), [[extent_mm / 2]], rtol=1e-5)
+
+
+def test_storage_that_cannot_hold_the_weights_is_an_error():
+    weights = {"a": np.array([1e5], np.float32), program.READOUT: np.ones((1, 1), np.float32)}
+    with pytest.raises(ValueError, match="a does not fit float16: store the weights as float32"):
+        assembling.stored(weights, "float16")
+    with pytest.raises(ValueError, match="float32 or float16, not 'int8'"):
+        assembling.stored(weights, "int8")
+    kept = assembling.stored({**weights, "a": np.ones(1, np.float32)}, "float16")
+    assert kept["a"].dtype == np.float16 and kept[program.READOUT].dtype == np.float32

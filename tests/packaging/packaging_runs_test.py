@@ -1,0 +1,199 @@
+"""From the folder of a run to files for others, through the main's functions, on a tiny build."""
+
+import json
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+from acae_jax import config as configs
+from acae_jax import export
+from acae_jax.datasets.synthetic import build
+from acae_jax.estimation import bottleneck, building, collect, consistency, initial
+from acae_jax.inference import bundle, compiling
+from acae_jax.packaging import forms, measuring
+from acae_jax.training import checkpoints, parallel
+
+CONFIG = "configs/estimation/embedded.py"
+SMALL = (
+    "loop.devices=1",
+    "data.side_px=48",
+    "evaluation.batch_size=8",
+)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    build.build(folder, size="tiny", workers=1, datasets=["embedded_test", "embedded_mixamo"])
+    return folder
+
+
+def save(folder, config, state):
+    """Leave what a finished run leaves."""
+    configs.save(config, folder)
+    with checkpoints.Checkpoints(folder, {"seed": 0}) as kept:
+        kept.save(state)
+
+
+@pytest.fixture(scope="module")
+def workflow(data, tmp_path_factory):
+    """Runs as they begin: their first checkpoints, without any training."""
+    folder = tmp_path_factory.mktemp("workflow")
+
+    def config(arguments):
+        text = f"{CONFIG}:runlocal,data={data},run={folder},{arguments}"
+        return configs.load(text, SMALL)
+
+    key = jax.random.key(0)
+    stage1 = config("stage=initial")
+    save(folder / "initial", stage1, initial.program(stage1).init(key))
+    stage2 = config("stage=autoencoder")
+    union = building.joint_union(stage2.data)
+    learner = bottleneck.learning_task(
+        np.zeros((32, len(union.joint_names), 3), np.float32),
+        bottleneck.autoencoder.sides_of(union.joint_names),
+        bottleneck.autoencoder.Latents(**stage2.latents),
+        epochs=1,
+        seed=0,
+        **stage2.autoencoder_training,
+    )
+    save(folder / "autoencoder", stage2, learner.init(key))
+    stage3 = config("stage=consistency,variant=latent")
+    save(folder / "latent", stage3, consistency.program(stage3).init(key))
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def no_cache(monkeypatch):
+    monkeypatch.setenv(compiling.SWITCH, "0")
+
+
+@pytest.fixture(scope="module")
+def exported(workflow, tmp_path_factory):
+    """A bundle of each run."""
+    folder = tmp_path_factory.mktemp("exports")
+    for name, storage in (("initial", "float32"), ("latent", "float16")):
+        arguments = ["--to", "bundle", "--out", str(folder / name), "--weights", storage]
+        assert export.main([str(workflow / name), *arguments]) == 0
+    return folder
+
+
+@pytest.mark.parametrize(("name", "tolerance_mm"), [("initial", 0.05), ("latent", 20.0)])
+def test_the_bundle_predicts_what_the_run_does(workflow, exported, name, tolerance_mm):
+    opened = bundle.load(exported / name)
+    test = building.load_test_set(configs.read(workflow / name), parallel.mesh(1))
+    expected = collect.predictions(workflow / name, test)
+    batches = [opened.crop_model(b["image"], b["intrinsics"]) for b in test.batches]
+    poses_mm = np.concatenate([poses for poses, _ in batches])[: test.count]
+    assert np.abs(poses_mm - expected).max() < tolerance_mm
+
+
+def test_facts_tell_what_the_run_was(exported, workflow):
+    facts = bundle.read(exported / "latent").facts
+    union = building.joint_union(configs.read(workflow / "latent").data)
+    assert facts.joint_names == union.joint_names
+    assert list(facts.skeletons) == list(union.members)
+    chosen = facts.skeletons["mixamo"]
+    assert [facts.joint_names[i] for i in chosen.indices] == [
+        f"{name}_mixamo" for name in chosen.joint_names
+    ]
+    named = {tuple(facts.joint_names[chosen.indices[i]] for i in edge) for edge in chosen.edges}
+    assert named and named <= {tuple(facts.joint_names[i] for i in edge) for edge in facts.edges}
+    assert facts.about["training"]["variant"] == "latent"
+    assert facts.about["scores"]["mean"]["mpjpe_mm"] > 0
+    assert facts.uncertainty is not None and len(facts.uncertainty.factors) == 179
+
+
+def test_bones_have_the_lengths_of_people(data, workflow):
+    """Of a model of the one format that has training examples here."""
+    config = configs.read(workflow / "initial")
+    config.data.union = ("mixamo",)
+    union = building.joint_union(config.data)
+    lengths = dict(zip(union.edges, measuring.bones_mm(config, union), strict=True))
+    assert len(lengths) == len(union.edges) > 20
+    thigh = [union.joint_names.index(name) for name in ("lhip_mixamo", "lkne_mixamo")]
+    assert 300 < lengths[min(thigh), max(thigh)] < 550
+    assert (
+        measuring.bones_mm(config, building.joint_union(configs.read(workflow / "initial").data))
+        == ()
+    )
+
+
+def test_the_card_and_the_picture_are_there(exported):
+    card = (exported / "latent" / "README.md").read_text()
+    for told in ("179 body joints", "| mixamo | 27 |", "embedded_test", "rank correlation", "px"):
+        assert told in card
+    assert (exported / "latent" / "calibration.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_weights_alone_give_the_same(exported, tmp_path, capsys):
+    out = tmp_path / "weights"
+    assert export.main([str(exported / "latent"), "--to", "safetensors", "--out", str(out)]) == 0
+    assert "all files are as written" in capsys.readouterr().out
+    assert max(forms.verify(out)) < 1e-2
+    header = json.loads((out / "export.json").read_text())
+    header["format"] = "acae_jax tarot"
+    (out / "export.json").write_text(json.dumps(header))
+    assert export.main([str(out), "--verify"]) == 1
+    assert "format must be acae_jax safetensors or" in capsys.readouterr().err
+
+
+def test_verify_fails_if_the_model_gives_something_else(exported, monkeypatch, capsys):
+    assert export.main([str(exported / "initial"), "--verify"]) == 0
+    other = bundle.reference.Difference(1.5, 0.0)
+    monkeypatch.setattr(bundle, "verify", lambda folder: other)
+    assert export.main([str(exported / "initial"), "--verify"]) == 1
+    assert "differs by more than 1 mm here" in capsys.readouterr().err
+
+
+def test_without_its_data_a_run_is_exported_uncalibrated(workflow, tmp_path, capsys):
+    out = tmp_path / "model"
+    arguments = ["--to", "bundle", "--out", str(out), "--data", str(tmp_path / "nothing")]
+    assert export.main([str(workflow / "initial"), *arguments]) == 0
+    assert "test set is not here" in capsys.readouterr().out
+    facts = bundle.read(out).facts
+    assert facts.uncertainty is None and facts.bones_mm == ()
+    assert "Not calibrated" in (out / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("source", "arguments", "message"),
+    [
+        ("initial", ("--to", "bundle", "--out", "EXPORTED"), "exists: choose another --out"),
+        ("autoencoder", ("--to", "bundle", "--out", "new"), "is a run of the autoencoder"),
+        ("nothing", ("--to", "bundle", "--out", "new"), "is it the folder of a run?"),
+        ("initial", ("--to", "bundle", "--out", "new", "--weights", "int8"), "float32 or float16"),
+        ("initial", ("--to", "bundle", "--out", "new", "--skeleton", "x"), "has no skeleton 'x'"),
+        ("initial", ("--verify",), "it holds no export.json"),
+        ("EXPORTED", ("--to", "bundle", "--out", "new"), "is a bundle: copy it"),
+        ("EXPORTED", ("--to", "savedmodel", "--out", "new"), "pip install 'acae_jax[savedmodel]'"),
+        ("EXPORTED", ("--to", "onnx", "--out", "new"), "pip install jax2onnx onnxruntime"),
+    ],
+)
+def test_errors_are_one_line(
+    workflow, exported, tmp_path, capsys, monkeypatch, source, arguments, message
+):
+    for missing in ("tensorflow", "jax2onnx"):
+        monkeypatch.setitem(sys.modules, missing, None)
+    places = {"EXPORTED": str(exported / "initial"), "new": str(tmp_path / "new")}
+    found = [places.get(part, part) for part in (str(source), *arguments)]
+    if source != "EXPORTED":
+        found[0] = str(workflow / source)
+    assert export.main(found) == 1
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+    assert not (tmp_path / "new").exists()
+
+
+def test_halves_share_nobody():
+    class Record:
+        def __init__(self, key):
+            self.key = key
+
+    keys = ["set/ann/walk/1", "set/bob/walk/2", "set/ann/run/3"]
+    groups, split_by = measuring.people([Record(key) for key in keys])
+    assert groups[0] == groups[2] != groups[1] and split_by == "people"
+    groups, split_by = measuring.people([Record(str(i)) for i in range(4)])
+    assert list(groups) == ["False", "False", "True", "True"] and "half" in split_by
