@@ -80,7 +80,7 @@ def _of_run(source: Path, given: argparse.Namespace):
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    made = argparse.ArgumentParser("acae_jax.export", description=__doc__.partition("\n")[0])
+    made = argparse.ArgumentParser("acae_jax.export", description="Leave as a file, or verify one.")
     made.add_argument("source", help="folder of a run or of a bundle; with --verify, any export")
     made.add_argument("--to", choices=FORMS, help="the form to write")
     made.add_argument("--out", help="folder to write, which must not exist")

@@ -17,6 +17,7 @@ from pathlib import Path
 import jax
 
 SWITCH = "ACAE_JAX_CACHE"
+SETTING = "jax_compilation_cache_dir"
 OFF = ("", "0", "off", "false", "no")
 
 
@@ -25,7 +26,7 @@ def keep() -> Path | None:
     chosen = os.environ.get(SWITCH)
     if chosen is not None and chosen.lower() in OFF:
         return None
-    if jax.config.jax_compilation_cache_dir:
+    if getattr(jax.config, SETTING):
         return None
     try:
         folder = _base(chosen) / _processor()
@@ -35,7 +36,7 @@ def keep() -> Path | None:
         return None
     if not trusted:
         return None
-    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update(SETTING, str(folder))
     return folder
 
 

@@ -65,7 +65,7 @@ def opened(folder: str | Path, header: str, forms: Sequence[str]) -> tuple[str, 
         raise FileNotFoundError(f"{folder} is no {' or '.join(forms)}: it holds no {header}")
     try:
         content = json.loads(_bytes(path, LARGEST_HEADER))
-        form = content.get("format") if isinstance(content, dict) else None
+        form = str(content.get("format")) if isinstance(content, dict) else ""
         if form not in forms:
             raise ValueError(f"its format must be {' or '.join(forms)}, not {form!r}")
         if content.get("version") != VERSION:

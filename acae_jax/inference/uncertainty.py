@@ -126,5 +126,5 @@ def _rising(values: Float[np.ndarray, " n"]) -> list[float]:
 
 def _rank_correlation(a: Float[np.ndarray, " n"], b: Float[np.ndarray, " n"]) -> float:
     """Spearman's, for values that hardly repeat."""
-    ranks = [np.argsort(np.argsort(values, kind="stable"), kind="stable") for values in (a, b)]
-    return float(np.corrcoef(*ranks)[0, 1])
+    first, second = (np.argsort(np.argsort(values, kind="stable")) for values in (a, b))
+    return float(np.corrcoef(first, second)[0, 1])

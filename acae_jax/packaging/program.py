@@ -32,10 +32,10 @@ def fold(network: PoseNetwork, variables: dict[str, Any], readout: Readout) -> W
     images = jax.ShapeDtypeStruct((1, side_px, side_px, 3), jnp.float32)
     with platform.compiling_for("cpu"):
         weights = folding.fold(network, variables, images)
+    named = {name: np.asarray(values, np.float32) for name, values in weights.items()}
     made_of = _made_of(readout, network.points)
-    if not np.array_equal(made_of, np.eye(network.points)):
-        weights[READOUT] = made_of
-    return {name: np.asarray(values, np.float32) for name, values in weights.items()}
+    is_plain = np.array_equal(made_of, np.eye(network.points))
+    return named if is_plain else {**named, READOUT: made_of}
 
 
 def crop_model(network: PoseNetwork) -> CropModel:

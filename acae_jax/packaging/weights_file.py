@@ -38,4 +38,9 @@ def load(folder: Path) -> forms.Model:
         return forms.final_joints(matrix, poses_mm), spread_mm
 
     compiled = partial(jax.jit(whole), weights)
-    return lambda images, intrinsics: tuple(map(np.asarray, compiled(images, intrinsics)))
+
+    def run(images: np.ndarray, intrinsics: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        poses_mm, spread_mm = compiled(images, intrinsics)
+        return np.asarray(poses_mm), np.asarray(spread_mm)
+
+    return run
