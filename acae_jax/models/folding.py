@@ -42,9 +42,9 @@ def fold(
         if conv is None:
             params[*path, "scale"] = factor
         else:
-            kernel, before = (*conv, "kernel"), (*conv, "bias")
-            params[kernel] = params[kernel] * jnp.expand_dims(factor, (0, 1, 2))
-            shift = shift + params.pop(before, 0.0) * factor
+            for name in {"kernel", "bias"} & {p[-1] for p in params if p[:-1] == conv}:
+                shape = (1,) * (params[*conv, name].ndim - 1) + (-1,)
+                params[*conv, name] = params[*conv, name] * factor.reshape(shape)
         params[*path, "bias"] = shift
     return {"/".join(path): jnp.asarray(values) for path, values in params.items()}
 

@@ -4,6 +4,7 @@ jax2onnx wants another orbax-checkpoint than training does: export from a bundle
 of its own (README, "Leaving as a file"). Running the file needs onnxruntime only.
 """
 
+import logging
 from pathlib import Path
 
 import jax
@@ -28,6 +29,7 @@ def write(folder: Path, contents: Contents) -> None:
         import onnx  # pyright: ignore[reportMissingImports]
     except ImportError:
         raise ImportError(MISSING.format("jax2onnx")) from None
+    logging.getLogger("onnx_ir").setLevel(logging.ERROR)  # warns of every shape it infers itself
     built = architecture.of(contents.facts)
     model = program.crop_model(architecture.network(built))
     weights = {name: jnp.asarray(w, jnp.float32) for name, w in contents.weights.items()}

@@ -95,5 +95,5 @@ def test_a_norm_without_a_convolution_stays_scale_and_shift():
     weights = assert_equal_when_folded(Separate(), images)
     assert set(weights) == {
         "first/scale", "first/bias", "conv/kernel", "conv/bias", "after_relu/scale",
-        "after_relu/bias", "last/kernel", "after_conv/bias",
+        "after_relu/bias", "last/kernel", "last/bias", "after_conv/bias",
     }  # fmt: skip
