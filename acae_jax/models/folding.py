@@ -6,7 +6,7 @@ channel. Modules stay as they are: which norm follows which convolution is seen 
 network run, and `apply` puts the addition in the norms' place.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import flax.linen as nn
@@ -49,7 +49,7 @@ def fold(
     return {"/".join(path): jnp.asarray(values) for path, values in params.items()}
 
 
-def apply(network: nn.Module, weights: Weights, images: Float[Array, "b s s 3"]) -> Any:
+def apply(network: nn.Module, weights: Mapping[str, Any], images: Float[Array, "b s s 3"]) -> Any:
     """What `network` gives at test time, with the weights that `fold` made."""
     params = traverse_util.unflatten_dict({tuple(k.split("/")): v for k, v in weights.items()})
     with nn.intercept_methods(_added):

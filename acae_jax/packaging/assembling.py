@@ -3,7 +3,6 @@
 from importlib import metadata
 from typing import Any
 
-import jax
 import numpy as np
 
 from acae_jax.inference.bundle import Contents, Selection
@@ -27,19 +26,17 @@ def contents(
 
     To what `facts.about` says, the architecture and the versions are added.
     """
-    model = network(architecture)
+    model, side_px = program.crop_model(network(architecture)), architecture.side_px
     used = {name: values.astype(np.float32) for name, values in weights.items()}
-    crops = program.reference_crops(architecture.side_px)
-    poses_mm, spread_mm = jax.jit(program.crop_model(model))(used, **crops)
     versions = {name: metadata.version(name) for name in ("acae_jax", "jax", "flax")}
     about: dict[str, Any] = {"network": architecture._asdict(), "versions": versions}
     told = facts._replace(about={**facts.about, **about})
     return Contents(
         told,
-        program.export(model, used),
+        program.export(model, used, side_px),
         weights,
         matrix,
-        {**crops, "poses_mm": np.asarray(poses_mm), "spread_mm": np.asarray(spread_mm)},
+        program.reference(model, used, side_px),
         card.text(told, "bundle"),
     )
 

@@ -22,7 +22,9 @@ Weights = dict[str, np.ndarray]
 CropModel = Callable[[dict[str, Any], Any, Any], tuple[Array, Array]]
 
 
-def fold(network: PoseNetwork, variables: dict[str, Any], readout: Readout) -> Weights:
+def fold(
+    network: PoseNetwork, variables: dict[str, Any], readout: Readout = lambda points: points
+) -> Weights:
     """The weights of a trained network, its norms folded.
 
     `readout` turns the head's points into joints, as a variant's `joints` does. Where joints are
@@ -57,28 +59,33 @@ def crop_model(network: PoseNetwork) -> CropModel:
     return model
 
 
-def export(network: PoseNetwork, weights: Weights) -> bytes:
+def export(model: CropModel, weights: Weights, side_px: int) -> bytes:
     """The serialised crop model for all PLATFORMS and any batch size."""
     (batch,) = jax.export.symbolic_shape("b")
-    side_px = network.geometry.side_px
     images = jax.ShapeDtypeStruct((batch, side_px, side_px, 3), jnp.uint8)
     intrinsics = jax.ShapeDtypeStruct((batch, 3, 3), jnp.float32)
     shapes = {n: jax.ShapeDtypeStruct(w.shape, jnp.float32) for n, w in weights.items()}
     with platform.compiling_for("cpu"):
-        model = jax.export.export(jax.jit(crop_model(network)), platforms=PLATFORMS)
-        return bytes(model(shapes, images, intrinsics).serialize())
+        exported = jax.export.export(jax.jit(model), platforms=PLATFORMS)
+        return bytes(exported(shapes, images, intrinsics).serialize())
 
 
-def reference_crops(side_px: int) -> Weights:
-    """Crops of coloured clouds, which are nobody's photograph, with intrinsics."""
+def reference(model: CropModel, weights: Weights, side_px: int) -> dict[str, np.ndarray]:
+    """Crops of coloured clouds, which are nobody's photograph, and what comes out for them."""
     rng = np.random.default_rng(0)
     shape = (REFERENCE_CROPS, side_px, side_px, 3)
     clouds = jax.image.resize(rng.uniform(0, 255, (REFERENCE_CROPS, 8, 8, 3)), shape, "linear")
     middle, focal = (side_px - 1) / 2, 2.0 * side_px
     camera = np.array([[focal, 0, middle], [0, focal, middle], [0, 0, 1]], np.float32)
+    images = np.asarray(clouds).astype(np.uint8)
+    intrinsics = np.tile(camera, (REFERENCE_CROPS, 1, 1))
+    with platform.compiling_for("cpu"):
+        poses_mm, spread_mm = jax.jit(model)(weights, images, intrinsics)
     return {
-        "images": np.asarray(clouds).astype(np.uint8),
-        "intrinsics": np.tile(camera, (REFERENCE_CROPS, 1, 1)),
+        "images": images,
+        "intrinsics": intrinsics,
+        "poses_mm": np.asarray(poses_mm),
+        "spread_mm": np.asarray(spread_mm),
     }
 
 

@@ -68,7 +68,9 @@ def test_exported_is_applied_for_any_batch(name):
     variables = random_variables(network)
     weights = program.fold(network, variables, readout)
     assert (program.READOUT in weights) == (name != "separate")
-    opened = jax.export.deserialize(bytearray(program.export(network, weights)))
+    opened = jax.export.deserialize(
+        bytearray(program.export(program.crop_model(network), weights, SIDE))
+    )
     assert opened.platforms == program.PLATFORMS
     apply = jax.jit(partial(networks.predict, network, readout))
     applied = np.asarray(apply(variables, *crops(5)))
