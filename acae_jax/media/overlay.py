@@ -21,6 +21,7 @@ BONE_SHARE = 0.022  # of a person's size in the image: about a forearm's width
 JOINT_SHARE = 0.75  # a joint's radius, of a bone's width
 THINNEST_PX, THICKEST_SHARE = 1.5, 0.012  # of a bone: px, and of the image's longer side
 UNSURE_MM = 150.0
+SHORTEST_PX = 480  # a smaller image is enlarged
 SHIFT = 4  # fractional bits of coordinates for OpenCV
 FAR_OUTSIDE = 4.0  # image sizes
 OPACITY = 0.88
@@ -36,15 +37,18 @@ def draw(
     edges: Sequence[tuple[int, int]],
     longest_px: int = 1920,
 ) -> UInt8[np.ndarray, "H W 3"]:
-    """The image with everybody drawn on it, made smaller if a side is over `longest_px`.
+    """The image with everybody drawn on it, resized if its longer side is over `longest_px` or too
+    short for lines.
 
     `depths_mm` are along the camera's axis; joints that are not finite are left out.
     """
     height, width = image.shape[:2]
-    scale = min(1.0, longest_px / max(height, width))
-    if scale < 1:
+    longer = max(height, width)
+    scale = min(max(longer, SHORTEST_PX), longest_px) / longer
+    if scale != 1:
         size = max(1, round(width * scale)), max(1, round(height * scale))
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        kind = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+        image = cv2.resize(image, size, interpolation=kind)
         poses_px = ((poses_px + 0.5) * scale - 0.5).astype(np.float32)
     drawn = image.copy()
     nearest_last = np.argsort(-np.nan_to_num(depths_mm.mean(1)), kind="stable").tolist()

@@ -34,9 +34,10 @@ class Recorder:
             height, width = image.shape[:2]
             self._size = (max(2, width - width % 2), max(2, height - height % 2))  # even sides
             codec = cv2.VideoWriter.fourcc(*CODEC)
-            self._writer = cv2.VideoWriter(str(self._part), codec, self._fps, self._size)
-            if not self._writer.isOpened():
+            writer = cv2.VideoWriter(str(self._part), codec, self._fps, self._size)
+            if not writer.isOpened():
                 raise OSError(f"OpenCV cannot write a video to {self._part}")
+            self._writer = writer
         if image.shape[1::-1] != self._size:
             image = cv2.resize(image, self._size, interpolation=cv2.INTER_AREA)
         self._writer.write(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))

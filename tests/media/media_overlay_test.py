@@ -1,0 +1,124 @@
+import itertools
+
+import numpy as np
+import pytest
+
+from acae_jax.media import overlay, recorder, videos
+
+NAMES = ("lsho", "rsho", "pelv")
+EDGES = ((0, 2), (1, 2))
+
+
+def draw(poses_px, depths_mm=4000.0, uncertainty_mm=50.0, numbers=None, size=(600, 800), **options):
+    poses_px = np.array(poses_px, np.float32)
+    n, J = poses_px.shape[:2]
+    image = np.full((*size, 3), 120, np.uint8)
+    depths, uncertainty = (
+        np.broadcast_to(np.asarray(value, np.float32), (n, J)).copy()
+        for value in (depths_mm, uncertainty_mm)
+    )
+    numbers = np.arange(n) if numbers is None else np.array(numbers)
+    return overlay.draw(
+        image, poses_px, depths, uncertainty, numbers.astype(np.int32), NAMES, EDGES, **options
+    )
+
+
+POSE = [[200, 200], [400, 200], [300, 500]]
+
+
+def nearness(pixel: np.ndarray, colour: tuple[int, int, int]) -> float:
+    return float(np.abs(pixel.astype(int) - colour).max())
+
+
+def test_bones_lie_between_their_joints_and_nothing_is_drawn_elsewhere():
+    drawn = draw([POSE])
+    changed = (np.abs(drawn.astype(int) - 120) > 10).any(-1)
+    rows, columns = np.nonzero(changed)
+    assert changed[350, 250] and changed[350, 350] and not changed[350, 300]
+    assert columns.min() > 170 and columns.max() < 430 and rows.max() < 530
+    assert changed[:, 600:].sum() == 0
+    # The right side has the person's colour, the left a lighter one.
+    assert nearness(drawn[350, 350], overlay.colour(0)) < 45
+    assert drawn[350, 250].sum() > drawn[350, 350].sum() + 60
+
+
+def test_joints_that_are_unsure_are_drawn_darker_and_their_bones_thinner():
+    sure, unsure = draw([POSE]), draw([POSE], uncertainty_mm=300.0)
+    assert sure[500, 300].min() > 220 and unsure[500, 300].max() < 160
+    width = [(np.abs(image[350].astype(int) - 120) > 10).any(-1).sum() for image in (sure, unsure)]
+    assert width[1] < 0.75 * width[0]
+    np.testing.assert_array_equal(draw([POSE], uncertainty_mm=np.nan), sure)
+
+
+def test_the_nearer_of_two_is_on_top():
+    crossed = [[400, 200], [200, 200], [300, 500]]
+    for depths, front in (([[3000], [5000]], 0), ([[5000], [3000]], 1)):
+        drawn = draw([POSE, crossed], depths)
+        assert nearness(drawn[350, 350], overlay.colour(front)) < nearness(
+            drawn[350, 350], overlay.colour(1 - front)
+        )
+
+
+def test_nearer_joints_are_larger():
+    drawn = draw([[[200, 200], [600, 200], [400, 500]]], [[2500, 6000, 4000]])
+    left, right = (
+        np.all(part[150:250] > 200, axis=-1).sum() for part in (drawn[:, :300], drawn[:, 500:])
+    )
+    assert left > 1.5 * right
+
+
+def test_a_number_keeps_its_colour_and_neighbours_differ():
+    np.testing.assert_array_equal(
+        draw([POSE, POSE], numbers=[3, 3]), draw([POSE, POSE], numbers=[3, 3])
+    )
+    colours = [overlay.colour(number) for number in range(12)]
+    assert len(set(colours)) == 12
+    apart = [nearness(np.array(a), b) for a, b in itertools.pairwise(colours)]
+    assert min(apart) > 60
+
+
+@pytest.mark.parametrize(
+    "pose",
+    [
+        [[np.nan, 200], [400, 200], [300, 500]],
+        [[np.nan] * 2] * 3,
+        [[-1e9, 200], [400, 1e9], [300, 500]],
+        [[-300, 200], [1400, 200], [300, 900]],
+    ],
+)
+def test_joints_outside_or_missing_are_no_trouble(pose):
+    assert draw([pose]).shape == (600, 800, 3)
+
+
+def test_nobody_and_sizes():
+    nobody = draw(np.zeros((0, 3, 2)))
+    assert (nobody == 120).all()
+    large = draw([[[2000, 2000], [4000, 2000], [3000, 5000]]], size=(6000, 8000))
+    assert large.shape == (1440, 1920, 3)
+    assert (np.abs(large[840, 840].astype(int) - 120) > 10).any()  # (3500, 3500) of the original
+    assert draw([[[1, 1], [9, 1], [5, 9]]], size=(12, 10)).shape == (480, 400, 3)
+    assert draw([[[0, 0], [0, 0], [0, 0]]], size=(1, 1)).shape == (480, 480, 3)
+
+
+def test_a_recording_has_its_name_when_it_is_complete(tmp_path):
+    path = tmp_path / "a.overlay.mp4"
+    with pytest.raises(KeyError), recorder.Recorder(path, 10.0) as record:
+        for _ in range(7):
+            record.write(np.full((61, 81, 3), 200, np.uint8))
+        assert not path.exists()
+        raise KeyError
+    video = videos.open_file(path)
+    frames = list(video.frames)
+    assert (video.fps, len(frames)) == (10.0, 7)
+    assert frames[0][1].shape == (60, 80, 3) and abs(float(frames[0][1].mean()) - 200) < 4
+    with recorder.Recorder(tmp_path / "none.mp4", 10.0):
+        pass
+    assert not (tmp_path / "none.mp4").exists()
+
+
+def test_a_recording_that_cannot_be_written(tmp_path):
+    with (
+        pytest.raises(OSError, match="cannot write"),
+        recorder.Recorder(tmp_path / "no/a.mp4", 9.0) as record,
+    ):
+        record.write(np.zeros((60, 80, 3), np.uint8))
