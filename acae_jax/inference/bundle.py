@@ -33,13 +33,12 @@ __all__ = ["Bundle", "Contents", "Facts", "Selection", "load", "read", "verify",
 
 FORMAT = "acae_jax bundle"
 HEADER, NETWORK, WEIGHTS = "bundle.json", "network.stablehlo", "weights.safetensors"
-JOINTS, CARD = "joints.safetensors", "README.md"
+JOINTS = "joints.safetensors"
 LARGEST = {
     NETWORK: 256 * MEBI,
     WEIGHTS: folders.LARGEST,
     JOINTS: 256 * MEBI,
     reference.FILE: reference.LARGEST,
-    CARD: 4 * MEBI,
 }
 OPTIONAL = (JOINTS,)
 CALLS_ALLOWED = ("shape_assertion",)  # what jax.export makes of a symbolic batch
@@ -101,7 +100,7 @@ def read(folder: str | Path) -> Contents:
         _tensors(folder / WEIGHTS, files[WEIGHTS]),
         _matrix(folder / JOINTS, files[JOINTS]) if JOINTS in files else None,
         reference.decoded(folder / reference.FILE, files[reference.FILE]),
-        files[CARD].decode(errors="replace"),
+        folders.card(folder),
     )
 
 
@@ -111,7 +110,7 @@ def write(folder: str | Path, contents: Contents) -> None:
         (place / NETWORK).write_bytes(contents.network)
         (place / WEIGHTS).write_bytes(encoded(contents.weights))
         (place / reference.FILE).write_bytes(reference.encoded(contents.reference))
-        (place / CARD).write_text(contents.card, encoding="utf-8")
+        (place / folders.CARD).write_text(contents.card, encoding="utf-8")
         if contents.matrix is not None:
             matrix = contents.matrix.astype(np.float32)
             (place / JOINTS).write_bytes(encoded({"matrix": matrix}))

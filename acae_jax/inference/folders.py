@@ -20,6 +20,9 @@ VERSION = 1
 MEBI = 1 << 20
 LARGEST_HEADER = 64 * MEBI
 LARGEST = 8192 * MEBI
+CARD = "README.md"
+"""The one file without a sum: people may add to a model card."""
+LARGEST_CARD = 4 * MEBI
 
 Sums = dict[str, dict[str, Any]]
 
@@ -45,7 +48,7 @@ def new(folder: str | Path) -> Iterator[Path]:
 
 def seal(folder: Path, header: str, form: str, facts: Facts) -> None:
     """Write the header of a folder that holds all its other files."""
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    paths = sorted(p for p in folder.rglob("*") if p.is_file() and p != folder / CARD)
     content = {
         "format": form,
         "version": VERSION,
@@ -89,6 +92,12 @@ def read(folder: str | Path, name: str, sums: Sums, largest: int = LARGEST) -> b
             "copy or download the folder again"
         )
     return data
+
+
+def card(folder: str | Path) -> str:
+    """The model card; nothing if there is none."""
+    path = Path(folder) / CARD
+    return _bytes(path, LARGEST_CARD).decode(errors="replace") if path.is_file() else ""
 
 
 def _sums(content: Any) -> Sums:

@@ -23,13 +23,15 @@ USAGE = {
     "bundle": """\
 ```python
 import acae_jax
-estimator = acae_jax.load("THIS FOLDER")          # whole photographs; see acae_jax's README
+
+estimator = acae_jax.load("THIS FOLDER")  # whole photographs; see acae_jax's README
 ```
 
 or the crop model alone, which needs jax, numpy, safetensors, flatbuffers and jaxtyping:
 
 ```python
 from acae_jax.inference import bundle
+
 poses_mm, spread_mm = bundle.load("THIS FOLDER").crop_model(images, intrinsics)
 ```
 """,
@@ -39,8 +41,10 @@ poses_mm, spread_mm = bundle.load("THIS FOLDER").crop_model(images, intrinsics)
 
 ```python
 from pathlib import Path
-from acae_jax.packaging import safetensors_files
-model = safetensors_files.load(Path("THIS FOLDER"))
+
+from acae_jax.packaging import weights_file
+
+model = weights_file.load(Path("THIS FOLDER"))
 poses_mm, spread_mm = model(images, intrinsics)
 ```
 """,

@@ -34,7 +34,7 @@ def new(folder: Path, form: str, contents: Contents) -> Iterator[Path]:
         stored = {**given, "poses_mm": final_joints(contents.matrix, given["poses_mm"])}
         (place / reference.FILE).write_bytes(reference.encoded(stored))
         text = card.text(contents.facts, form, given["poses_mm"].shape[1])
-        (place / bundle.CARD).write_text(text, encoding="utf-8")
+        (place / folders.CARD).write_text(text, encoding="utf-8")
         folders.seal(place, HEADER, f"acae_jax {form}", contents.facts)
 
 

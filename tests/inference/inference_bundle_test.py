@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import jax
 import jax.export
@@ -115,7 +116,7 @@ def test_what_is_written_is_read(folder, contents):
     np.testing.assert_array_equal(found.matrix, contents.matrix)
     assert found.weights["offsets"].dtype == np.float16
     np.testing.assert_array_equal(found.weights["offsets"], contents.weights["offsets"])
-    assert {path.name for path in folder.iterdir()} == {"bundle.json", *bundle.LARGEST}
+    assert {path.name for path in folder.iterdir()} == {"bundle.json", "README.md", *bundle.LARGEST}
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
@@ -139,6 +140,13 @@ def test_verify_sees_another_output(folder, contents):
     moved = {**contents.reference, "poses_mm": contents.reference["poses_mm"] + np.float32(3)}
     change(folder, reference.FILE, reference.encoded(moved))
     assert bundle.verify(folder).poses_mm == pytest.approx(3 * np.sqrt(3), rel=1e-3)
+
+
+def test_the_packaged_model_gives_what_it_gave():
+    folder = Path(bundle.__file__).parent / "assets" / "embedded"
+    assert bundle.verify(folder).poses_mm < reference.TOLERANCE_MM
+    facts = bundle.read(folder).facts
+    assert facts.uncertainty is not None and len(facts.bones_mm) == len(facts.edges)
 
 
 def test_an_existing_folder_is_left_alone(folder, contents):
@@ -301,6 +309,13 @@ def test_a_large_file_is_not_read(folder, monkeypatch):
     monkeypatch.setattr(folders, "LARGEST_HEADER", 10)
     with pytest.raises(ValueError, match="such a file may have 10"):
         bundle.load(folder)
+
+
+def test_people_may_change_the_card(folder):
+    (folder / "README.md").write_text("# mine\n")
+    assert bundle.read(folder).card == "# mine\n"
+    (folder / "README.md").unlink()
+    assert bundle.read(folder).card == ""
 
 
 def test_a_missing_folder_says_so(tmp_path):
