@@ -28,13 +28,15 @@ def contents(name: str, published: Published) -> Contents:
     weights = program.fold(network, metrabs.variables(published, shapes(network)))
     model = crop_model(network, settings)
     count = published.points if published.matrix is None else len(published.matrix)
+    # To the estimator '' is every joint that comes out.
+    skeletons = {key or "all": Selection(*one) for key, one in published.skeletons.items()}
     facts = Facts(
         name=name,
         side_px=settings.side_px,
         joint_names=published.joint_names,
         edges=published.edges,
-        skeletons={key: Selection(*one) for key, one in published.skeletons.items()},
-        default_skeleton=_default(published),
+        skeletons=skeletons,
+        default_skeleton=USUAL_SKELETON if USUAL_SKELETON in skeletons else next(iter(skeletons)),
         bones_mm=(),
         uncertainty=None,
         about={
@@ -46,7 +48,7 @@ def contents(name: str, published: Published) -> Contents:
     backbone = f"EfficientNetV2-{settings.size.upper()}"
     card = (
         f"# {name}\n\nMeTRAbs with {backbone} at {settings.side_px} px, {count} joints in "
-        f"{len(facts.skeletons)} skeletons, imported from its PyTorch layout by "
+        f"{len(skeletons)} skeletons, imported from its PyTorch layout by "
         f"acae_jax.\n\nLicence: {LICENCE}.\n\nPoses are in mm. The spread of the heat maps is not "
         "calibrated, and the training poses' bone lengths are not known.\n"
     )
@@ -90,8 +92,3 @@ def crop_model(network: PoseNetwork, settings: Settings) -> CropModel:
         return poses_mm, jnp.sqrt(program.spread_variance(output.box, network.geometry))
 
     return model
-
-
-def _default(published: Published) -> str:
-    names = published.skeletons
-    return USUAL_SKELETON if USUAL_SKELETON in names else next(iter(names))

@@ -199,6 +199,7 @@ def test_a_folder_becomes_a_bundle(tmp_path, monkeypatch, capsys):
     opened = bundle.load(tmp_path / "bundle")
     assert opened.facts.default_skeleton == "smpl_24" and opened.facts.uncertainty is None
     assert opened.facts.joint_names == (*published_layout.NAMES, "middle_kinectv2")
+    assert list(opened.facts.skeletons) == ["all", "smpl_24", "kinectv2_25"]
     np.testing.assert_array_equal(opened.matrix, published_layout.matrix().T)
     images = rng.integers(0, 256, (2, 64, 64, 3)).astype(np.uint8)
     camera = np.array([[100, 0, 31.5], [0, 100, 31.5], [0, 0, 1]], np.float32)
