@@ -14,6 +14,7 @@ that one line explains, or if some input could not be read.
 import json
 import signal
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -114,4 +115,5 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
+    warnings.formatwarning = lambda message, *_: f"warning: {message}\n"  # for users, not authors
     app.run(main)

@@ -102,6 +102,16 @@ def test_who_is_hidden_while_crossing_keeps_the_number(seed):
     assert set(tracked.track.tolist()) == {0, 1}
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_two_who_are_both_hidden_while_they_pass_each_other_go_on(seed):
+    # Each returns where the other was last seen.
+    paths = [walk((-3000, 0, 5000), (2000, 0, 0)), walk((3000, 0, 5400), (-2000, 0, 0))]
+    sequence, truth = make_sequence(paths, hidden=[(0, 39, 51), (1, 39, 51)], seed=seed)
+    tracked = tracking.track(sequence)
+    assert switches(tracked, truth) == 0
+    assert set(tracked.track.tolist()) == {0, 1}
+
+
 def test_who_is_away_for_long_returns_as_somebody_new():
     paths = [walk((0, 0, 4000), (0, 0, 0)), walk((1500, 0, 4000), (0, 0, 0))]
     for away, numbers in ((25, {0, 1}), (40, {0, 1, 2})):
