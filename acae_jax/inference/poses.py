@@ -38,14 +38,15 @@ def estimate(
     Crops are turned so that the world direction `up` is up in them.
     """
     facts = bundle.facts
-    sides = facts.side_px
     mirror = None
     if any(variant.view.flip for variant in variants):
         mirror = skeleton.mirror_map(facts.joint_names)
     wanted = (
         crop
         for scene, of_scene in zip(scenes, boxes, strict=True)
-        for crop in _crops(scene, clip_to_lens(of_scene, scene), variants, up, sides, antialias)
+        for crop in crops_of(
+            scene, clip_to_lens(of_scene, scene), variants, up, facts.side_px, antialias
+        )
     )
     predictions = batches.predict(bundle.crop_model, wanted, batch_size)
     for scene, of_scene in zip(scenes, boxes, strict=True):
@@ -74,7 +75,7 @@ def project(
     return cameras.camera_to_image(camera, joints_mm)
 
 
-def _crops(
+def crops_of(
     scene: Scene,
     boxes: Float[np.ndarray, "n 4"],
     variants: Sequence[Variant],
@@ -82,7 +83,7 @@ def _crops(
     side_px: int,
     antialias: int,
 ) -> Iterator[batches.Crop]:
-    """The variants of the first box, of the second, …"""
+    """The crops to look at: the variants of the first box, of the second, …"""
     if not len(boxes):
         return
     levels = crops.Levels(scene.image)

@@ -16,7 +16,7 @@ INTRINSICS = np.array([[420.0, 3, 300], [0, 400, 230], [0, 0, 1]])
 
 def drawn(image, camera, box, variant=PLAIN, antialias=1, up=(0, -1, 0)):
     """A crop as the estimator draws it, and its camera."""
-    (crop,) = poses._crops(
+    (crop,) = poses.crops_of(
         scenes.Scene(image, camera),
         np.array([box], float),
         [variant],

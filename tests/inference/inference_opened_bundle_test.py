@@ -31,7 +31,7 @@ def folder(tmp_path_factory):
     init = jax.jit(partial(network.init, train=False))
     weights = program.fold(network, init(jax.random.key(0), jnp.zeros((1, SIDE_PX, SIDE_PX, 3))))
     weights["head/kernel"] = 300 * weights["head/kernel"]  # heat maps with peaks
-    model = program.crop_model(network, lambda points: points)
+    model = program.crop_model(network)
     everything = bundle.Selection(tuple(range(len(NAMES))), NAMES, ())
     facts = bundle.Facts("small", SIDE_PX, NAMES, (), {"all": everything}, "all", (), None, {})
     exported = program.export(model, weights, SIDE_PX)

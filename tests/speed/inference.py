@@ -3,8 +3,9 @@
 Run by hand on an otherwise idle machine: `python tests/speed/inference.py [--repeats 7]`. The
 network is EfficientNetV2-S on 256 px crops with 555 joints, of random weights, opened from a bundle
 as users open one. Where torch and torchvision are installed, theirs runs in the same process, one
-call of each in turn: eager and compiled, channels last. Prints crops per second (medians), their
-ratios, and what the estimator does with images of 1280 × 720 px and boxes of 1, 4 and 16 people.
+call of each in turn: eager and compiled, channels last. Prints crops per second (medians), ratios,
+how long processors were busy, and what the estimator does with images of 1280 × 720 px and boxes of
+1, 4 and 16 people.
 """
 
 import argparse
@@ -37,7 +38,7 @@ def opened_bundle(folder):
     images = jnp.zeros((1, SIDE_PX, SIDE_PX, 3))
     init = jax.jit(lambda key: network.init(key, images, train=False))
     weights = program.fold(network, init(jax.random.key(0)))
-    model = program.crop_model(network, lambda points: points)
+    model = program.crop_model(network)
     names = tuple(f"joint{i}" for i in range(JOINTS))
     everything = bundle.Selection(tuple(range(JOINTS)), names, ())
     facts = bundle.Facts("speed", SIDE_PX, names, (), {"all": everything}, "all", (), None, {})
@@ -101,7 +102,10 @@ def torch_models():
 
 
 def in_turn(functions, arguments, repeats):
-    """Median seconds of each function, called once before and then in turn; without broken ones."""
+    """Median seconds, and those of the processor, of functions called once before, then in turn.
+
+    What does not run is left out. Processor time says more than time does beside other work.
+    """
     working = {}
     for name, function in functions.items():
         start = time.perf_counter()
@@ -116,10 +120,13 @@ def in_turn(functions, arguments, repeats):
     times = {name: [] for name in working}
     for _ in range(repeats):
         for name, function in working.items():
-            start = time.perf_counter()
+            start, begun = time.perf_counter(), time.process_time()
             function(*arguments)
-            times[name].append(time.perf_counter() - start)
-    return {name: statistics.median(taken) for name, taken in times.items()}
+            times[name].append((time.perf_counter() - start, time.process_time() - begun))
+    return {
+        name: tuple(map(statistics.median, zip(*taken, strict=True)))
+        for name, taken in times.items()
+    }
 
 
 def crop_models(opened, repeats):
@@ -133,11 +140,13 @@ def crop_models(opened, repeats):
         focal, middle = 2.0 * SIDE_PX, (SIDE_PX - 1) / 2
         camera = np.array([[focal, 0, middle], [0, focal, middle], [0, 0, 1]], np.float32)
         medians = in_turn(functions, (images, np.tile(camera, (batch, 1, 1))), repeats)
-        own = medians["acae_jax"]
-        for name, median in medians.items():
+        own, _ = medians["acae_jax"]
+        for name, (median, processor) in medians.items():
             print(
                 f"batch {batch:3} {name:15} {batch / median:8.1f} crops/s "
-                f"({1e3 * median / batch:7.1f} ms each), acae_jax is {median / own:.2f} × as fast",
+                f"({1e3 * median / batch:6.1f} ms each, "
+                f"{1e3 * processor / batch:6.1f} of the processor), "
+                f"acae_jax is {median / own:.2f} × as fast",
                 flush=True,
             )
 
@@ -152,7 +161,7 @@ def whole_estimator(opened, repeats):
     image = rng.integers(0, 256, (720, 1280, 3), dtype=np.uint8)
     detect = detection.load()
     medians = in_turn({"detector": lambda: detect([image], 0.3, 0.7, -1)}, (), repeats)
-    print(f"detector: {1e3 * medians['detector']:.1f} ms an image")
+    print(f"detector: {1e3 * medians['detector'][0]:.1f} ms an image")
     for people in PEOPLE:
         corner = rng.uniform(0, [1000, 300], (people, 2))
         boxes = np.concatenate([corner, np.tile([180.0, 400.0], (people, 1))], axis=1)
@@ -162,7 +171,7 @@ def whole_estimator(opened, repeats):
                 for name, model in (("whole", opened), ("without network", idle))
             }
             medians = in_turn(functions, (), repeats)
-            whole, without = medians["whole"], medians["without network"]
+            whole, without = medians["whole"][0], medians["without network"][0]
             print(
                 f"{people:3} people, {num_aug} variants: {1 / whole:7.2f} images/s, "
                 f"{people * num_aug / whole:7.1f} crops/s; all but the network "
