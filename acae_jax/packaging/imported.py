@@ -2,6 +2,7 @@
 
 from functools import partial
 from importlib import metadata
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,8 +15,8 @@ from acae_jax.foreign import metrabs
 from acae_jax.foreign.metrabs import Published, Settings
 from acae_jax.inference.bundle import Contents, Facts, Selection
 from acae_jax.models import backbones, folding
-from acae_jax.packaging import program
-from acae_jax.packaging.program import CropModel, Weights
+from acae_jax.packaging import card, program
+from acae_jax.packaging.program import CropModel
 
 LICENCE = "as the model that was imported; the published MeTRAbs models are for non-commercial use"
 USUAL_SKELETON = "smpl_24"
@@ -27,7 +28,6 @@ def contents(name: str, published: Published) -> Contents:
     network = pose_network(published)
     weights = program.fold(network, metrabs.variables(published, shapes(network)))
     model = crop_model(network, settings)
-    count = published.points if published.matrix is None else len(published.matrix)
     # To the estimator '' is every joint that comes out.
     skeletons = {key or "all": Selection(*one) for key, one in published.skeletons.items()}
     facts = Facts(
@@ -41,16 +41,9 @@ def contents(name: str, published: Published) -> Contents:
         uncertainty=None,
         about={
             "licence": LICENCE,
-            "imported": {"layout": "MeTRAbs, PyTorch", **settings._asdict()},
+            "training": {"imported from": "MeTRAbs, PyTorch layout", **settings._asdict()},
             "versions": {package: metadata.version(package) for package in ("acae_jax", "jax")},
         },
-    )
-    backbone = f"EfficientNetV2-{settings.size.upper()}"
-    card = (
-        f"# {name}\n\nMeTRAbs with {backbone} at {settings.side_px} px, {count} joints in "
-        f"{len(skeletons)} skeletons, imported from its PyTorch layout by "
-        f"acae_jax.\n\nLicence: {LICENCE}.\n\nPoses are in mm. The spread of the heat maps is not "
-        "calibrated, and the training poses' bone lengths are not known.\n"
     )
     return Contents(
         facts,
@@ -58,7 +51,7 @@ def contents(name: str, published: Published) -> Contents:
         weights,
         published.matrix,
         program.reference(model, weights, settings.side_px),
-        card,
+        card.text(facts, "bundle", published.points),
     )
 
 
@@ -83,7 +76,7 @@ def crop_model(network: PoseNetwork, settings: Settings) -> CropModel:
     """As `program.crop_model`, but with the published models' own geometry."""
 
     def model(
-        weights: Weights, images: UInt8[Array, "b s s 3"], intrinsics: Float[Array, "b 3 3"]
+        weights: dict[str, Any], images: UInt8[Array, "b s s 3"], intrinsics: Float[Array, "b 3 3"]
     ) -> tuple[Float[Array, "b j 3"], Float[Array, "b j"]]:
         output = folding.apply(network, weights, networks.as_float(images))
         points = output.points
