@@ -18,6 +18,7 @@ COLOURS = (
 )  # fmt: skip
 GOLDEN_ANGLE = 0.381966  # of hues from the seventh person on
 BONE_SHARE = 0.022  # of a person's size in the image: about a forearm's width
+MANY_JOINTS = 30  # of a person: for more, bones are thinner
 JOINT_SHARE = 0.75  # a joint's radius, of a bone's width
 THINNEST_PX, THICKEST_SHARE = 1.5, 0.012  # of a bone: px, and of the image's longer side
 UNSURE_MM = 150.0
@@ -141,7 +142,7 @@ def _bone_px(
     """How wide a bone is at each joint: wider where nearer, within what looks well."""
     middle = np.median(depth_mm[there])
     spread_px = np.ptp(pose_px[there], axis=0).max()
-    typical = BONE_SHARE * spread_px
+    typical = BONE_SHARE * spread_px * min(1, (MANY_JOINTS / there.sum()) ** 0.5)
     nearness = np.clip(middle / np.maximum(depth_mm, 1), 0.6, 1.7)
     return np.clip(typical * nearness, THINNEST_PX, max(THINNEST_PX, THICKEST_SHARE * longer))
 

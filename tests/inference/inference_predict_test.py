@@ -1,8 +1,14 @@
 """The command line of predict."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from absl import app, flags
 from PIL import Image
@@ -10,7 +16,10 @@ from red_people import Detector, make_estimator, make_image, write_video
 
 import acae_jax
 from acae_jax import predict
+from acae_jax.datasets.synthetic import scenes, studios, takes
+from acae_jax.images import decoding
 from acae_jax.inference import results
+from acae_jax.media import recorder
 
 
 @pytest.fixture
@@ -103,3 +112,38 @@ def test_ctrl_c_is_code_130_and_the_same_command_continues(tmp_path, capsys, com
     command.detector.stop_after = None
     assert command(*arguments) == 0
     assert results.read_npz(tmp_path / "out/walk.npz").frame.tolist()[-1] == 28
+
+
+def test_as_installed_on_a_rendered_image_and_video_stopped_and_continued(tmp_path):
+    """The packaged model and detector in processes of their own."""
+    studio = studios.STUDIOS["embedded_test"]
+    record = scenes.make(studio, 5, takes.make(studio, 5, 0), 0)
+    person = decoding.decode(record.image)
+    Image.fromarray(person).save(tmp_path / "person.png")
+    with recorder.Recorder(tmp_path / "walk.mp4", 25.0) as record_video:
+        for index in range(40):
+            canvas = np.full((200, 320, 3), 127, np.uint8)
+            canvas[28:172, 4 * index : 4 * index + 144] = person
+            record_video.write(canvas)
+    arguments = [sys.executable, "-m", "acae_jax.predict", "walk.mp4", "person.png", "--motion=bvh"]
+    environment = os.environ | {"PYTHONPATH": str(Path(acae_jax.__file__).parents[1])}
+    begun = tmp_path / "predictions/walk.predicted.jsonl"
+    with subprocess.Popen(
+        arguments, cwd=tmp_path, env=environment, stderr=-1, text=True
+    ) as stopped:
+        while stopped.poll() is None:
+            if begun.exists() and begun.read_bytes().count(b"\n") > 1:
+                stopped.send_signal(signal.SIGINT)
+                break
+            time.sleep(0.002)
+        error = stopped.communicate()[1]
+    assert stopped.returncode == 130 and "the same command continues" in error
+    done = len(results.read_jsonl(begun).seen)
+    assert 0 < done < 40
+    subprocess.run(arguments, cwd=tmp_path, env=environment, check=True, capture_output=True)
+    assert results.read_npz(tmp_path / "predictions/images.npz").track.tolist() == [0]
+    walks = results.read_npz(tmp_path / "predictions/walk.npz")
+    assert walks.frame_count == 40 and np.bincount(walks.track)[0] >= 30
+    moved_px = np.diff(walks.poses_px[walks.track == 0].mean(1)[:, 0])
+    assert abs(float(np.median(moved_px)) - 4) < 1
+    assert (tmp_path / "predictions/walk.person0.bvh").exists()
