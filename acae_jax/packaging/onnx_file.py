@@ -5,14 +5,20 @@ of its own (README, "Leaving as a file"). Running the file needs onnxruntime onl
 """
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.export
 import jax.numpy as jnp
 import numpy as np
 
 from acae_jax.inference.bundle import Contents
+from acae_jax.models import depthwise
+from acae_jax.models.depthwise import DepthwiseConv
+from acae_jax.models.layers import fixed_padding
 from acae_jax.packaging import architecture, forms, program
 
 FILE = "model.onnx"
@@ -36,7 +42,8 @@ def write(folder: Path, contents: Contents) -> None:
     side_px = built.side_px
 
     def whole(images, intrinsics):
-        poses_mm, spread_mm = model(weights, images, intrinsics)
+        with nn.intercept_methods(_grouped):
+            poses_mm, spread_mm = model(weights, images, intrinsics)
         return forms.final_joints(contents.matrix, poses_mm), spread_mm
 
     (batch,) = jax.export.symbolic_shape("b")
@@ -52,6 +59,16 @@ def write(folder: Path, contents: Contents) -> None:
     )
     with forms.new(folder, "onnx", contents) as place:
         onnx.save(converted, str(place / FILE))
+
+
+def _grouped(call: Callable[..., Any], args: tuple, kwargs: dict, context: Any) -> Any:
+    """Depthwise convolutions as ONNX knows them: it has no choice by platform."""
+    module = context.module
+    if not isinstance(module, DepthwiseConv) or context.method_name != "__call__":
+        return call(*args, **kwargs)
+    kernel = module.get_variable("params", "kernel").astype(module.dtype)
+    padding = fixed_padding(module.kernel_size, module.shift)
+    return depthwise.grouped(args[0].astype(module.dtype), kernel, module.stride, padding)
 
 
 def load(folder: Path) -> forms.Model:

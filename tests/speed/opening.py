@@ -51,10 +51,15 @@ def write_efficientnet(folder):
     init = partial(network.init, train=False)
     images = jax.ShapeDtypeStruct((1, 256, 256, 3), jnp.float32)
     rng = np.random.default_rng(0)
-    variables = jax.tree.map(
-        lambda like: rng.uniform(0.01, 0.02, like.shape).astype(np.float32),
-        jax.eval_shape(init, jax.random.key(0), images),
-    )
+
+    def sample(like):
+        """Numbers that keep the sizes of what passes through."""
+        if like.ndim == 1:
+            return rng.uniform(0.5, 1.0, like.shape).astype(np.float32)
+        deviation = np.sqrt(1 / np.prod(like.shape[:-1]))
+        return rng.normal(0, deviation, like.shape).astype(np.float32)
+
+    variables = jax.tree.map(sample, jax.eval_shape(init, jax.random.key(0), images))
     skeletons = assembling.selections(union)
     facts = bundle.Facts(
         "efficientnet", 256, union.joint_names, union.edges, skeletons, "smpl_24", (), None, {}
