@@ -33,7 +33,7 @@ INTRINSICS = flags.DEFINE_string(
 BOXES = flags.DEFINE_string(
     "boxes", None, "JSON file of people given: {image: [[x, y, w, h], …], video: {frame: [[…]]}}."
 )
-THRESHOLD = flags.DEFINE_float("threshold", 0.3, "Least score of a person found.", 0, 1)
+THRESHOLD = flags.DEFINE_float("threshold", 0.4, "Least score of a person found.", 0, 1)
 MAX_PEOPLE = flags.DEFINE_integer("max_people", -1, "Most people in an image; -1: any number.")
 EVERY = flags.DEFINE_integer("every", 1, "Of a video, use every so many-th frame.", lower_bound=1)
 SMOOTH = flags.DEFINE_boolean("smooth", True, "Smooth the motion of each person in a video.")

@@ -6,7 +6,8 @@ implausible poses out → the chosen skeleton → world space.
 
 Names and meanings of the arguments are those of MeTRAbs' published estimators. Differences: num_aug
 is 1 by default, which is the plain crop, as in a model's published scores and the calibration of
-its uncertainty (5 costs five times as much); and there are uncertainties.
+its uncertainty (5 costs five times as much); thresholds suit the packaged detector; and there are
+uncertainties.
 """
 
 from collections.abc import Mapping, Sequence
@@ -92,7 +93,7 @@ class Estimator:
         them, because networks know people upright.
     num_aug=1: variants of every crop (`views`). average_aug=True: their mean, otherwise all.
     skeleton='': one of per_skeleton_joint_names; '' is all joints.
-    detector_threshold=0.3, detector_nms_iou_threshold=0.7, max_detections=-1 (any number): what
+    detector_threshold=0.4, detector_nms_iou_threshold=0.6, max_detections=-1 (any number): what
         the detector gets.
     suppress_implausible_poses=True: leave out what is no person, and duplicates (`plausibility`).
     internal_batch_size=64: crops in one call of the network, at most. Bounds the memory.
@@ -130,8 +131,8 @@ class Estimator:
         self,
         images: Images,
         *,
-        detector_threshold: float | int = 0.3,
-        detector_nms_iou_threshold: float | int = 0.7,
+        detector_threshold: float | int = 0.4,
+        detector_nms_iou_threshold: float | int = 0.6,
         max_detections: int = -1,
         suppress_implausible_poses: bool = True,
         **arguments: Unpack[EstimateArguments],
@@ -175,7 +176,7 @@ class Estimator:
             images, intrinsic_matrix, distortion_coeffs, extrinsic_matrix, default_fov_degrees
         )
         checked = scenes.check_boxes(boxes, len(seen))
-        variants = views.schedule(num_aug)
+        variants = views.schedule(num_aug, self.bundle.facts.trained)
         everybody = poses.estimate(
             self.bundle, seen, checked, variants, up, antialias_factor, internal_batch_size
         )

@@ -24,6 +24,18 @@ class Selection(NamedTuple):
     edges: Edges
 
 
+class Variation(NamedTuple):
+    """How the crops varied that a network learned from, by default as published: rolls within
+    ± `roll` radians, zooms from the first to the second number.
+    """
+
+    roll: float = math.pi / 9
+    zoom: tuple[float, float] = (0.75, 1.25)
+
+
+PUBLISHED = Variation()
+
+
 class Facts(NamedTuple):
     """What a model needs to be used, and what people want to know of it.
 
@@ -41,6 +53,7 @@ class Facts(NamedTuple):
     bones_mm: tuple[float, ...]
     uncertainty: Calibration | None
     about: dict[str, Any]
+    trained: Variation = PUBLISHED
 
 
 def to_json(facts: Facts) -> dict[str, Any]:
@@ -48,6 +61,7 @@ def to_json(facts: Facts) -> dict[str, Any]:
     skeletons = {name: one._asdict() for name, one in facts.skeletons.items()}
     calibration = facts.uncertainty and facts.uncertainty._asdict()
     plain = {**facts._asdict(), "skeletons": skeletons, "uncertainty": calibration}
+    plain["trained"] = facts.trained._asdict()
     return json.loads(json.dumps(plain, allow_nan=False))
 
 
@@ -82,6 +96,7 @@ def of_json(content: Any) -> Facts:
         bones_mm=bones_mm,
         uncertainty=_calibration(content["uncertainty"]),
         about=content["about"],
+        trained=_variation(content["trained"]),
     )
 
 
@@ -105,6 +120,17 @@ def _calibration(content: Any) -> Calibration | None:
         "uncertainty must be a curve: rising spreads_mm, and as many errors_mm",
     )
     return found
+
+
+def _variation(content: Any) -> Variation:
+    _check_keys(content, Variation._fields, "trained")
+    zoom = _numbers(content["zoom"], "trained.zoom")
+    (roll,) = _numbers([content["roll"]], "trained.roll")
+    _check(
+        len(zoom) == 2 and 0 < zoom[0] <= 1 <= zoom[1] and 0 <= roll <= math.pi,
+        "trained must be a roll from 0 to π and two zooms, around 1",
+    )
+    return Variation(roll, (zoom[0], zoom[1]))
 
 
 def _edges(content: Any, joints: int, where: str) -> Edges:

@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 from ml_collections import ConfigDict
 
 from acae_jax import config as configs
+from acae_jax.data import examples
 from acae_jax.estimation import building, collect, objective
 from acae_jax.inference.bundle import Contents
-from acae_jax.inference.facts import Facts
+from acae_jax.inference.facts import Facts, Variation
 from acae_jax.packaging import assembling, measuring, program
 from acae_jax.packaging.architecture import Architecture
 from acae_jax.packaging.measuring import Measured
@@ -127,4 +128,12 @@ def _facts(
         bones_mm=measuring.bones_mm(config, union),
         uncertainty=measured.calibration if measured else None,
         about=about,
+        trained=_variation(config),
     )
+
+
+def _variation(config: ConfigDict) -> Variation:
+    """How the crops of the training varied."""
+    augmentation = examples.Augmentation(**config.data.augmentation)
+    low, high = augmentation.zoom
+    return Variation(float(augmentation.roll), (min(float(low), 1.0), max(float(high), 1.0)))

@@ -18,6 +18,7 @@ import safetensors.numpy
 
 from acae_jax.inference import bundle, compiling, folders, reference
 from acae_jax.inference.bundle import Contents, Facts, Selection
+from acae_jax.inference.facts import Variation
 from acae_jax.inference.uncertainty import Calibration
 
 SIDE, JOINTS = 8, 3
@@ -64,6 +65,7 @@ def contents():
         bones_mm=(100.0, 101.5),
         uncertainty=Calibration((1.0, 2.0), (3.0, 4.0), (1.0, 1.0, 0.5)),
         about={"licence": "CC0", "scores": {"mean": 1.5}},
+        trained=Variation(0.1, (0.9, 1.2)),
     )
     return Contents(
         facts,
@@ -240,6 +242,10 @@ WRONG = {
     "text as number": (
         lambda f: change_header(f, "facts", "bones_mm", to=["1", "2"]),
         "bones_mm must be a list of finite numbers",
+    ),
+    "zooms": (
+        lambda f: change_header(f, "facts", "trained", "zoom", to=[1.1, 1.2]),
+        "trained must be a roll from 0 to π and two zooms, around 1",
     ),
     "a fact too many": (lambda f: change_header(f, "facts", "more", to=1), "facts must be an"),
     "huge side": (lambda f: change_header(f, "facts", "side_px", to=10**9), "side_px must be"),

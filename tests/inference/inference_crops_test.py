@@ -7,6 +7,7 @@ import pytest
 from acae_jax.geometry import cameras, lens
 from acae_jax.images import crops as virtual
 from acae_jax.inference import poses, scenes, views
+from acae_jax.inference.facts import Variation
 
 SIDE_PX = 64
 PLAIN = views.Variant()
@@ -161,6 +162,12 @@ def test_variants_are_neutral_alone_and_as_published_otherwise():
     assert [v.view.flip for v in five] == [False, True, False, True, False]
     with pytest.raises(ValueError, match="num_aug is 0; give at least 1"):
         views.schedule(0)
+
+
+def test_variants_stay_near_what_was_trained():
+    five = views.schedule(5, Variation(roll=np.deg2rad(8), zoom=(0.9, 1.1)))
+    np.testing.assert_allclose(np.rad2deg([v.view.roll for v in five]), [-10, -5, 0, 5, 10])
+    np.testing.assert_allclose([v.view.zoom for v in five], [0.92, 0.96, 1, 1.02, 1.04])
 
 
 def test_gamma_is_a_power_of_linear_light():

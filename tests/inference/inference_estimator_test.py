@@ -446,5 +446,5 @@ def test_lists_must_match():
 def test_import_is_cheap_and_load_says_what_is_no_bundle(tmp_path):
     code = "import sys, acae_jax; sys.exit('jax' in sys.modules or 'cv2' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
-    with pytest.raises(FileNotFoundError, match="holds no bundle.json"):
+    with pytest.raises(FileNotFoundError, match=r"holds no bundle\.json"):
         acae_jax.load(tmp_path)
