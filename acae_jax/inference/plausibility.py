@@ -14,7 +14,9 @@ from acae_jax.geometry import boxes
 BONE_RATIOS = (0.1, 3.0)
 BONE_DIFFERENCE_MM = 300.0
 VARIANTS_DEVIATION_MM = 200.0
-BOX_SHARE = 0.5
+# MeTRAbs asks for a half, of a strong network. The packaged one draws some people too small: a half
+# lost 13 of 40 frames of a video, a third none, and on the embedded test set neither loses many.
+BOX_SHARE = 1 / 3
 SAME_POSE_MM = 300.0
 SAME_POSE_SIMILARITY = 0.4
 MAX_POSES = 150
@@ -72,7 +74,7 @@ def variants_agree(poses_mm: Float[np.ndarray, "n a j 3"]) -> Bool[np.ndarray, "
 def fills_box(
     poses_px: Float[np.ndarray, "n j 2"], boxes_px: Float[np.ndarray, "n 4"]
 ) -> Bool[np.ndarray, " n"]:
-    """Whether the box around the pose covers more than half of the detector's box."""
+    """Whether the box around the pose covers more than a third of the detector's box."""
     around = boxes.of_points(poses_px)
     common = boxes.area(boxes.intersect(around, boxes_px.astype(around.dtype)))
     return common > BOX_SHARE * boxes.area(boxes_px)
