@@ -13,7 +13,7 @@ from jaxtyping import Float, UInt8
 from tqdm import tqdm
 
 from acae_jax.geometry import cameras
-from acae_jax.inference import results, smoothing, tracking, viewer
+from acae_jax.inference import recording, results, smoothing, tracking, viewer
 from acae_jax.media import overlay, prefetch, recorder, stills, videos
 from acae_jax.motion import bvh, c3d, trc
 
@@ -89,16 +89,16 @@ def write_picture(
 
 def finish_images(target: Path, settings: Settings) -> None:
     """Write the arrays and the page of images whose poses are recorded."""
-    recording = results.read_jsonl(beside(target, ".jsonl"))
-    results.write_npz(beside(target, ".npz"), recording.sequence, recording.sources)
+    found = recording.read_jsonl(beside(target, ".jsonl"))
+    results.write_npz(beside(target, ".npz"), found.sequence, found.sources)
     thumbnails = {}
     if settings.overlay:
-        for index in _thinned(range(len(recording.sources))):
-            source = Path(recording.sources[index])
+        for index in _thinned(range(len(found.sources))):
+            source = Path(found.sources[index])
             with contextlib.suppress(ValueError, OSError):  # gone since: the page does without
                 thumbnails[index] = viewer.thumbnail(stills.read(source), source.name)
-    _write_page(target, recording.sequence, "Images", thumbnails, settings, still=True)
-    seen = len(recording.sequence.frame), len(recording.sources)
+    _write_page(target, found.sequence, "Images", thumbnails, settings, still=True)
+    seen = len(found.sequence.frame), len(found.sources)
     print(f"people: {seen[0]}, images: {seen[1]}; look at {beside(target, '.html')}")
 
 
@@ -110,12 +110,12 @@ def is_finished(target: Path, facts: Mapping[str, Any], settings: Settings) -> b
     path = beside(target, ".jsonl")
     if not path.exists():
         return False
-    recording = results.read_jsonl(path)
-    return recording.complete and recording.facts == _final_facts(facts, settings)
+    before = recording.read_jsonl(path)
+    return before.complete and before.facts == _final_facts(facts, settings)
 
 
 def finish_video(
-    target: Path, source: Path, predicted: results.Recording, settings: Settings
+    target: Path, source: Path, predicted: recording.Recording, settings: Settings
 ) -> None:
     """Track and smooth the people of a video, and write all that is made of it."""
     sequence = tracking.track(predicted.sequence)
@@ -129,13 +129,13 @@ def finish_video(
     results.write_npz(beside(target, ".npz"), sequence)
     # Last, for it says that everything is there.
     facts = _final_facts(predicted.facts, settings)
-    results.write_jsonl(beside(target, ".jsonl"), sequence, predicted.seen.tolist(), facts)
+    recording.write_jsonl(beside(target, ".jsonl"), sequence, predicted.seen.tolist(), facts)
     _tell(target, sequence)
 
 
 def finish_camera(target: Path, settings: Settings) -> None:
     """Write the arrays, page and motion of what a camera saw, tracked and steadied as it came."""
-    sequence = results.read_jsonl(beside(target, ".jsonl")).sequence
+    sequence = recording.read_jsonl(beside(target, ".jsonl")).sequence
     results.write_npz(beside(target, ".npz"), sequence)
     _write_page(target, sequence, target.name, {}, settings)
     write_motion(target, sequence, settings.motion)

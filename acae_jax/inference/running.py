@@ -28,7 +28,7 @@ import numpy as np
 from jaxtyping import UInt8
 from tqdm import tqdm
 
-from acae_jax.inference import finishing, results, smoothing, tracking
+from acae_jax.inference import finishing, recording, results, smoothing, tracking
 from acae_jax.inference.estimator import (
     DetectArguments,
     EstimateArguments,
@@ -86,7 +86,7 @@ def predict_images(estimator: Estimator, paths: Sequence[Path], settings: Settin
     failures: list[str] = []
     target = settings.out / IMAGES
     path, facts = finishing.beside(target, ".jsonl"), _facts(estimator, settings)
-    with results.Lines(path, _blank(estimator, settings, IMAGES_FPS), facts) as lines:
+    with recording.Lines(path, _blank(estimator, settings, IMAGES_FPS), facts) as lines:
         done = lines.recorded.sources if lines.recorded else ()
         todo = [path for path in paths if str(path.absolute()) not in set(done)]
         index = len(done)
@@ -120,14 +120,14 @@ def predict_video(estimator: Estimator, path: Path, target: Path, settings: Sett
     video = videos.open_file(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     predicted = finishing.beside(target, ".predicted.jsonl")
-    with results.Lines(predicted, _blank(estimator, settings, video.fps), facts) as lines:
+    with recording.Lines(predicted, _blank(estimator, settings, video.fps), facts) as lines:
         if lines.recorded is None or not lines.recorded.complete:
             _predict_frames(estimator, path, settings, lines)
-    finishing.finish_video(target, path, results.read_jsonl(predicted), settings.finish)
+    finishing.finish_video(target, path, recording.read_jsonl(predicted), settings.finish)
 
 
 def _predict_frames(
-    estimator: Estimator, path: Path, settings: Settings, lines: results.Lines
+    estimator: Estimator, path: Path, settings: Settings, lines: recording.Lines
 ) -> None:
     """Predict the frames of a video that are not among the lines yet."""
     done = len(lines.recorded.seen) if lines.recorded else 0
@@ -155,7 +155,7 @@ def predict_camera(estimator: Estimator, index: int, settings: Settings) -> None
     path = finishing.beside(target, ".jsonl")
     facts = _facts(estimator, settings) | {"input": f"camera {index}"}
     with (
-        results.Lines(path, _blank(estimator, settings, video.fps), facts) as lines,
+        recording.Lines(path, _blank(estimator, settings, video.fps), facts) as lines,
         recorder.Recorder(finishing.beside(target, ".overlay.mp4"), video.fps) as record,
     ):
         watch(estimator, video, settings, lines, record)
@@ -166,7 +166,7 @@ def watch(
     estimator: Estimator,
     video: videos.Video,
     settings: Settings,
-    lines: results.Lines,
+    lines: recording.Lines,
     record: recorder.Recorder,
 ) -> None:
     """Predict frames as they come, always the newest one, until they end or Ctrl-C.

@@ -18,7 +18,7 @@ import acae_jax
 from acae_jax import predict
 from acae_jax.datasets.synthetic import scenes, studios, takes
 from acae_jax.images import decoding
-from acae_jax.inference import results
+from acae_jax.inference import recording, results
 from acae_jax.media import recorder
 
 
@@ -61,7 +61,7 @@ def test_the_flags_reach_the_work(tmp_path, command):
     photo = tmp_path / "photo.png"
     intrinsics, all_joints = f"--intrinsics={tmp_path}/lens.json", "--skeleton=all"
     assert command(photo, f"--out={tmp_path}/a", intrinsics, "--max_people=1", "--num_aug=2") == 0
-    facts = results.read_jsonl(tmp_path / "a/images.jsonl").facts
+    facts = recording.read_jsonl(tmp_path / "a/images.jsonl").facts
     assert facts["intrinsic_matrix"] == lens["intrinsic_matrix"] and facts["num_aug"] == 2
     assert facts["max_detections"] == 1
     assert command(photo, f"--out={tmp_path}/b", all_joints, "--bundle=mine", "--nooverlay") == 0
@@ -138,7 +138,7 @@ def test_as_installed_on_a_rendered_image_and_video_stopped_and_continued(tmp_pa
             time.sleep(0.002)
         error = stopped.communicate()[1]
     assert stopped.returncode == 130 and "the same command continues" in error
-    done = len(results.read_jsonl(begun).seen)
+    done = len(recording.read_jsonl(begun).seen)
     assert 0 < done < 40
     subprocess.run(arguments, cwd=tmp_path, env=environment, check=True, capture_output=True)
     assert results.read_npz(tmp_path / "predictions/images.npz").track.tolist() == [0]

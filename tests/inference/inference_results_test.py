@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from acae_jax.inference import results
+from acae_jax.inference import recording, results
 from acae_jax.inference.facts import Selection
 
 EDGES = ((0, 1), (1, 2))
@@ -56,11 +56,11 @@ def test_json_lines_return_the_sequence_to_a_thousandth(tmp_path):
     sequence = make_sequence()
     sequence.uncertainty_mm[1, 2] = np.nan
     path = tmp_path / "walk.jsonl"
-    results.write_jsonl(path, sequence, [0, 1, 4], FACTS)
-    recording = results.read_jsonl(path)
-    assert_equal(recording.sequence, sequence, within=0.00051)
-    assert recording.seen.tolist() == [0, 1, 4]
-    assert (recording.facts, recording.complete) == (FACTS, True)
+    recording.write_jsonl(path, sequence, [0, 1, 4], FACTS)
+    found = recording.read_jsonl(path)
+    assert_equal(found.sequence, sequence, within=0.00051)
+    assert found.seen.tolist() == [0, 1, 4]
+    assert (found.facts, found.complete) == (FACTS, True)
     rows = [json.loads(line, parse_constant=pytest.fail) for line in path.read_text().splitlines()]
     assert set(rows[0]["about"]) >= {"frame", "track", "box", "pose3d_mm", "pose2d_px"}
     assert rows[1]["people"][1]["uncertainty_mm"][2] is None
@@ -71,14 +71,14 @@ def test_sequences_without_people_or_without_frames(tmp_path):
     for sequence, seen in ((empty, []), (results.join(empty, [make_frame(0, 0)], 3), [0])):
         results.write_npz(tmp_path / "none.npz", sequence)
         assert_equal(results.read_npz(tmp_path / "none.npz"), sequence, within=0)
-        results.write_jsonl(tmp_path / "none.jsonl", sequence, seen, {})
-        assert_equal(results.read_jsonl(tmp_path / "none.jsonl").sequence, sequence, within=0)
+        recording.write_jsonl(tmp_path / "none.jsonl", sequence, seen, {})
+        assert_equal(recording.read_jsonl(tmp_path / "none.jsonl").sequence, sequence, within=0)
 
 
 def test_lines_continue_behind_the_last_whole_line(tmp_path):
     path, empty = tmp_path / "walk.jsonl", results.blank(NAMES, EDGES, SKELETONS, 30.0)
     frames = [make_frame(index, 2, f"{index}.jpg") for index in range(4)]
-    with results.Lines(path, empty, FACTS) as lines:
+    with recording.Lines(path, empty, FACTS) as lines:
         assert lines.recorded is None
         for frame in frames:
             lines.write(frame)
@@ -88,13 +88,13 @@ def test_lines_continue_behind_the_last_whole_line(tmp_path):
     while starts[-1] < len(whole):
         starts.append(whole.index(b"\n", starts[-1]) + 1)
     path.write_bytes(whole[: starts[1] - 1])  # not even the first line
-    with results.Lines(path, empty, FACTS) as lines:
+    with recording.Lines(path, empty, FACTS) as lines:
         assert lines.recorded is None
     assert path.read_bytes() == whole[: starts[1]]
     # Cut in the middle of frame 2, at its last byte, and between two lines.
     for cut in (starts[3] + 25, starts[4] - 1, starts[3]):
         path.write_bytes(whole[:cut])
-        with results.Lines(path, empty, FACTS) as lines:
+        with recording.Lines(path, empty, FACTS) as lines:
             assert lines.recorded is not None and not lines.recorded.complete
             assert lines.recorded.sources == ("0.jpg", "1.jpg")
             for frame in frames[2:]:
@@ -105,12 +105,12 @@ def test_lines_continue_behind_the_last_whole_line(tmp_path):
 
 def test_lines_refuse_to_continue_another_run(tmp_path):
     path, empty = tmp_path / "walk.jsonl", results.blank(NAMES, EDGES, SKELETONS, 30.0)
-    with results.Lines(path, empty, FACTS) as lines:
+    with recording.Lines(path, empty, FACTS) as lines:
         lines.write(make_frame(0, 1))
     before = path.read_bytes()
     for other, facts in ((empty, FACTS | {"num_aug": 1}), (empty._replace(fps=25.0), FACTS)):
         with pytest.raises(ValueError, match="another way"):
-            results.Lines(path, other, facts)
+            recording.Lines(path, other, facts)
     assert path.read_bytes() == before
 
 
@@ -136,7 +136,7 @@ def test_selecting_a_skeleton():
 def test_other_files_are_refused_in_one_line(tmp_path, content):
     path = tmp_path / "poses"
     path.write_bytes(content)
-    for read in (results.read_npz, results.read_jsonl):
+    for read in (results.read_npz, recording.read_jsonl):
         with pytest.raises(ValueError, match="poses") as caught:
             read(path)
         assert "\n" not in str(caught.value)
@@ -157,8 +157,8 @@ def test_an_npz_that_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):
 
 def test_damage_before_the_last_line_is_named(tmp_path):
     path = tmp_path / "walk.jsonl"
-    results.write_jsonl(path, make_sequence(), [0, 1, 4], FACTS)
+    recording.write_jsonl(path, make_sequence(), [0, 1, 4], FACTS)
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join([*lines[:2], b'{"frame": 1, "peo\n', *lines[3:]]))
     with pytest.raises(ValueError, match="line 3"):
-        results.read_jsonl(path)
+        recording.read_jsonl(path)

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from red_people import EDGES, NAMES, Detector, make_estimator, make_image, write_video
 
-from acae_jax.inference import finishing, results, running
+from acae_jax.inference import finishing, recording, results, running
 from acae_jax.inference.estimator import Estimator
 from acae_jax.media import inputs, stills, videos
 
@@ -46,7 +46,7 @@ def test_images_of_a_folder(photos, tmp_path, capsys):
     assert found.joint_names == NAMES and found.skeletons["six"].edges == EDGES
     middles = found.poses_px[:, 0]
     np.testing.assert_allclose(middles, [[64.5, 119.5], [44.5, 119.5], [224.5, 119.5]], atol=1)
-    lines = results.read_jsonl(out / "images.jsonl")
+    lines = recording.read_jsonl(out / "images.jsonl")
     assert [Path(source).name for source in lines.sources] == ["a.png", "b.jpg", "a.png"]
     drawn = sorted(path.name for path in (out / "overlays").iterdir())
     assert drawn == ["00000_a.jpg", "00001_b.jpg", "00002_a.jpg"]
@@ -76,7 +76,7 @@ def test_ctrl_c_between_images_keeps_what_is_done(tmp_path, monkeypatch):
     monkeypatch.setattr(running, "BATCH", 2)
     with pytest.raises(KeyboardInterrupt):
         run(make_estimator(Detector(stop_after=4)), [folder], make_settings(out))
-    assert results.read_jsonl(out / "images.jsonl").seen.tolist() == [0, 1, 2, 3]
+    assert recording.read_jsonl(out / "images.jsonl").seen.tolist() == [0, 1, 2, 3]
     detector = Detector()
     run(make_estimator(detector), [folder], make_settings(out))
     assert detector.shown == 2
@@ -100,7 +100,7 @@ def test_video(tmp_path):
     assert walks.frame.tolist() == list(range(40))
     assert np.diff(walks.poses_px[:, 0, 0]) == pytest.approx(3, abs=1.2)
     assert results.keep(found, found.track == 1).frame.tolist() == list(range(10, 40))
-    lines = results.read_jsonl(out / "walk.jsonl")
+    lines = recording.read_jsonl(out / "walk.jsonl")
     assert lines.complete and lines.seen.tolist() == list(range(40))
     overlay = videos.open_file(out / "walk.overlay.mp4")
     assert (overlay.fps, overlay.frame_count) == (20.0, 40)
@@ -134,7 +134,7 @@ def test_a_stopped_video_continues_and_gives_the_same(tmp_path, monkeypatch):
     detector = Detector(stop_after=9)
     with pytest.raises(KeyboardInterrupt):
         run(make_estimator(detector), [path], make_settings(tmp_path / "out", every=3))
-    kept = results.read_jsonl(tmp_path / "out" / "walk.predicted.jsonl")
+    kept = recording.read_jsonl(tmp_path / "out" / "walk.predicted.jsonl")
     assert kept.seen.tolist() == list(range(0, 24, 3)) and not kept.complete
     detector = Detector()
     run(make_estimator(detector), [path], make_settings(tmp_path / "out", every=3))
