@@ -17,7 +17,6 @@ import published_layout
 import pytest
 
 from acae_jax.foreign import layouts, metrabs, pretrained
-from acae_jax.inference import bundle
 from acae_jax.models import backbones, layers
 from acae_jax.packaging import imported, program
 
@@ -60,13 +59,16 @@ def test_features_are_those_of_torch(library, name, tmp_path):
     mean, std = (np.array(one, np.float32) for one in layers.PIXELS[found.pixels])
     with torch.no_grad():
         normalised = torch.tensor(((images - mean) / std).transpose(0, 3, 1, 2).copy())
-        expected = features(normalised).numpy().transpose(0, 2, 3, 1)
+        single = features(normalised).numpy().transpose(0, 2, 3, 1)
+        model.double()
+        expected = features(normalised.double()).numpy().transpose(0, 2, 3, 1)
     module = backbones.create(found.name, ghost_size=1, centred=False, pixels=found.pixels)
     ours = jax.jit(partial(module.apply, train=False))(found.variables, images)
-    error = np.linalg.norm(ours - expected) / np.linalg.norm(expected)
-    largest = np.abs(ours - expected).max() / np.abs(expected).max()
-    print(f"{library} {name}: {error:.1e} of the features' norm, {largest:.1e} of the largest")
-    assert max(error, largest) < 1e-4
+    norm = np.linalg.norm(expected)
+    error, theirs = (np.linalg.norm(one - expected) / norm for one in (ours, single))
+    print(f"{library} {name}: {error:.1e} of the features' norm (torch in float32: {theirs:.1e})")
+    # Some random networks are so badly conditioned that float32 itself is further off.
+    assert error < max(1e-4, 2 * theirs)
 
 
 CASES = {
@@ -110,28 +112,6 @@ def test_poses_are_those_of_the_published_crop_model(case, tmp_path):
     assert 0.05 < visible.mean() < 1
     assert error_mm[~on_limit].max() < 0.1
     assert on_limit.mean() < 0.01
-
-
-def test_an_imported_bundle_gives_the_same_poses(tmp_path):
-    config = {**published_layout.CONFIG, "proc_side": 64}
-    images, intrinsics = crops(64, count=3)
-    model = metrabs_torch.random_model(config, 20, torch.tensor(images))
-    folder = published_layout.write(
-        tmp_path / "small", config, 20, lambda path: torch.save(model.state_dict(), path)
-    )
-    model.shift_last_stage()
-    bundle.write(tmp_path / "bundle", imported.contents("small", metrabs.read(folder)))
-    assert bundle.verify(tmp_path / "bundle").poses_mm < 0.1
-    opened = bundle.load(tmp_path / "bundle")
-    with torch.no_grad():
-        expected, _ = model(torch.tensor(images), torch.tensor(intrinsics))
-    poses_mm = np.asarray(opened.crop_model(images, intrinsics)[0])
-    np.testing.assert_allclose(poses_mm, expected.numpy(), atol=0.1)
-    further = np.einsum("bjc,jk->bkc", expected.numpy(), published_layout.matrix(20))
-    assert opened.matrix is not None
-    np.testing.assert_allclose(opened.matrix @ poses_mm, further, atol=0.1)
-    assert opened.facts.default_skeleton == "smpl_24"
-    assert opened.facts.joint_names[-1] == "middle_kinectv2"
 
 
 def crops(side_px, count):
