@@ -9,18 +9,12 @@ classifier (.pth, .pt, .bin or .safetensors) the backbone that stage 1 starts fr
 settings to train with. --model takes the library's own names.
 """
 
+import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from absl import app, flags, logging
-
 from acae_jax.foreign import layouts, pretrained
-
-_MODEL = flags.DEFINE_string("model", None, "Which model the weights are of, as its library says.")
-_OUT = flags.DEFINE_string("out", None, "Folder to write.", required=True)
-
-KINDS = ("metrabs", *layouts.LIBRARIES)
 
 
 def published_model(source: Path, out: Path) -> None:
@@ -49,20 +43,30 @@ def backbone(library: str, source: Path, model: str, out: Path) -> None:
     print("Start stage 1 with", *(f"--config.{key}={value}" for key, value in settings.items()))
 
 
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser("acae_jax.import_weights", description="Other people's weights.")
+    kinds = made.add_subparsers(dest="kind", required=True)
+    metrabs = kinds.add_parser("metrabs", help="a published MeTRAbs folder becomes a bundle")
+    metrabs.add_argument("source", help="the folder, in PyTorch's layout")
+    for library in layouts.LIBRARIES:
+        one = kinds.add_parser(library, help="an image classifier becomes a backbone")
+        one.add_argument("source", help="its file: .pth, .pt, .bin or .safetensors")
+        one.add_argument("--model", required=True, help=f"which model it is, as {library} says")
+    for one in kinds.choices.values():
+        one.add_argument("--out", required=True, help="folder to write")
+    return made
+
+
 def main(arguments: Sequence[str]) -> int:
     """Import, and turn what the user can mend into one line."""
-    if len(arguments) != 3 or arguments[1] not in KINDS:
-        raise app.UsageError(f"give one of {', '.join(KINDS)} and a folder or file")
-    logging.set_verbosity(logging.WARNING)  # JAX tells of accelerators that are not there
-    kind, source, out = arguments[1], Path(arguments[2]), Path(_OUT.value)
-    model = _MODEL.value or ""
-    if (kind == "metrabs") == bool(model):
-        raise app.UsageError(f"--model goes with {' and '.join(layouts.LIBRARIES)}, and only there")
+    given = parser().parse_args(arguments)
+    source, out = Path(given.source), Path(given.out)
     try:
-        if kind == "metrabs":
+        if given.kind == "metrabs":
             published_model(source, out)
         else:
-            backbone(kind, source, model, out)
+            backbone(given.kind, source, given.model, out)
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -70,4 +74,4 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    sys.exit(main(sys.argv[1:]))

@@ -11,34 +11,45 @@ stopped. Exit code 130 after Ctrl-C, which only ends the recording of a webcam; 
 that one line explains, or if some input could not be read.
 """
 
+import argparse
 import json
 import signal
 import sys
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from absl import app, flags, logging
 
-OUT = flags.DEFINE_string("out", "predictions", "Folder for results.")
-BUNDLE = flags.DEFINE_string("bundle", None, "Folder of a model; without, the packaged one.")
-SKELETON = flags.DEFINE_string("skeleton", None, "Skeleton, or 'all'; without, the model's usual.")
-NUM_AUG = flags.DEFINE_integer("num_aug", 1, "Variants of each crop to average.", lower_bound=1)
-FOV = flags.DEFINE_float("fov", 55.0, "Degrees that the longer side of images spans.", 1, 179)
-INTRINSICS = flags.DEFINE_string(
-    "intrinsics", None, "JSON file of intrinsic_matrix (3 × 3, px) and maybe distortion_coeffs."
-)
-BOXES = flags.DEFINE_string(
-    "boxes", None, "JSON file of people given: {image: [[x, y, w, h], …], video: {frame: [[…]]}}."
-)
-THRESHOLD = flags.DEFINE_float("threshold", 0.4, "Least score of a person found.", 0, 1)
-MAX_PEOPLE = flags.DEFINE_integer("max_people", -1, "Most people in an image; -1: any number.")
-EVERY = flags.DEFINE_integer("every", 1, "Of a video, use every so many-th frame.", lower_bound=1)
-SMOOTH = flags.DEFINE_boolean("smooth", True, "Smooth the motion of each person in a video.")
-OVERLAY = flags.DEFINE_boolean("overlay", True, "Draw people on images and videos.")
-MOTION = flags.DEFINE_list("motion", [], "Motion of each person in a video as bvh, trc, c3d.")
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser(
+        "acae_jax.predict", description="Find people in images and videos and their poses in 3D."
+    )
+    add = made.add_argument
+    add("inputs", nargs="+", help="images, videos, folders, patterns, lists, a camera's number")
+    add("--out", default="predictions", help="folder for results (default: predictions)")
+    add("--bundle", help="folder of a model (default: the packaged one)")
+    add("--skeleton", help="skeleton, or 'all' (default: the model's usual)")
+    add("--num_aug", type=int, default=1, help="variants of each crop to average (default: 1)")
+    add("--fov", type=float, default=55.0, help="degrees of the longer image side (default: 55)")
+    add("--intrinsics", help="JSON file of intrinsic_matrix (3 × 3, px), maybe distortion_coeffs")
+    add("--boxes", help="JSON file of people: {image: [[x, y, w, h], …], video: {frame: [[…]]}}")
+    add("--threshold", type=float, default=0.4, help="least score of a person (default: 0.4)")
+    add("--max_people", type=int, default=-1, help="most people in an image (default: any number)")
+    add("--every", type=int, default=1, help="of a video, use every so many-th frame (default: 1)")
+    add("--smooth", action=argparse.BooleanOptionalAction, default=True, help="smooth motion")
+    add("--overlay", action=argparse.BooleanOptionalAction, default=True, help="draw people")
+    add("--motion", default="", help="motion of each person in a video: bvh,trc,c3d")
+    return made
+
+
+def check(given: argparse.Namespace) -> None:
+    """A ValueError for numbers that make no sense."""
+    for name, low, high in (("num_aug", 1, 1000), ("every", 1, 10**9), ("fov", 1, 179)):
+        if not low <= getattr(given, name) <= high:
+            raise ValueError(f"--{name} is {getattr(given, name)}; give {low} to {high}")
 
 
 def json_file(path: str | None) -> Any:
@@ -54,38 +65,45 @@ def json_file(path: str | None) -> Any:
     return content
 
 
-def predict(arguments: Sequence[str]) -> list[str]:
+def predict(given: argparse.Namespace) -> list[str]:
     """Open the model and run it; returns a line for each input that could not be read."""
     # These take a while to import: usage and errors of arguments come at once.
     import acae_jax
     from acae_jax.inference import finishing, running
     from acae_jax.media import inputs
 
-    out, lens = Path(OUT.value), json_file(INTRINSICS.value) or {}
-    found = inputs.find(arguments, out)
-    boxes = json_file(BOXES.value)
+    check(given)
+    out, lens = Path(given.out), json_file(given.intrinsics) or {}
+    found = inputs.find(given.inputs, out)
+    boxes = json_file(given.boxes)
+    tuple(filter(None, given.motion.split(",")))
     matrix, coefficients = (
         None if lens.get(name) is None else np.array(lens[name], np.float64)
         for name in ("intrinsic_matrix", "distortion_coeffs")
     )
-    if INTRINSICS.value and matrix is None:
-        raise ValueError(f"{INTRINSICS.value} has no intrinsic_matrix")
-    estimator = acae_jax.load(BUNDLE.value)
-    skeleton = SKELETON.value or estimator.bundle.facts.default_skeleton
+    if given.intrinsics and matrix is None:
+        raise ValueError(f"{given.intrinsics} has no intrinsic_matrix")
+    estimator = acae_jax.load(given.bundle)
+    skeleton = given.skeleton or estimator.bundle.facts.default_skeleton
     settings = running.Settings(
         out=out,
         estimate={
             "skeleton": "" if skeleton == "all" else skeleton,
             "intrinsic_matrix": matrix,
             "distortion_coeffs": coefficients,
-            "default_fov_degrees": FOV.value,
-            "num_aug": NUM_AUG.value,
+            "default_fov_degrees": given.fov,
+            "num_aug": given.num_aug,
         },
-        detect={"detector_threshold": THRESHOLD.value, "max_detections": MAX_PEOPLE.value},
+        detect={"detector_threshold": given.threshold, "max_detections": given.max_people},
         boxes=boxes,
-        every=EVERY.value,
+        every=given.every,
         finish=finishing.Settings(
-            SMOOTH.value, OVERLAY.value, tuple(MOTION.value), FOV.value, matrix, coefficients
+            given.smooth,
+            given.overlay,
+            tuple(filter(None, given.motion.split(","))),
+            given.fov,
+            matrix,
+            coefficients,
         ),
     )
     return running.run(estimator, found, settings)
@@ -93,21 +111,17 @@ def predict(arguments: Sequence[str]) -> list[str]:
 
 def main(arguments: Sequence[str]) -> int:
     """Predict, and turn what a user can mend or has asked for into one line and an exit code."""
-    if len(arguments) < 2:
-        raise app.UsageError("give images, videos, folders, patterns or the number of a camera")
-    if not flags.FLAGS["verbosity"].present:
-        logging.set_verbosity(logging.WARNING)  # JAX tells which accelerators it looked for
+    given = parser().parse_args(arguments)
     try:
-        failures = predict(arguments[1:])
+        failures = predict(given)
     except KeyboardInterrupt:
         print(
-            f"\nstopped: poses up to here are in {OUT.value}; the same command continues",
+            f"\nstopped: poses up to here are in {given.out}; the same command continues",
             file=sys.stderr,
         )
         return 128 + signal.SIGINT
     except (ValueError, OSError) as error:
-        logging.debug("where it happened", exc_info=True)
-        print(f"error: {error} (--verbosity=1 shows where)", file=sys.stderr)
+        print(f"error: {error}", file=sys.stderr)
         return 1
     if failures:
         print(f"{len(failures)} inputs could not be read", file=sys.stderr)
@@ -115,5 +129,4 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    warnings.formatwarning = lambda message, *_: f"warning: {message}\n"  # for users, not authors
-    app.run(main)
+    sys.exit(main(sys.argv[1:]))

@@ -137,7 +137,7 @@ def test_what_a_user_can_mend_is_one_line(folder, examples, tmp_path, capsys):
 
     tiny = ("--bundle", folder)
     assert "no examples at" in refused("--examples", tmp_path / "none.json", *tiny)
-    assert "is no bundle" in refused("--examples", examples, "--bundle", tmp_path)
+    assert "is no acae_jax bundle" in refused("--examples", examples, "--bundle", tmp_path)
     assert "exists" in refused("--examples", examples, *tiny, "--out", folder)
     assert "'a' already" in refused("--examples", examples, *tiny, "--name", "a")
     content = json.loads(examples.read_text())
