@@ -76,7 +76,7 @@ def predict(given: argparse.Namespace) -> list[str]:
     out, lens = Path(given.out), json_file(given.intrinsics) or {}
     found = inputs.find(given.inputs, out)
     boxes = json_file(given.boxes)
-    tuple(filter(None, given.motion.split(",")))
+    motion = tuple(filter(None, given.motion.split(",")))
     matrix, coefficients = (
         None if lens.get(name) is None else np.array(lens[name], np.float64)
         for name in ("intrinsic_matrix", "distortion_coeffs")
@@ -98,12 +98,7 @@ def predict(given: argparse.Namespace) -> list[str]:
         boxes=boxes,
         every=given.every,
         finish=finishing.Settings(
-            given.smooth,
-            given.overlay,
-            tuple(filter(None, given.motion.split(","))),
-            given.fov,
-            matrix,
-            coefficients,
+            given.smooth, given.overlay, motion, given.fov, matrix, coefficients
         ),
     )
     return running.run(estimator, found, settings)
