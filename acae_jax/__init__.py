@@ -15,8 +15,9 @@ def load(folder: str | Path | None = None, detector: Detector | None = None) -> 
     """Open a model to find people in images: `acae_jax.load().detect_poses(image)`.
 
     Args:
-        folder: a bundle, as `acae_jax.export` and `acae_jax.import_weights` write them; by default
-            the one that comes with the package, trained on the embedded synthetic people.
+        folder: a bundle, as `acae_jax.export` and `acae_jax.import_weights` write them, or an ONNX
+            export, which onnxruntime then runs; by default the bundle that comes with the package,
+            trained on the embedded synthetic people.
         detector: any callable from (images, threshold, nms_iou_threshold, max_detections) to one
             array (n, 5) of boxes for each image; by default the packaged NanoDet.
 

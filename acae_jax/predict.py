@@ -17,6 +17,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -104,9 +105,25 @@ def predict(given: argparse.Namespace) -> list[str]:
     return running.run(estimator, found, settings)
 
 
+def interrupt(number: int, frame: FrameType | None) -> None:
+    """Raise KeyboardInterrupt, but not where it would be lost.
+
+    JAX has a callback in Python's garbage collector, and what is raised in there is dropped.
+    """
+    inside = frame
+    while inside is not None:
+        if inside.f_code.co_name == "_xla_gc_callback":
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+            return
+        inside = inside.f_back
+    raise KeyboardInterrupt
+
+
 def main(arguments: Sequence[str]) -> int:
     """Predict, and turn what a user can mend or has asked for into one line and an exit code."""
     given = parser().parse_args(arguments)
+    signal.signal(signal.SIGINT, interrupt)
+    signal.signal(signal.SIGALRM, interrupt)
     try:
         failures = predict(given)
     except KeyboardInterrupt:
@@ -115,11 +132,11 @@ def main(arguments: Sequence[str]) -> int:
             file=sys.stderr,
         )
         return 128 + signal.SIGINT
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ImportError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     if failures:
-        print(f"{len(failures)} inputs could not be read", file=sys.stderr)
+        print(f"inputs that could not be read: {len(failures)}", file=sys.stderr)
     return 1 if failures else 0
 
 

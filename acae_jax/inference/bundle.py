@@ -45,7 +45,7 @@ CALLS_ALLOWED = ("shape_assertion",)  # what jax.export makes of a symbolic batc
 
 CropModel = Callable[
     [UInt8[np.ndarray, "b s s 3"], Float32[np.ndarray, "b 3 3"]],
-    tuple[Float[Array, "b j 3"], Float[Array, "b j"]],
+    tuple[Float[Array | np.ndarray, "b j 3"], Float[Array | np.ndarray, "b j"]],
 ]
 
 

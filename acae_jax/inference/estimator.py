@@ -18,7 +18,7 @@ import numpy as np
 
 from acae_jax.geometry import cameras
 from acae_jax.inference import bundle as bundles
-from acae_jax.inference import detection, plausibility, poses, scenes, views
+from acae_jax.inference import detection, onnx_export, plausibility, poses, scenes, views
 from acae_jax.inference.detection import Detector
 from acae_jax.inference.scenes import ArrayLike
 from acae_jax.skeletons import skeleton as skeletons
@@ -76,7 +76,9 @@ class DetectArguments(EstimateArguments, total=False):
 
 def load(folder: str | Path | None = None, detector: Detector | None = None) -> "Estimator":
     """Open a bundle; see `acae_jax.load`."""
-    return Estimator(bundles.load(folder or PACKAGED), detector)
+    folder = Path(folder or PACKAGED)
+    is_onnx = (folder / onnx_export.HEADER).is_file()
+    return Estimator((onnx_export if is_onnx else bundles).load(folder), detector)
 
 
 class Estimator:
@@ -200,7 +202,7 @@ class Estimator:
         selections = self.bundle.facts.skeletons
         if skeleton not in selections:
             hint = skeletons.near_misses(skeleton, selections)
-            raise ValueError(f"no skeleton {skeleton!r} in this model; {hint} '' is all joints")
+            raise ValueError(f"no skeleton {skeleton!r} in this model; {hint} ('': all joints)")
         return np.array(selections[skeleton].indices)
 
     def _plausible(

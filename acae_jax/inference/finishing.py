@@ -46,7 +46,7 @@ def check(settings: Settings, moving: bool) -> None:
     if settings.motion and not moving:
         raise ValueError("motion files are made of videos and cameras; here are images only")
     if "c3d" in settings.motion and importlib.util.find_spec("ezc3d") is None:
-        raise ValueError("C3D files need ezc3d: pip install 'acae_jax[c3d]'")
+        raise ValueError("C3D files need ezc3d: pip install -e '.[c3d]'")
 
 
 def beside(target: Path, suffix: str) -> Path:

@@ -65,7 +65,10 @@ def opened(folder: str | Path, header: str, forms: Sequence[str]) -> tuple[str, 
     """
     path = Path(folder) / header
     if not path.is_file():
-        raise FileNotFoundError(f"{folder} is no {' or '.join(forms)}: it holds no {header}")
+        raise FileNotFoundError(
+            f"{folder} is no {' or '.join(forms)}: it holds no {header}; give the folder that "
+            "acae_jax.export or acae_jax.import_weights wrote"
+        )
     try:
         content = json.loads(_bytes(path, LARGEST_HEADER))
         form = str(content.get("format")) if isinstance(content, dict) else ""

@@ -39,7 +39,7 @@ def write(
     try:
         import ezc3d
     except ImportError:
-        raise ImportError("C3D files need ezc3d: pip install 'acae_jax[c3d]'") from None
+        raise ImportError("C3D files need ezc3d: pip install -e '.[c3d]'") from None
     positions = track.levelled(positions, up, "z")
     missing = np.isnan(positions[..., 0])
     file = ezc3d.c3d()

@@ -6,23 +6,20 @@ contents)` and `load(folder)`, and needs packages that others do not.
 """
 
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
-import numpy as np
-
-from acae_jax.inference import bundle, folders, reference
+from acae_jax.inference import bundle, folders, onnx_export, reference
 from acae_jax.inference.bundle import Contents
 from acae_jax.packaging import card
 
-HEADER = "export.json"
+HEADER = onnx_export.HEADER
 MODULES = {"safetensors": "weights_file", "savedmodel": "saved_model", "onnx": "onnx_file"}
 FORMATS = tuple(f"acae_jax {form}" for form in MODULES)
 
-Model = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
-"""From images and intrinsics to poses in mm and spread in mm, as the card says."""
+Model = onnx_export.Model
 
 
 @contextmanager

@@ -13,18 +13,17 @@ import flax.linen as nn
 import jax
 import jax.export
 import jax.numpy as jnp
-import numpy as np
 
+from acae_jax.inference import onnx_export
 from acae_jax.inference.bundle import Contents
 from acae_jax.models import depthwise
 from acae_jax.models.depthwise import DepthwiseConv
 from acae_jax.models.layers import fixed_padding
 from acae_jax.packaging import architecture, forms, program
 
-FILE = "model.onnx"
 MISSING = (
-    "ONNX needs {}: in an environment of its own, pip install jax2onnx onnxruntime and export from "
-    "a bundle"
+    "ONNX needs jax2onnx: in an environment of its own, pip install jax2onnx onnxruntime and "
+    "export from a bundle"
 )
 
 
@@ -34,7 +33,7 @@ def write(folder: Path, contents: Contents) -> None:
         import jax2onnx  # pyright: ignore[reportMissingImports]
         import onnx  # pyright: ignore[reportMissingImports]
     except ImportError:
-        raise ImportError(MISSING.format("jax2onnx")) from None
+        raise ImportError(MISSING) from None
     logging.getLogger("onnx_ir").setLevel(logging.ERROR)  # warns of every shape it infers itself
     built = architecture.of(contents.facts)
     model = program.crop_model(architecture.network(built))
@@ -58,7 +57,7 @@ def write(folder: Path, contents: Contents) -> None:
         output_names=["poses_mm", "spread_mm"],
     )
     with forms.new(folder, "onnx", contents) as place:
-        onnx.save(converted, str(place / FILE))
+        onnx.save(converted, str(place / onnx_export.FILE))
 
 
 def _grouped(call: Callable[..., Any], args: tuple, kwargs: dict, context: Any) -> Any:
@@ -73,14 +72,4 @@ def _grouped(call: Callable[..., Any], args: tuple, kwargs: dict, context: Any) 
 
 def load(folder: Path) -> forms.Model:
     """The function of images and intrinsics, run by onnxruntime on the CPU."""
-    try:
-        import onnxruntime  # pyright: ignore[reportMissingImports]
-    except ImportError:
-        raise ImportError(MISSING.format("onnxruntime")) from None
-    session = onnxruntime.InferenceSession(str(folder / FILE), providers=["CPUExecutionProvider"])
-
-    def model(images: np.ndarray, intrinsics: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        poses_mm, spread_mm = session.run(None, {"images": images, "intrinsics": intrinsics})
-        return poses_mm, spread_mm
-
-    return model
+    return onnx_export.session(folder, (folder / onnx_export.FILE).read_bytes())

@@ -16,7 +16,7 @@ from acae_jax.inference.bundle import Contents
 from acae_jax.packaging import forms
 
 MISSING = (
-    "a SavedModel needs TensorFlow: pip install 'acae_jax[savedmodel]', best in an environment of "
+    "a SavedModel needs TensorFlow: pip install -e '.[savedmodel]', best in an environment of "
     "its own, which can export from a bundle"
 )
 

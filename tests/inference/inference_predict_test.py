@@ -1,5 +1,6 @@
 """The command line of predict."""
 
+import contextlib
 import json
 import os
 import signal
@@ -32,7 +33,12 @@ def command(monkeypatch):
         return make_estimator(detector)
 
     def run(*arguments: object) -> int:
-        return predict.main([*map(str, arguments)])
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGALRM)}
+        try:
+            return predict.main([*map(str, arguments)])
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
 
     monkeypatch.setattr(acae_jax, "load", load)
     run.detector, run.opened = detector, opened
@@ -110,6 +116,25 @@ def test_ctrl_c_is_code_130_and_the_same_command_continues(tmp_path, capsys, com
     command.detector.stop_after = None
     assert command(*arguments) == 0
     assert results.read_npz(tmp_path / "out/walk.npz").frame.tolist()[-1] == 28
+
+
+def test_ctrl_c_within_the_garbage_collectors_callback_is_not_lost(tmp_path, command):
+    write_video(tmp_path / "walk.mp4", count=30)
+    detect = command.detector.__class__.__call__
+
+    def _xla_gc_callback():
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+    def interrupted(self, *arguments):
+        if self.shown == 0:
+            _xla_gc_callback()
+            time.sleep(0.2)
+        return detect(self, *arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(command.detector), "__call__", interrupted)
+        assert command(tmp_path / "walk.mp4", f"--out={tmp_path}/out") == 130
 
 
 def test_as_installed_on_a_rendered_image_and_video_stopped_and_continued(tmp_path):

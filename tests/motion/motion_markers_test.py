@@ -152,7 +152,7 @@ def test_what_c3d_cannot_hold_is_one_line(tmp_path, path, name, message):
 
 def test_without_ezc3d_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ezc3d", None)
-    with pytest.raises(ImportError, match=r"pip install 'acae_jax\[c3d\]'"):
+    with pytest.raises(ImportError, match=r"pip install -e '\.\[c3d\]'"):
         c3d.write(tmp_path / "a.c3d", ["a"], np.zeros((1, 1, 3)), 30.0)
 
 

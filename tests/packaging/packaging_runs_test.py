@@ -166,7 +166,7 @@ def test_without_its_data_a_run_is_exported_uncalibrated(workflow, tmp_path, cap
         ("initial", ("--to", "bundle", "--out", "new", "--skeleton", "x"), "has no skeleton 'x'"),
         ("initial", ("--verify",), "it holds no export.json"),
         ("EXPORTED", ("--to", "bundle", "--out", "new"), "is a bundle: copy it"),
-        ("EXPORTED", ("--to", "savedmodel", "--out", "new"), "pip install 'acae_jax[savedmodel]'"),
+        ("EXPORTED", ("--to", "savedmodel", "--out", "new"), "pip install -e '.[savedmodel]'"),
         ("EXPORTED", ("--to", "onnx", "--out", "new"), "pip install jax2onnx onnxruntime"),
     ],
 )
