@@ -42,13 +42,7 @@ def _resnet(depth: int) -> Layers:
 
 def _efficientnet(size: str, library: str) -> Layers:
     stages = efficientnet.STAGES[size]
-    if library == "torchvision":
-        found = _conv_norm("stem", "features.0.0", "features.0.1")
-        end = f"features.{len(stages) + 1}"
-        last = _conv_norm("last", f"{end}.0", f"{end}.1")
-    else:
-        found = _conv_norm("stem", "conv_stem", "bn1")
-        last = _conv_norm("last", "conv_head", "bn2")
+    found, last = _ends(library, len(stages), ("conv_head", "bn2"))
     for number, stage in enumerate(stages):
         if stage.fused:
             parts = ("convolve",) if stage.expansion == 1 else ("convolve", "project")
@@ -63,16 +57,21 @@ def _efficientnet(size: str, library: str) -> Layers:
     return found | last
 
 
+def _ends(library: str, between: int, timm_last: tuple[str, str]) -> tuple[Layers, Layers]:
+    """The stem, and the last convolution and norm behind `between` stages or blocks."""
+    if library == "torchvision":
+        end = f"features.{between + 1}"
+        return (
+            _conv_norm("stem", "features.0.0", "features.0.1"),
+            _conv_norm("last", f"{end}.0", f"{end}.1"),
+        )
+    return _conv_norm("stem", "conv_stem", "bn1"), _conv_norm("last", *timm_last)
+
+
 def _mobilenet(size: str, library: str) -> Layers:
     blocks = mobilenet.BLOCKS[size]
-    if library == "torchvision":
-        found = _conv_norm("stem", "features.0.0", "features.0.1")
-        end = f"features.{len(blocks) + 1}"
-        last = _conv_norm("last", f"{end}.0", f"{end}.1")
-    else:
-        found = _conv_norm("stem", "conv_stem", "bn1")
-        end = f"blocks.{len({block.features for block in blocks})}.0"
-        last = _conv_norm("last", f"{end}.conv", f"{end}.bn1")
+    end = f"blocks.{len({block.features for block in blocks})}.0"
+    found, last = _ends(library, len(blocks), (f"{end}.conv", f"{end}.bn1"))
     channels = 16
     for index, (block, place) in enumerate(zip(blocks, _timm_places(blocks), strict=True)):
         expanding, excited = block.expanded != channels, block.excited

@@ -20,6 +20,8 @@ VERSION = 1
 MEBI = 1 << 20
 LARGEST_HEADER = 64 * MEBI
 LARGEST = 8192 * MEBI
+EXPORT_HEADER = "export.json"
+"""The header of every form but the bundle, which has its own."""
 CARD = "README.md"
 """The one file without a sum: people may add to a model card."""
 LARGEST_CARD = 4 * MEBI

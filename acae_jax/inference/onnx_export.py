@@ -12,7 +12,7 @@ import numpy as np
 from acae_jax.inference import folders
 from acae_jax.inference.bundle import Bundle
 
-HEADER, FORMAT, FILE = "export.json", "acae_jax onnx", "model.onnx"
+HEADER, FORMAT, FILE = folders.EXPORT_HEADER, "acae_jax onnx", "model.onnx"
 
 Model = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 """From images and intrinsics to poses in mm and spread in mm, as the card says."""

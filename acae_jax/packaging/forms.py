@@ -15,7 +15,7 @@ from acae_jax.inference import bundle, folders, onnx_export, reference
 from acae_jax.inference.bundle import Contents
 from acae_jax.packaging import card
 
-HEADER = onnx_export.HEADER
+HEADER = folders.EXPORT_HEADER
 MODULES = {"safetensors": "weights_file", "savedmodel": "saved_model", "onnx": "onnx_file"}
 FORMATS = tuple(f"acae_jax {form}" for form in MODULES)
 
