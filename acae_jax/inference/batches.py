@@ -1,7 +1,7 @@
 """Crops in, joints out: a network's calls in few batch sizes, drawn ahead while it computes.
 
 A network is compiled once for each batch size that it meets, which takes seconds, so there are few:
-1, 4, 16, … up to the largest allowed. However many crops there are, two batches of them are held.
+1, 4, 16, … up to the largest allowed. However many crops there are, some batches of them are held.
 """
 
 import functools
@@ -19,12 +19,21 @@ from jaxtyping import Float32, UInt8
 from acae_jax.geometry import cameras
 
 STEP = 4
-# What a call costs besides its crops, in crops: a CPU's time is the crops', but accelerators take
-# a dozen crops of these networks in little more time than one.
-CALL_ON_CPU = 0.5
-CALL_ON_ACCELERATOR = 16.0
-# Calls begun before the first one's result is waited for: while it runs, the next is drawn.
-AHEAD = 2
+
+
+class Backend(NamedTuple):
+    """How the network is best called where it runs (`tests/speed/inference.py`)."""
+
+    call: float  # what a call costs besides its crops, in crops
+    largest: int | None  # batches beyond it take longer for each crop
+    at_once: int  # calls that run at the same time
+
+
+# A CPU's time is the crops'. Those of larger batches leave the caches between layers, and one call
+# leaves cores idle in its small layers, which another call then uses.
+CPU = Backend(call=0.5, largest=4, at_once=min(8, os.cpu_count() or 1))
+# They take a dozen crops of these networks in little more time than one; a second call waits.
+ACCELERATOR = Backend(call=16.0, largest=None, at_once=2)
 
 CropModel = Callable[[np.ndarray, np.ndarray], tuple[Any, Any]]
 
@@ -48,18 +57,20 @@ def predict(crop_model: CropModel, crops: Iterable[Crop], largest: int) -> Itera
     """A prediction for each crop, in their order, from calls of at most `largest` crops."""
     if largest < 1:
         raise ValueError(f"internal_batch_size is {largest}; give at least 1 crop in a call")
-    call = CALL_ON_CPU if jax.default_backend() == "cpu" else CALL_ON_ACCELERATOR
+    backend = CPU if jax.default_backend() == "cpu" else ACCELERATOR
+    size_limit = min(largest, backend.largest or largest)
     begun = deque()
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        drawn = _draw(crops, threads, ahead=2 * (os.cpu_count() or 1))
-        while some := list(itertools.islice(drawn, largest)):
-            for size in sizes(len(some), largest, call):
+    cores = os.cpu_count() or 1
+    with ThreadPoolExecutor(cores) as threads, ThreadPoolExecutor(backend.at_once) as calls:
+        drawn = _draw(crops, threads, ahead=2 * cores)
+        while some := list(itertools.islice(drawn, size_limit)):
+            for size in sizes(len(some), size_limit, backend.call):
                 part, some = some[:size], some[size:]
-                begun.append(_begin(crop_model, part, size))
-                if len(begun) == AHEAD:
-                    yield from _finish(*begun.popleft())
+                begun.append(calls.submit(_call, crop_model, part, size))
+                if len(begun) > backend.at_once:
+                    yield from begun.popleft().result()
         for one in begun:
-            yield from _finish(*one)
+            yield from one.result()
 
 
 @functools.lru_cache(maxsize=1024)
@@ -96,16 +107,12 @@ def _draw(crops: Iterable[Crop], threads: ThreadPoolExecutor, ahead: int) -> Ite
         yield camera, image.result()
 
 
-def _begin(
-    crop_model: CropModel, crops: Sequence[Drawn], size: int
-) -> tuple[list[cameras.Camera], tuple[Any, Any]]:
-    """Start the network on some crops, filled up with copies of the last to a batch of `size`."""
+def _call(crop_model: CropModel, crops: Sequence[Drawn], size: int) -> list[Prediction]:
+    """The network on some crops, filled up with copies of the last to a batch of `size`."""
     used = [min(i, len(crops) - 1) for i in range(size)]
     images = np.stack([crops[i][1] for i in used])
     intrinsics = np.stack([np.float32(crops[i][0].intrinsics) for i in used])
-    return [camera for camera, _ in crops], crop_model(images, intrinsics)
-
-
-def _finish(made: list[cameras.Camera], results: tuple[Any, Any]) -> Iterator[Prediction]:
-    joints_mm, spread_mm = (np.asarray(result)[: len(made)] for result in results)
-    return itertools.starmap(Prediction, zip(made, joints_mm, spread_mm, strict=True))
+    results = crop_model(images, intrinsics)
+    joints_mm, spread_mm = (np.asarray(result)[: len(crops)] for result in results)
+    made = [camera for camera, _ in crops]
+    return list(itertools.starmap(Prediction, zip(made, joints_mm, spread_mm, strict=True)))

@@ -31,7 +31,7 @@ def write(folder: Path, contents: Contents) -> None:
     """Write model.onnx."""
     try:
         import jax2onnx  # pyright: ignore[reportMissingImports]
-        import onnx  # pyright: ignore[reportMissingImports]
+        import onnx
     except ImportError:
         raise ImportError(MISSING) from None
     logging.getLogger("onnx_ir").setLevel(logging.ERROR)  # warns of every shape it infers itself

@@ -11,7 +11,7 @@ from acae_jax.inference import batches
 SIDE_PX = 4
 
 
-@pytest.mark.parametrize("call", [batches.CALL_ON_CPU, batches.CALL_ON_ACCELERATOR])
+@pytest.mark.parametrize("call", [batches.CPU.call, batches.ACCELERATOR.call])
 @pytest.mark.parametrize("largest", [1, 3, 16, 64, 100])
 def test_sizes_are_few_and_hold_every_crop_without_an_empty_call(call, largest):
     used = set()
@@ -31,8 +31,8 @@ def test_sizes_are_the_cheapest_of_all():
             if ones + 4 * fours + 16 * sixteens >= count:
                 others = call * (ones + fours + sixteens) + ones + 4 * fours + 16 * sixteens
                 assert cost <= others + 1e-9
-    assert batches.sizes(5, 64, batches.CALL_ON_CPU) == (4, 1)
-    assert batches.sizes(5, 64, batches.CALL_ON_ACCELERATOR) == (16,)
+    assert batches.sizes(5, 64, batches.CPU.call) == (4, 1)
+    assert batches.sizes(5, 64, batches.ACCELERATOR.call) == (16,)
 
 
 def crop(number, drawn=None):

@@ -327,12 +327,12 @@ def compilations(events):
 
 
 @pytest.mark.parametrize(
-    ("call", "used"),
-    [(batches.CALL_ON_CPU, {1, 4}), (batches.CALL_ON_ACCELERATOR, {1, 4, 16})],
+    ("backend", "used"),
+    [(batches.CPU, {1, 4}), (batches.ACCELERATOR, {1, 4, 16})],
 )
-def test_nothing_is_compiled_as_people_come_and_go(call, used, monkeypatch):
+def test_nothing_is_compiled_as_people_come_and_go(backend, used, monkeypatch):
     """50 images with 0…12 people: after one call of each batch size the count stays."""
-    monkeypatch.setattr(batches, "CALL_ON_CPU", call)
+    monkeypatch.setattr(batches, "CPU", backend)
 
     @jax.jit
     def network(images, intrinsics):

@@ -5,7 +5,11 @@ network is EfficientNetV2-S on 256 px crops with 555 joints, of random weights, 
 as users open one. Where torch and torchvision are installed, theirs runs in the same process, one
 call of each in turn: eager and compiled, channels last. Prints crops per second (medians), ratios,
 how long processors were busy, and what the estimator does with images of 1280 × 720 px and boxes of
-1, 4 and 16 people.
+1, 4 and 16 people. With onnxruntime beside them:
+
+    python tests/speed/inference.py --bundle s256
+    python -m acae_jax.export s256 --to onnx --out s256_onnx   # where jax2onnx is
+    python tests/speed/inference.py --onnx s256_onnx
 """
 
 import argparse
@@ -20,28 +24,32 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from acae_jax.estimation import network as networks
-from acae_jax.inference import bundle, detection
+from acae_jax.geometry import cameras
+from acae_jax.inference import batches, bundle, detection, onnx_export
 from acae_jax.inference.estimator import Estimator
-from acae_jax.models import backbones
-from acae_jax.packaging import program
+from acae_jax.packaging import architecture, program
 
 SIDE_PX, JOINTS, DEPTH_BINS = 256, 555, 8
+NETWORK = architecture.Architecture(
+    "efficientnetv2_s", {}, 32, True, JOINTS, DEPTH_BINS, SIDE_PX, 2200.0, "float32"
+)
 BATCHES = (1, 8, 32)
 PEOPLE = (1, 4, 16)
 
 
-def opened_bundle(folder):
-    """A bundle of random weights, written and opened again; and the seconds opening took."""
-    backbone = backbones.create("efficientnetv2_s", ghost_size=16)
-    network = networks.PoseNetwork(backbone, JOINTS, networks.Geometry(SIDE_PX), DEPTH_BINS)
+def write_bundle(folder):
+    """A bundle of random weights."""
+    network = architecture.network(NETWORK)
     images = jnp.zeros((1, SIDE_PX, SIDE_PX, 3))
     init = jax.jit(lambda key: network.init(key, images, train=False))
     weights = program.fold(network, init(jax.random.key(0)))
+    # Else all joints are in the middle of the crop, and the distance of such a dwarf overflows.
+    weights["head/kernel"] = 2e8 * weights["head/kernel"]
     model = program.crop_model(network)
     names = tuple(f"joint{i}" for i in range(JOINTS))
-    everything = bundle.Selection(tuple(range(JOINTS)), names, ())
-    facts = bundle.Facts("speed", SIDE_PX, names, (), {"all": everything}, "all", (), None, {})
+    skeletons = {"all": bundle.Selection(tuple(range(JOINTS)), names, ())}
+    about = {"network": NETWORK._asdict()}
+    facts = bundle.Facts("speed", SIDE_PX, names, (), skeletons, "all", (), None, about)
     contents = bundle.Contents(
         facts,
         program.export(model, weights, SIDE_PX),
@@ -51,8 +59,6 @@ def opened_bundle(folder):
         "",
     )
     bundle.write(folder, contents)
-    start = time.perf_counter()
-    return bundle.load(folder), time.perf_counter() - start
 
 
 def torch_models():
@@ -129,11 +135,18 @@ def in_turn(functions, arguments, repeats):
     }
 
 
-def crop_models(opened, repeats):
-    def ours(images, intrinsics):
-        return [np.asarray(result) for result in opened.crop_model(images, intrinsics)]
+def crop_models(models, repeats):
+    def called(opened):
+        def call(images, intrinsics):
+            crops = [
+                batches.Crop(cameras.create(k), partial(np.asarray, image))
+                for image, k in zip(images, intrinsics, strict=True)
+            ]
+            return list(batches.predict(opened.crop_model, crops, 64))
 
-    functions = {"acae_jax": ours, **torch_models()}
+        return call
+
+    functions = {name: called(opened) for name, opened in models.items()} | torch_models()
     rng = np.random.default_rng(0)
     for batch in BATCHES:
         images = rng.integers(0, 256, (batch, SIDE_PX, SIDE_PX, 3), dtype=np.uint8)
@@ -151,10 +164,10 @@ def crop_models(opened, repeats):
             )
 
 
-def whole_estimator(opened, repeats):
+def whole_estimator(models, repeats):
     """Images per second of `estimate_poses`, and of the same without the network's time."""
     joints = np.zeros((64, JOINTS, 3), np.float32) + np.array([0, 0, 3000], np.float32)
-    idle = opened._replace(
+    idle = models["acae_jax"]._replace(
         crop_model=lambda images, _: (joints[: len(images)], joints[: len(images), :, 0])
     )
     rng = np.random.default_rng(0)
@@ -168,28 +181,37 @@ def whole_estimator(opened, repeats):
         for num_aug in (1, 5):
             functions = {
                 name: partial(Estimator(model).estimate_poses, image, boxes, num_aug=num_aug)
-                for name, model in (("whole", opened), ("without network", idle))
+                for name, model in {**models, "without network": idle}.items()
             }
             medians = in_turn(functions, (), repeats)
-            whole, without = medians["whole"][0], medians["without network"][0]
-            print(
-                f"{people:3} people, {num_aug} variants: {1 / whole:7.2f} images/s, "
-                f"{people * num_aug / whole:7.1f} crops/s; all but the network "
-                f"{1e3 * without:6.1f} ms, {100 * without / whole:.0f} % of it",
-                flush=True,
-            )
+            without, _ = medians.pop("without network")
+            for name, (whole, _) in medians.items():
+                print(
+                    f"{people:3} people, {num_aug} variants, {name:15} {1 / whole:7.2f} images/s, "
+                    f"{people * num_aug / whole:7.1f} crops/s; all but the network "
+                    f"{1e3 * without:6.1f} ms, {100 * without / whole:.0f} % of it",
+                    flush=True,
+                )
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--repeats", type=int, default=7)
-    repeats = parser.parse_args().repeats
+    parser.add_argument("--bundle", type=Path, help="keep the bundle of random weights here")
+    parser.add_argument("--onnx", type=Path, help="its ONNX export, run by onnxruntime beside it")
+    given = parser.parse_args()
     logging.getLogger("torch").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory() as folder:
-        opened, seconds = opened_bundle(Path(folder) / "bundle")
+        kept = given.bundle or Path(folder) / "bundle"
+        write_bundle(kept)
+        start = time.perf_counter()
+        models = {"acae_jax": bundle.load(kept)}
+        seconds = time.perf_counter() - start
         print(f"{jax.default_backend()}: bundle opened in {seconds:.1f} s")
-        crop_models(opened, repeats)
-        whole_estimator(opened, repeats)
+        if given.onnx:
+            models["onnxruntime"] = onnx_export.load(given.onnx)
+        crop_models(models, given.repeats)
+        whole_estimator(models, given.repeats)
 
 
 if __name__ == "__main__":
