@@ -98,7 +98,8 @@ class Estimator:
     detector_threshold=0.4, detector_nms_iou_threshold=0.6, max_detections=-1 (any number): what
         the detector gets.
     suppress_implausible_poses=True: leave out what is no person, and duplicates (`plausibility`).
-    internal_batch_size=64: crops in one call of the network, at most. Bounds the memory.
+    internal_batch_size=64: crops in one call of the network, at most; CPUs never get more than 4.
+        Bounds the memory.
     antialias_factor=1: draw crops so many times larger and average them.
 
     In the forms for several images, which may differ in size, the camera arguments are one for all
