@@ -1,0 +1,98 @@
+"""How much models' errors grow when test images are disturbed as photographs are.
+
+    python launch/disturbed_test.py runs/quickstart/bundle runs/packaged/bundle --data data/embedded
+
+Runs each bundle of the embedded formats, through the whole estimator with the boxes given, on the
+embedded test set as it is; with boxes moved by up to 8 % of their longer side and up to 16 % larger
+or smaller; with other hues, saturation, contrast and brightness; blurred with noise; and all that.
+Prints MPJPE in mm over all joints, of poses whose mean joints are aligned. What is drawn comes from
+the image's number. A quarter of a minute a bundle.
+"""
+
+import argparse
+from pathlib import Path
+
+import cv2
+import numpy as np
+from jaxtyping import Float, UInt8
+
+import acae_jax
+from acae_jax.data import sources
+from acae_jax.data.record import Record
+from acae_jax.images import decoding
+from acae_jax.inference.estimator import Estimator
+
+MOVED = 0.08  # of the box's longer side; its size changes by twice as much
+COLOURS = 0.15  # of the hue circle; saturation and contrast change by twice as much
+BLUR_PX, NOISE = (0.5, 2.0), 8.0  # standard deviations
+CASES = {
+    "plain": (),
+    "box": ("box",),
+    "colours": ("colours",),
+    "blur and noise": ("blur",),
+    "all": ("box", "colours", "blur"),
+}
+
+
+def move(box: Float[np.ndarray, "4"], rng: np.random.Generator) -> Float[np.ndarray, "4"]:
+    """Another box of about the same person."""
+    middle = box[:2] + box[2:] / 2 + rng.uniform(-MOVED, MOVED, 2) * box[2:].max()
+    size = box[2:] * rng.uniform(1 - 2 * MOVED, 1 + 2 * MOVED)
+    return np.concatenate([middle - size / 2, size])
+
+
+def recolour(
+    image: UInt8[np.ndarray, "h w 3"], rng: np.random.Generator
+) -> UInt8[np.ndarray, "h w 3"]:
+    """The image in other colours."""
+    hsv = cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2HSV)
+    hsv[..., 0] = (hsv[..., 0] + 360 * rng.uniform(-COLOURS, COLOURS)) % 360
+    hsv[..., 1] = np.clip(hsv[..., 1] * rng.uniform(1 - 2 * COLOURS, 1 + 2 * COLOURS), 0, 1)
+    turned = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB) - 0.5
+    contrast, brightness = rng.uniform(
+        [1 - 2 * COLOURS, -COLOURS / 2], [1 + 2 * COLOURS, COLOURS / 2]
+    )
+    return np.clip(255 * (contrast * turned + 0.5 + brightness), 0, 255).astype(np.uint8)
+
+
+def blur(image: UInt8[np.ndarray, "h w 3"], rng: np.random.Generator) -> UInt8[np.ndarray, "h w 3"]:
+    """The image out of focus, taken in bad light."""
+    soft = cv2.GaussianBlur(image, (0, 0), rng.uniform(*BLUR_PX))
+    return np.clip(soft + rng.normal(0, NOISE, image.shape), 0, 255).astype(np.uint8)
+
+
+def errors_mm(estimator: Estimator, records: list[Record], changes: tuple[str, ...]) -> float:
+    """MPJPE over all joints of the records' people."""
+    errors = []
+    for number, record in enumerate(records):
+        rng = np.random.default_rng(number)
+        image, box = decoding.decode(record.image), record.box.astype(np.float64)
+        box = move(box, rng) if "box" in changes else box
+        image = recolour(image, rng) if "colours" in changes else image
+        image = blur(image, rng) if "blur" in changes else image
+        found = estimator.estimate_poses(image, [box], intrinsic_matrix=record.intrinsics)
+        pose_mm = found["poses3d"][0]
+        true_mm = (record.joints_mm - record.position_mm) @ record.rotation.T
+        off_mm = pose_mm - pose_mm.mean(0) - (true_mm - true_mm.mean(0))
+        errors.append(np.linalg.norm(off_mm, axis=-1).mean())
+    return float(np.mean(errors))
+
+
+def main() -> None:
+    """Print a row for each bundle."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("bundles", nargs="+", type=Path)
+    parser.add_argument("--data", type=Path, default=Path("data/embedded"))
+    given = parser.parse_args()
+    source = sources.open("embedded_test", given.data, "test")
+    records = [source[i] for i in range(len(source))]
+    print("| MPJPE, mm | " + " | ".join(CASES) + " |")
+    print("|---" * (1 + len(CASES)) + "|")
+    for folder in given.bundles:
+        estimator = acae_jax.load(folder)
+        row = [f"{errors_mm(estimator, records, changes):.1f}" for changes in CASES.values()]
+        print(f"| {folder} | " + " | ".join(row) + " |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
