@@ -1,6 +1,7 @@
 """The calls of a network: few sizes, in order, and only so many crops at a time."""
 
 import itertools
+import threading
 
 import numpy as np
 import pytest
@@ -64,6 +65,27 @@ def test_predictions_come_in_the_order_of_the_crops(largest):
     assert [p.camera.intrinsics[0, 0] for p in found] == list(range(1, 24))
     assert max(calls) <= largest
     assert list(batches.predict(model(calls), [], largest)) == []
+
+
+def test_calls_overlap_on_cpus_and_keep_their_order(monkeypatch):
+    monkeypatch.setattr(batches, "CPU", batches.Backend(call=0.5, largest=2, at_once=2))
+    second_began = threading.Event()
+
+    def crop_model(images, intrinsics):
+        if images[0, 0, 0, 0] == 0:
+            assert second_began.wait(timeout=30)
+        elif images[0, 0, 0, 0] == 2:
+            second_began.set()
+        return model([])(images, intrinsics)
+
+    found = list(batches.predict(crop_model, (crop(n) for n in range(7)), 64))
+    assert [p.joints_mm[0, 0] for p in found] == list(range(7))
+
+
+def test_cpus_get_no_large_calls():
+    calls = []
+    assert len(list(batches.predict(model(calls), (crop(n) for n in range(23)), 64))) == 23
+    assert set(calls) <= {1, batches.CPU.largest}
 
 
 def test_only_so_many_crops_are_held():
