@@ -63,14 +63,15 @@ class Contents(NamedTuple):
 class Bundle(NamedTuple):
     """An opened bundle.
 
-    `crop_model` takes RGB crops and their intrinsics (pixel centres at integers, principal point
-    (side − 1) / 2) and gives the network's joints in mm in the crop camera's space, and the spread
-    of their heat maps in mm, which `inference.uncertainty` turns into the error to expect. It is
-    compiled once for each batch size. `matrix`, if any, makes the joints that `facts` names of the
-    network's.
+    `digest` differs for any two models, whatever their names. `crop_model` takes RGB crops and
+    their intrinsics (pixel centres at integers, principal point (side − 1) / 2) and gives the
+    network's joints in mm in the crop camera's space, and the spread of their heat maps in mm,
+    which `inference.uncertainty` turns into the error to expect. It is compiled once for each batch
+    size. `matrix`, if any, makes the joints that `facts` names of the network's.
     """
 
     folder: Path
+    digest: str
     facts: Facts
     matrix: Float[np.ndarray, "k j"] | None
     crop_model: CropModel
@@ -79,8 +80,9 @@ class Bundle(NamedTuple):
 def load(folder: str | Path) -> Bundle:
     """Open a bundle, and have JAX keep what it compiles for the next time."""
     compiling.keep()
-    contents = read(folder)
-    return Bundle(Path(folder), contents.facts, contents.matrix, _crop_model(folder, contents))
+    contents, digest = read(folder), folders.digest(folder, HEADER)
+    model = _crop_model(folder, contents)
+    return Bundle(Path(folder), digest, contents.facts, contents.matrix, model)
 
 
 def read(folder: str | Path) -> Contents:

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from acae_jax.geometry import cameras
 from acae_jax.inference import recording, results, smoothing, tracking, viewer
-from acae_jax.media import overlay, prefetch, recorder, stills, videos
+from acae_jax.media import inputs, overlay, prefetch, recorder, stills, videos
 from acae_jax.motion import bvh, c3d, trc
 
 THUMBNAILS = 200  # at most, in a page
@@ -95,7 +95,9 @@ def finish_images(target: Path, settings: Settings) -> None:
     if settings.overlay:
         for index in _thinned(range(len(found.sources))):
             source = Path(found.sources[index])
-            with contextlib.suppress(ValueError, OSError):  # gone since: the page does without
+            if inputs.stamp(source) != found.stamps[index]:  # changed since, or gone
+                continue
+            with contextlib.suppress(ValueError, OSError):
                 thumbnails[index] = viewer.thumbnail(stills.read(source), source.name)
     _write_page(target, found.sequence, "Images", thumbnails, settings, still=True)
     seen = len(found.sequence.frame), len(found.sources)

@@ -87,6 +87,11 @@ def opened(folder: str | Path, header: str, forms: Sequence[str]) -> tuple[str, 
         raise ValueError(f"{path}: {error}") from None
 
 
+def digest(folder: str | Path, header: str) -> str:
+    """The header's SHA-256, which stands for the facts and all the files that the header lists."""
+    return hashlib.sha256(_bytes(Path(folder) / header, LARGEST_HEADER)).hexdigest()
+
+
 def read(folder: str | Path, name: str, sums: Sums, largest: int = LARGEST) -> bytes:
     """A file that the header lists, as it was written."""
     path = Path(folder) / name

@@ -37,7 +37,7 @@ def load(folder: str | Path) -> Bundle:
             f"{folder} makes {len(facts.joint_names)} joints of the network's "
             f"{spread_mm.shape[1]}, whose uncertainty ONNX does not tell: open the bundle"
         )
-    return Bundle(folder, facts, None, model)
+    return Bundle(folder, folders.digest(folder, HEADER), facts, None, model)
 
 
 def session(folder: Path, model: bytes) -> Model:

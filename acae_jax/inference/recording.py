@@ -2,7 +2,8 @@
 
 The first line describes (joints, skeletons, fps, units, facts about the run), each other one is a
 frame with its people, and the last one gives the number of frames: without it, the file is not
-complete. Numbers are rounded to thousandths; null is a number that is not known.
+complete. A frame that is there twice was predicted again: the later one counts. Numbers are rounded
+to thousandths; null is a number that is not known.
 """
 
 import json
@@ -29,7 +30,7 @@ from acae_jax.inference.results import (
 
 
 class Recording(NamedTuple):
-    """What a JSON-lines file holds: frames, the files of images, and `facts` about the run.
+    """What a JSON-lines file holds: frames, images' files and their stamps, facts about the run.
 
     `complete` if it was written to its end; `seen` are all frames, also those without people.
     """
@@ -37,6 +38,7 @@ class Recording(NamedTuple):
     sequence: Sequence
     seen: Int32[np.ndarray, " f"]
     sources: tuple[str, ...]
+    stamps: tuple[str, ...]
     facts: dict[str, Any]
     complete: bool
 
@@ -104,7 +106,8 @@ def read_jsonl(path: str | Path) -> Recording:
 
     A ValueError if it is something else, or damaged before its last line.
     """
-    head, frames, frame_count, number = None, [], None, 0
+    head, frame_count, number = None, None, 0
+    frames: dict[int, Frame] = {}
     with Path(path).open("rb") as file:
         try:
             for line in file:
@@ -118,16 +121,18 @@ def read_jsonl(path: str | Path) -> Recording:
                 elif "frame_count" in row:
                     frame_count = int(row["frame_count"])
                 else:
-                    frames.append(_frame_of_line(row, len(empty.joint_names)))
+                    frame = _frame_of_line(row, len(empty.joint_names))
+                    frames[frame.index] = frame
             if head is None:
                 raise ValueError("it is empty or cut short")
         except (ValueError, KeyError, TypeError) as error:
             text = f"{path}, line {number}, holds no poses as acae_jax writes them: {error}"
             raise ValueError(text) from None
     return Recording(
-        join(empty, frames, frame_count),
-        np.array([frame.index for frame in frames], np.int32),
-        tuple(frame.source for frame in frames),
+        join(empty, frames.values(), frame_count),
+        np.array(list(frames), np.int32),
+        tuple(frame.source for frame in frames.values()),
+        tuple(frame.stamp for frame in frames.values()),
         head["facts"],
         frame_count is not None,
     )
@@ -185,7 +190,7 @@ def _frame_line(frame: Frame) -> dict[str, Any]:
         }
         for track, box, pose_mm, pose_px, uncertainty_mm in zip(*frame[1:6], strict=True)
     ]
-    source = {"source": frame.source} if frame.source else {}
+    source = {"source": frame.source, "stamp": frame.stamp} if frame.source else {}
     return {"frame": frame.index, **source, "people": people}
 
 
@@ -205,6 +210,7 @@ def _frame_of_line(row: Mapping[str, Any], J: int) -> Frame:
         numbers("pose2d_px", J, 2),
         numbers("uncertainty_mm", J),
         row.get("source", ""),
+        row.get("stamp", ""),
     )
 
 

@@ -56,7 +56,7 @@ class Sequence(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """The people of one frame, and for images the file it came from."""
+    """The people of one frame; for images the file it came from, and what that was like then."""
 
     index: int
     track: Int32[np.ndarray, " n"]
@@ -65,6 +65,7 @@ class Frame(NamedTuple):
     poses_px: Float32[np.ndarray, "n J 2"]
     uncertainty_mm: Float32[np.ndarray, "n J"]
     source: str = ""
+    stamp: str = ""
 
 
 def blank(

@@ -12,7 +12,7 @@ A video NAME.mp4 has its own, and so has a camera:
     NAME.overlay.mp4, NAME.person0.bvh, …       skeletons on the video, motion of each person
 
 Poses are on the disk before the next ones are computed. Running the same again leaves out images
-and frames that are done.
+and frames that are done. An image that was changed since is predicted again, in its former place.
 """
 
 import json
@@ -87,9 +87,10 @@ def predict_images(estimator: Estimator, paths: Sequence[Path], settings: Settin
     target = settings.out / IMAGES
     path, facts = finishing.beside(target, ".jsonl"), _facts(estimator, settings)
     with recording.Lines(path, _blank(estimator, settings, IMAGES_FPS), facts) as lines:
-        done = lines.recorded.sources if lines.recorded else ()
-        todo = [path for path in paths if str(path.absolute()) not in set(done)]
-        index = len(done)
+        done = _stamps(lines.recorded)
+        index_of = {source: index for index, source in enumerate(done)}
+        stamps = {path: inputs.stamp(path) for path in paths}
+        todo = [path for path in paths if done.get(str(path.absolute())) != stamps[path]]
         with _bar(len(paths), len(paths) - len(todo), "image") as bar:
             for batch in _batches(_readable(todo, failures, bar)):
                 images, boxes = [image for _, image in batch], None
@@ -97,13 +98,14 @@ def predict_images(estimator: Estimator, paths: Sequence[Path], settings: Settin
                     boxes = [_boxes_of(settings.boxes, path) for path, _ in batch]
                 found = _predict(estimator, settings, images, boxes)
                 for place, (path, image) in enumerate(batch):
-                    frame = _frame(index, found, place, str(path.absolute()))
+                    source = str(path.absolute())
+                    index = index_of.setdefault(source, len(index_of))
+                    frame = _frame(index, found, place, source, stamps[path])
                     if settings.finish.overlay:
                         finishing.write_picture(target, path.stem, image, frame, lines.empty)
                     lines.write(frame)
-                    index += 1
                     bar.update()
-    if index:
+    if index_of:
         finishing.finish_images(target, settings.finish)
     return failures
 
@@ -113,7 +115,8 @@ def predict_video(estimator: Estimator, path: Path, target: Path, settings: Sett
 
     Results go beside `target`, a path without suffix.
     """
-    facts = _facts(estimator, settings) | {"input": str(path), "every": settings.every}
+    facts = _facts(estimator, settings)
+    facts |= {"input": str(path), "stamp": inputs.stamp(path), "every": settings.every}
     if finishing.is_finished(target, facts, settings.finish):
         print(f"{path.name} was done before: {finishing.beside(target, '.html')}")
         return
@@ -214,7 +217,14 @@ def _predict(
     return estimator.detect_poses_batched(images, **arguments)
 
 
-def _frame(index: int, found: PosesOfMany, place: int, source: str = "") -> results.Frame:
+def _stamps(recorded: recording.Recording | None) -> dict[str, str]:
+    """What the recorded images were like, by their files."""
+    return dict(zip(recorded.sources, recorded.stamps, strict=True)) if recorded else {}
+
+
+def _frame(
+    index: int, found: PosesOfMany, place: int, source: str = "", stamp: str = ""
+) -> results.Frame:
     """What was found in one image of several, numbered in order."""
     boxes = found["boxes"][place]
     return results.Frame(
@@ -225,6 +235,7 @@ def _frame(index: int, found: PosesOfMany, place: int, source: str = "") -> resu
         found["poses2d"][place],
         found["uncertainties"][place],
         source,
+        stamp,
     )
 
 
@@ -238,7 +249,8 @@ def _blank(estimator: Estimator, settings: Settings, fps: float) -> results.Sequ
 def _facts(estimator: Estimator, settings: Settings) -> dict[str, Any]:
     """What poses depend on: they are only continued with the same."""
     arguments = {**settings.estimate, **settings.detect}
-    facts: dict[str, Any] = {"model": estimator.bundle.facts.name}
+    bundle = estimator.bundle
+    facts: dict[str, Any] = {"model": bundle.facts.name, "digest": bundle.digest}
     facts |= {name: np.asarray(value).tolist() for name, value in arguments.items()}
     if settings.boxes is not None:
         facts["boxes"] = zlib.crc32(json.dumps(settings.boxes, sort_keys=True).encode())

@@ -53,6 +53,15 @@ def names(paths: Sequence[Path]) -> list[Path]:
     return [Path(*place.parts[shared:]) for place in places]
 
 
+def stamp(path: Path) -> str:
+    """What is another when a file was changed: its size and time; "" if there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return ""
+    return f"{status.st_size} bytes, {status.st_mtime_ns} ns"
+
+
 def _place(path: Path) -> Path:
     """Where a file is, links not followed: a link's own name is the one that people know."""
     return Path(os.path.normpath(path.absolute()))

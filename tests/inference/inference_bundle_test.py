@@ -151,6 +151,16 @@ def test_the_packaged_model_gives_what_it_gave():
     assert facts.uncertainty is not None and len(facts.bones_mm) == len(facts.edges)
 
 
+def test_the_digest_tells_models_of_one_name_apart(folder, contents):
+    weights = {name: values + 1 for name, values in contents.weights.items()}
+    bundle.write(folder.with_name("again"), contents)
+    bundle.write(folder.with_name("other"), contents._replace(weights=weights))
+    first, again, other = (
+        bundle.load(folder.with_name(name)).digest for name in (folder.name, "again", "other")
+    )
+    assert first == again != other
+
+
 def test_an_existing_folder_is_left_alone(folder, contents):
     before = (folder / "bundle.json").read_bytes()
     with pytest.raises(FileExistsError, match="exists: choose another folder"):

@@ -105,7 +105,7 @@ def exact(world: World, num_aug: int, up=(0, -1, 0), **changes) -> Estimator:
             found.append(joints[MIRROR] if is_mirrored else joints)
         return np.array(found, np.float32), np.array(spread, np.float32)
 
-    return Estimator(Bundle(Path(), facts(**changes), None, crop_model))
+    return Estimator(Bundle(Path(), "", facts(**changes), None, crop_model))
 
 
 def intrinsics(width, height, focal=600.0) -> np.ndarray:
@@ -345,7 +345,7 @@ def test_nothing_is_compiled_as_people_come_and_go(backend, used, monkeypatch):
         sizes.add(len(images))
         return network(images, intrinsics)
 
-    estimator = Estimator(Bundle(Path(), facts(), None, crop_model))
+    estimator = Estimator(Bundle(Path(), "", facts(), None, crop_model))
     rng = np.random.default_rng(0)
     images = [rng.integers(0, 256, (60 + i, 80, 3), dtype=np.uint8) for i in range(50)]
     people = [i % 13 for i in range(50)]

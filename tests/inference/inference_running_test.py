@@ -88,6 +88,31 @@ def test_another_way_of_predicting_is_not_mixed_in(photos, tmp_path):
     other = make_settings(tmp_path / "out", estimate={"skeleton": "legs"})
     with pytest.raises(ValueError, match="another folder"):
         run(make_estimator(), [photos], other)
+    with pytest.raises(ValueError, match="another folder"):
+        run(make_estimator(digest="trained again"), [photos], make_settings(tmp_path / "out"))
+
+
+def test_an_edited_image_is_predicted_again_in_its_place(photos, tmp_path):
+    out, detector = tmp_path / "out", Detector()
+    run(make_estimator(detector), [photos], make_settings(out))
+    Image.fromarray(make_image(160)).save(photos / "a.png")
+    run(make_estimator(detector), [photos], make_settings(out))
+    assert detector.shown == 4
+    found = results.read_npz(out / "images.npz")
+    assert found.frame.tolist() == [0, 2, 2]
+    np.testing.assert_allclose(found.poses_px[0, 0], [184.5, 119.5], atol=1)
+    assert len(list((out / "overlays").iterdir())) == 3
+    run(make_estimator(detector), [photos], make_settings(out))
+    assert detector.shown == 4
+
+
+def test_the_page_does_not_show_an_edited_image_with_its_former_poses(photos, tmp_path):
+    out = tmp_path / "out"
+    run(make_estimator(), [photos / "a.png"], make_settings(out))
+    Image.fromarray(make_image(160)).save(photos / "a.png")
+    run(make_estimator(), [photos / "b.jpg"], make_settings(out))
+    page = (out / "images.html").read_text("utf-8")
+    assert '"name":"b.jpg"' in page and '"name":"a.png"' not in page
 
 
 def test_video(tmp_path):
@@ -124,6 +149,15 @@ def test_a_finished_video_is_left_alone_and_files_of_motion_need_no_prediction(t
     assert times == {file: file.stat().st_mtime_ns for file in out.iterdir()}
     run(estimator, [path], make_settings(out, motion=("bvh",), smooth=False))
     assert detector.shown == 40 and (out / "walk.person0.bvh").exists()
+
+
+def test_an_edited_video_is_not_taken_for_done(tmp_path, capsys):
+    path, out = tmp_path / "walk.mp4", tmp_path / "out"
+    write_video(path, count=4)
+    run(make_estimator(), [path], make_settings(out))
+    write_video(path, count=6)
+    (failure,) = run(make_estimator(), [path], make_settings(out))
+    assert "delete it to begin anew" in failure and failure in capsys.readouterr().err
 
 
 def test_a_stopped_video_continues_and_gives_the_same(tmp_path, monkeypatch):

@@ -50,9 +50,9 @@ def crop_model(images, intrinsics):
     return poses, np.full((count, len(NAMES)), 30, np.float32)
 
 
-def make_estimator(detector=None) -> Estimator:
+def make_estimator(detector=None, digest: str = "red") -> Estimator:
     facts = Facts("red", 64, NAMES, EDGES, SKELETONS, "six", (), None, {})
-    return Estimator(Bundle(Path("red"), facts, None, crop_model), detector or Detector())
+    return Estimator(Bundle(Path("red"), digest, facts, None, crop_model), detector or Detector())
 
 
 def make_image(*lefts: int, width: int = 320, height: int = 240) -> np.ndarray:
