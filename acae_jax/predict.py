@@ -20,8 +20,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import numpy as np
-
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
@@ -51,6 +49,8 @@ def check(given: argparse.Namespace) -> None:
     for name, low, high in (("num_aug", 1, 1000), ("every", 1, 10**9), ("fov", 1, 179)):
         if not low <= getattr(given, name) <= high:
             raise ValueError(f"--{name} is {getattr(given, name)}; give {low} to {high}")
+    if given.max_people < 1 and given.max_people != -1:
+        raise ValueError(f"--max_people is {given.max_people}; give at least 1, or -1: any number")
 
 
 def json_file(path: str | None) -> Any:
@@ -58,7 +58,7 @@ def json_file(path: str | None) -> Any:
     if path is None:
         return None
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        content = json.loads(Path(path).read_text(encoding="utf-8-sig"))
     except ValueError as error:
         raise ValueError(f"{path} is no JSON file: {error}") from None
     if not isinstance(content, dict):
@@ -70,20 +70,24 @@ def predict(given: argparse.Namespace) -> list[str]:
     """Open the model and run it; returns a line for each input that could not be read."""
     # These take a while to import: usage and errors of arguments come at once.
     import acae_jax
-    from acae_jax.inference import finishing, running
+    from acae_jax.inference import finishing, running, scenes
     from acae_jax.media import inputs
 
     check(given)
-    out, lens = Path(given.out), json_file(given.intrinsics) or {}
+    out, lens = Path(given.out), json_file(given.intrinsics)
     found = inputs.find(given.inputs, out)
     boxes = json_file(given.boxes)
     motion = tuple(filter(None, given.motion.split(",")))
-    matrix, coefficients = (
-        None if lens.get(name) is None else np.array(lens[name], np.float64)
-        for name in ("intrinsic_matrix", "distortion_coeffs")
-    )
-    if given.intrinsics and matrix is None:
-        raise ValueError(f"{given.intrinsics} has no intrinsic_matrix")
+    matrix, coefficients = None, None
+    if lens is not None:
+        try:
+            matrix, coefficients = scenes.check_lens(
+                lens["intrinsic_matrix"], lens.get("distortion_coeffs")
+            )
+        except KeyError:
+            raise ValueError(f"{given.intrinsics} has no intrinsic_matrix") from None
+        except ValueError as error:
+            raise ValueError(f"{given.intrinsics}: {error}") from None
     estimator = acae_jax.load(given.bundle)
     skeleton = given.skeleton or estimator.bundle.facts.default_skeleton
     settings = running.Settings(
@@ -108,9 +112,10 @@ def predict(given: argparse.Namespace) -> list[str]:
 def interrupt(number: int, frame: FrameType | None) -> None:
     """Raise KeyboardInterrupt, but not where it would be lost.
 
-    JAX has a callback in Python's garbage collector, and what is raised in there is dropped.
+    JAX has a callback in Python's garbage collector, and what is raised in there is dropped. Where
+    there are no alarms, as on Windows, it takes a second Ctrl-C then.
     """
-    inside = frame
+    inside = frame if hasattr(signal, "setitimer") else None
     while inside is not None:
         if inside.f_code.co_name == "_xla_gc_callback":
             signal.setitimer(signal.ITIMER_REAL, 0.05)
@@ -123,7 +128,8 @@ def main(arguments: Sequence[str]) -> int:
     """Predict, and turn what a user can mend or has asked for into one line and an exit code."""
     given = parser().parse_args(arguments)
     signal.signal(signal.SIGINT, interrupt)
-    signal.signal(signal.SIGALRM, interrupt)
+    if hasattr(signal, "SIGALRM"):
+        signal.signal(signal.SIGALRM, interrupt)
     try:
         failures = predict(given)
     except KeyboardInterrupt:

@@ -20,7 +20,7 @@ import sys
 import time
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,7 +28,7 @@ import numpy as np
 from jaxtyping import UInt8
 from tqdm import tqdm
 
-from acae_jax.inference import finishing, recording, results, smoothing, tracking
+from acae_jax.inference import finishing, given_boxes, recording, results, smoothing, tracking
 from acae_jax.inference.estimator import (
     DetectArguments,
     EstimateArguments,
@@ -42,21 +42,20 @@ BATCH_PX = 40_000_000  # of their pixels together, if they are several
 QUIET_SECONDS = 30.0  # between two lines where there is no terminal to draw a bar on
 IMAGES = "images"
 IMAGES_FPS = 1.0
+NOBODY = np.zeros((0, 5), np.float32)
 Image = UInt8[np.ndarray, "h w 3"]
-Boxes = Mapping[str, Any]
 
 
 class Settings(NamedTuple):
     """How to predict: where results go, and the arguments of the estimator, all and to detect.
 
-    `boxes` are people given instead of detected, lists of x y w h in px: by path or name of an
-    image, or by path or name of a video and then by the index of a frame.
+    `boxes` are people given instead of detected, as `given_boxes` says.
     """
 
     out: Path
     estimate: EstimateArguments
     detect: DetectArguments
-    boxes: Boxes | None
+    boxes: given_boxes.Boxes | None
     every: int
     finish: finishing.Settings
 
@@ -64,8 +63,11 @@ class Settings(NamedTuple):
 def run(estimator: Estimator, found: inputs.Inputs, settings: Settings) -> list[str]:
     """Predict everything; returns a line for each image or video that cannot be read."""
     finishing.check(settings.finish, bool(found.videos or found.cameras))
-    for path in (*found.stills, *found.videos):
-        _boxes_of(settings.boxes, path)
+    if settings.boxes is not None:
+        for path in found.stills:
+            given_boxes.of_image(settings.boxes, path)
+        for path in found.videos:
+            given_boxes.of_video(settings.boxes, path)
     settings.out.mkdir(parents=True, exist_ok=True)
     failures = []
     if found.stills:
@@ -95,7 +97,7 @@ def predict_images(estimator: Estimator, paths: Sequence[Path], settings: Settin
             for batch in _batches(_readable(todo, failures, bar)):
                 images, boxes = [image for _, image in batch], None
                 if settings.boxes is not None:
-                    boxes = [_boxes_of(settings.boxes, path) for path, _ in batch]
+                    boxes = [given_boxes.of_image(settings.boxes, path) for path, _ in batch]
                 found = _predict(estimator, settings, images, boxes)
                 for place, (path, image) in enumerate(batch):
                     source = str(path.absolute())
@@ -136,13 +138,13 @@ def _predict_frames(
     done = len(lines.recorded.seen) if lines.recorded else 0
     last = (done - 1) * settings.every
     video = videos.open_file(path, last + settings.every, settings.every)
-    given = _boxes_of(settings.boxes, path)
+    given = None if settings.boxes is None else given_boxes.of_video(settings.boxes, path)
     total = None if video.frame_count is None else -(-video.frame_count // settings.every)
     with _bar(total, done, "frame", path.name) as bar:
         for batch in _batches(prefetch.prefetched(video.frames, BATCH)):
             boxes = None
             if given is not None:
-                boxes = [_box_array(given.get(str(index), ())) for index, _ in batch]
+                boxes = [given.get(index, NOBODY) for index, _ in batch]
             found = _predict(estimator, settings, [image for _, image in batch], boxes)
             for place, (last, _) in enumerate(batch):
                 lines.write(_frame(last, found, place))
@@ -255,32 +257,6 @@ def _facts(estimator: Estimator, settings: Settings) -> dict[str, Any]:
     if settings.boxes is not None:
         facts["boxes"] = zlib.crc32(json.dumps(settings.boxes, sort_keys=True).encode())
     return facts
-
-
-def _boxes_of(boxes: Boxes | None, path: Path) -> Any:
-    """The given boxes of an image or video; None if people are to be detected."""
-    if boxes is None:
-        return None
-    for key in (str(path), path.name):
-        if key in boxes:
-            given = boxes[key]
-            return given if isinstance(given, Mapping) else _box_array(given)
-    raise ValueError(f"the boxes hold nothing for '{path}' or '{path.name}'; [] means nobody")
-
-
-def _box_array(given: Any) -> np.ndarray:
-    """Boxes with a score, which is 1 where none is given."""
-    try:
-        if len(given) == 0:
-            return np.zeros((0, 5), np.float32)
-        boxes = np.array(given, np.float32).reshape(len(given), -1)
-    except (ValueError, TypeError):
-        boxes = np.zeros((1, 0))
-    if boxes.shape[1] == 4:
-        boxes = np.concatenate([boxes, np.ones_like(boxes[:, :1])], axis=1)
-    if boxes.shape[1] != 5 or not np.isfinite(boxes).all():
-        raise ValueError(f"boxes must be lists of x, y, width, height in px, not {given!r:.80}")
-    return boxes
 
 
 def _readable(

@@ -67,6 +67,20 @@ def check_up(world_up_vector: ArrayLike) -> Float[np.ndarray, "3"]:
     return up
 
 
+def check_lens(
+    intrinsic_matrix: ArrayLike, distortion_coeffs: ArrayLike | None
+) -> tuple[Float[np.ndarray, "3 3"], Float[np.ndarray, " k"] | None]:
+    """One camera's intrinsics and lens; ValueError unless they are as `create` takes them."""
+    matrix = _check_intrinsics(_numbers("intrinsic_matrix", intrinsic_matrix))
+    if distortion_coeffs is None:
+        return matrix, None
+    coefficients = _numbers("distortion_coeffs", distortion_coeffs)
+    if coefficients.ndim != 1:
+        raise ValueError(f"distortion_coeffs has shape {coefficients.shape}; give a flat list")
+    cameras.create(matrix, distortion=coefficients)  # counts them
+    return matrix, coefficients
+
+
 def check_boxes(boxes: Sequence[ArrayLike] | np.ndarray, count: int) -> list[np.ndarray]:
     """The boxes of `count` images as float32 (n, 5), with score 1 where there was none.
 

@@ -71,7 +71,7 @@ def _listed(arguments: Sequence[str]) -> Iterator[str]:
     for argument in arguments:
         path = Path(argument)
         if path.suffix == ".txt" and path.is_file():
-            lines = path.read_text(encoding="utf-8").splitlines()
+            lines = path.read_text(encoding="utf-8-sig").splitlines()  # Windows marks UTF-8
             yield from (line.strip() for line in lines if line.strip())
         else:
             yield argument

@@ -21,6 +21,8 @@ from acae_jax.images import decoding
 from acae_jax.inference import recording, results
 from acae_jax.media import recorder
 
+SIGNALS = (signal.SIGINT, signal.SIGALRM)
+
 
 @pytest.fixture
 def command(monkeypatch):
@@ -33,7 +35,7 @@ def command(monkeypatch):
         return make_estimator(detector)
 
     def run(*arguments: object) -> int:
-        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGALRM)}
+        handlers = {number: signal.getsignal(number) for number in SIGNALS}
         try:
             return predict.main([*map(str, arguments)])
         finally:
@@ -54,6 +56,47 @@ def test_a_photograph(tmp_path, monkeypatch, command):
     assert found.poses_mm.shape == (1, 6, 3) and set(found.skeletons) == {"six"}
     assert Path("predictions/overlays/00000_photo.jpg").exists()
     assert Path("predictions/images.html").exists()
+
+
+def test_a_system_without_alarm_signals(tmp_path, monkeypatch, command):
+    for name in ("SIGALRM", "setitimer", "ITIMER_REAL"):  # as on Windows
+        monkeypatch.delattr(signal, name)
+    Image.fromarray(make_image(40)).save(tmp_path / "photo.jpg")
+    assert command(tmp_path / "photo.jpg", f"--out={tmp_path}/out") == 0
+
+    def _xla_gc_callback():
+        predict.interrupt(signal.SIGINT, sys._getframe())
+
+    with pytest.raises(KeyboardInterrupt):
+        _xla_gc_callback()
+
+
+@pytest.mark.parametrize(
+    ("lens", "message"),
+    [
+        ({}, "lens.json has no intrinsic_matrix"),
+        ({"intrinsic_matrix": [[[500, 0, 9], [0, 500, 9], [0, 0, 1]]]}, "give [[fx, skew, cx]"),
+        ({"intrinsic_matrix": {"fx": 600}}, "intrinsic_matrix must be an array of numbers"),
+        ({"intrinsic_matrix": [[500, 0, 9], [0, "f", 9], [0, 0, 1]]}, "array of numbers"),
+        ({"intrinsic_matrix": [[500, 0, 9], [0, np.nan, 9], [0, 0, 1]]}, "must be finite"),
+        ({"intrinsic_matrix": [[500, 0, 0], [0, 500, 0], [9, 9, 1]]}, "give [[fx, skew, cx]"),
+        ({"distortion_coeffs": [[0.1, 0, 0, 0]]}, "distortion_coeffs has shape (1, 4)"),
+        ({"distortion_coeffs": [0.1, 0, 0]}, "3 coefficients; give 4, 5, 8 or 12"),
+        ({"distortion_coeffs": [0.1, 0, 0, np.inf]}, "must be finite"),
+    ],
+)
+def test_a_wrong_lens_is_one_line_before_the_model_is_opened(
+    tmp_path, capsys, command, lens, message
+):
+    Image.fromarray(make_image(40)).save(tmp_path / "photo.jpg")
+    if "distortion_coeffs" in lens:
+        lens = {"intrinsic_matrix": [[500, 0, 9], [0, 500, 9], [0, 0, 1]], **lens}
+    (tmp_path / "lens.json").write_text(json.dumps(lens))
+    arguments = tmp_path / "photo.jpg", f"--out={tmp_path}/out"
+    assert command(*arguments, f"--intrinsics={tmp_path}/lens.json") == 1
+    error = capsys.readouterr().err
+    assert f"error: {tmp_path}/lens.json" in error and message in error and error.count("\n") == 1
+    assert command.opened == []
 
 
 def test_the_flags_reach_the_work(tmp_path, command):
@@ -84,6 +127,8 @@ def test_the_flags_reach_the_work(tmp_path, command):
         (["photo.jpg", "--skeleton=mine"], "no skeleton 'mine'"),
         (["photo.jpg", "--motion=bvh"], "images only"),
         (["photo.jpg", "--num_aug=0"], "--num_aug is 0; give 1 to 1000"),
+        (["photo.jpg", "--max_people=0"], "--max_people is 0"),
+        (["photo.jpg", "--max_people=-2"], "--max_people is -2"),
         (["photo.jpg", "--intrinsics=text.jpg"], "text.jpg is no JSON file"),
         (["photo.jpg", "--intrinsics=empty.json"], "intrinsic_matrix"),
         (["photo.jpg", "--boxes=empty.json"], "the boxes hold nothing"),

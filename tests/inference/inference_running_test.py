@@ -191,9 +191,27 @@ def test_boxes_given_instead_of_detected(tmp_path):
     found = results.read_npz(tmp_path / "out" / "images.npz")
     assert found.boxes.tolist() == [[10, 20, 60, 120, 1]]
     assert results.read_npz(tmp_path / "out" / "walk.npz").frame.tolist() == [1, 2, 3]
-    for wrong, message in (({}, "hold nothing"), ({"a.png": [[1, 2, 3]]}, "x, y, width")):
-        with pytest.raises(ValueError, match=message):
-            run(make_estimator(), [tmp_path / "a.png"], settings._replace(boxes=wrong))
+
+
+@pytest.mark.parametrize(
+    ("boxes", "message"),
+    [
+        ({}, "hold nothing for '.*a.png'"),
+        ({"a.png": [[1, 2, 3]]}, "a.png: boxes .* x, y of the top-left corner"),
+        ({"a.png": [[1, 2, 3, 0]]}, "a.png: box 0, .* has no extent"),
+        ({"a.png": {"0": [[1, 2, 3, 4]]}}, "a.png must be a list"),
+        ({"a.png": [], "walk.mp4": [[1, 2, 3, 4]]}, "walk.mp4 must be an object"),
+        ({"a.png": [], "walk.mp4": {"one": [[1, 2, 3, 4]]}}, "walk.mp4 must be an object"),
+        ({"a.png": [], "walk.mp4": {"7": [[1, 2, 3]]}}, "walk.mp4, frame 7: boxes"),
+    ],
+)
+def test_boxes_of_another_form_are_refused_before_anything_is_done(tmp_path, boxes, message):
+    Image.fromarray(make_image()).save(tmp_path / "a.png")
+    write_video(tmp_path / "walk.mp4", count=2)
+    settings = make_settings(tmp_path / "out", boxes=boxes)
+    with pytest.raises(ValueError, match=message):
+        run(make_estimator(), [tmp_path / "a.png", tmp_path / "walk.mp4"], settings)
+    assert not (tmp_path / "out").exists()
 
 
 def test_videos_of_one_name_and_unreadable_ones(tmp_path, capsys):

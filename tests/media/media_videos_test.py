@@ -236,7 +236,9 @@ def test_folders_patterns_lists_and_cameras(folder):
     assert found([str(folder)], folder) == everything
     assert found([str(folder / "**/*.jpg")], folder) == (["a.jpg"], [], [])
     assert found([str(folder / "b/*.mp4"), "0", "2"], folder) == ([], ["b/walk.mp4"], [0, 2])
-    (folder / "list.txt").write_text(f"{folder}/b/2.JPG\n\n{folder}/a.jpg\n{folder}/b/2.JPG\n")
+    (folder / "list.txt").write_text(
+        f"{folder}/b/2.JPG\n\n{folder}/a.jpg\n{folder}/b/2.JPG\n", encoding="utf-8-sig"
+    )  # as Windows' editors write it
     assert found([str(folder / "list.txt")], folder) == (["b/2.JPG", "a.jpg"], [], [])
 
 
