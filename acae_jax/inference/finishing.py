@@ -120,7 +120,7 @@ def finish_video(
     target: Path, source: Path, predicted: recording.Recording, settings: Settings
 ) -> None:
     """Track and smooth the people of a video, and write all that is made of it."""
-    sequence = tracking.track(predicted.sequence)
+    sequence = tracking.track(predicted.sequence, predicted.seen)
     if settings.smooth:
         sequence = smoothing.smooth(sequence)
     thumbnails = {}

@@ -15,7 +15,8 @@ from scipy import optimize
 from acae_jax.geometry import boxes as box_geometry
 from acae_jax.inference import results
 
-GAP_SECONDS = 1.0  # how long somebody may be hidden and keep their number
+GAP_SECONDS = 1.0  # how long somebody may be hidden and keep their number,
+GAP_STEPS = 2  # or for how many steps from used frame to used frame, however long these are
 NEAR_MM = 600.0  # a pose nearer than this to the expected one can be the same person,
 DRIFT_MM_PER_SECOND = 2000.0  # and so much further for each second since they were seen,
 JUMP = 3.0  # and so many times further if the boxes overlap: depth is what jumps
@@ -38,10 +39,14 @@ class Track(NamedTuple):
 
 
 class Tracks(NamedTuple):
-    """Everybody who may still be seen again, and the number of the next one who appears."""
+    """Everybody who may still be seen again, the number of the next one who appears, last frames.
+
+    `frames` are the last `GAP_STEPS` used ones, with people or without, in ascending order.
+    """
 
     alive: tuple[Track, ...] = ()
     next_number: int = 0
+    frames: tuple[int, ...] = ()
 
 
 def advance(
@@ -51,8 +56,12 @@ def advance(
     poses_mm: Float32[np.ndarray, "n J 3"],
     fps: float,
 ) -> tuple[Tracks, Int32[np.ndarray, " n"]]:
-    """Give the people of a later frame their numbers; returns the tracks as they are then."""
-    alive = [one for one in tracks.alive if (frame - one.frame) / fps <= GAP_SECONDS]
+    """Give the people of a later frame their numbers; returns the tracks as they are then.
+
+    To be called for frames without people too: they are steps.
+    """
+    oldest = min([frame - GAP_SECONDS * fps, *tracks.frames])
+    alive = [one for one in tracks.alive if one.frame >= oldest]
     numbers = np.full(len(boxes), -1, np.int32)
     if alive and len(boxes):
         cost = _costs(alive, frame, boxes, poses_mm, fps)
@@ -66,16 +75,21 @@ def advance(
     by_number = {one.number: one for one in alive}
     for number, box, pose_mm in zip(numbers.tolist(), boxes, poses_mm, strict=True):
         by_number[number] = _seen(by_number.get(number), number, frame, box[:4], pose_mm, fps)
-    return Tracks(tuple(by_number.values()), next_number), numbers
+    frames = (*tracks.frames, frame)[-GAP_STEPS:]
+    return Tracks(tuple(by_number.values()), next_number, frames), numbers
 
 
-def track(sequence: results.Sequence, least_entries: int = LEAST_ENTRIES) -> results.Sequence:
+def track(
+    sequence: results.Sequence, seen: Int32[np.ndarray, " f"], least_entries: int = LEAST_ENTRIES
+) -> results.Sequence:
     """Number the people of a whole video by the order in which they appear.
 
-    Who is seen in fewer frames than `least_entries` is left out.
+    `seen` are all frames that were looked at, also those without people, in ascending order. Who is
+    seen in fewer frames than `least_entries`, and in fewer than half of these, is left out.
     """
+    least_entries = min(least_entries, -(-len(seen) // 2))
     tracks, numbers = Tracks(), np.zeros_like(sequence.track)
-    for index in np.unique(sequence.frame).tolist():
+    for index in seen.tolist():
         here = sequence.frame == index
         people = results.at(sequence, index)
         tracks, numbers[here] = advance(tracks, index, people.boxes, people.poses_mm, sequence.fps)
