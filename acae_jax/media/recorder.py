@@ -12,19 +12,27 @@ import numpy as np
 from jaxtyping import UInt8
 
 CODEC = "mp4v"
+MOST_TICKS = 65_535  # MPEG-4 part 2 counts the ticks of a second with 16 bits
+SLOWEST_FPS = 0.002  # OpenCV counts thousandths, and none at 0.001
+
+
+def written_fps(fps: float) -> float:
+    """The rate that a file can state: up to 65, 655 or 6553 a second to 3, 2 or 1 decimals."""
+    decimals = next((few for few in (3, 2, 1) if fps * 10**few <= MOST_TICKS), 0)
+    return max(SLOWEST_FPS, round(fps, decimals))
 
 
 class Recorder:
     """Writes RGB frames of one size as an mp4; use as a context, which completes the file.
 
     The file has its name only when it is complete, however the context ends. An OSError if it
-    cannot be written.
+    cannot be written. Its rate is that of `written_fps`.
     """
 
     def __init__(self, path: str | Path, fps: float):
         self._path = Path(path)
         self._part = self._path.with_name(f"{self._path.stem}.part{self._path.suffix}")
-        self._fps = fps
+        self._fps = written_fps(fps)
         self._writer: cv2.VideoWriter | None = None
         self._size = (0, 0)
 
@@ -36,6 +44,7 @@ class Recorder:
             codec = cv2.VideoWriter.fourcc(*CODEC)
             writer = cv2.VideoWriter(str(self._part), codec, self._fps, self._size)
             if not writer.isOpened():
+                self._part.unlink(missing_ok=True)
                 raise OSError(f"OpenCV cannot write a video to {self._part}")
             self._writer = writer
         if image.shape[1::-1] != self._size:
@@ -50,4 +59,10 @@ class Recorder:
     ) -> None:
         if self._writer is not None:
             self._writer.release()
-            self._part.replace(self._path)
+            # OpenCV is silent about what it could not write: the index, at the end, tells.
+            if cv2.VideoCapture(str(self._part)).isOpened():
+                self._part.replace(self._path)
+                return
+            self._part.unlink(missing_ok=True)
+            if error is None:
+                raise OSError(f"{self._path} could not be completed; is the disk full?")

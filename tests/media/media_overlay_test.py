@@ -1,4 +1,5 @@
 import itertools
+import resource
 
 import numpy as np
 import pytest
@@ -122,3 +123,32 @@ def test_a_recording_that_cannot_be_written(tmp_path):
         recorder.Recorder(tmp_path / "no/a.mp4", 9.0) as record,
     ):
         record.write(np.zeros((60, 80, 3), np.uint8))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "fps", [1e-4, 0.0333, 1.0, 23.976, 59.94, 65.5357, 90.123, 119.783, 239.813, 655.357, 999.9]
+)
+def test_any_rate_can_be_written_and_long_videos_stay_in_time(tmp_path, fps):
+    with recorder.Recorder(tmp_path / "a.mp4", fps) as record:
+        for _ in range(3):
+            record.write(np.zeros((48, 64, 3), np.uint8))
+    assert videos.open_file(tmp_path / "a.mp4").frame_count == 3
+    if fps >= 1:
+        assert videos.open_file(tmp_path / "a.mp4").fps == pytest.approx(fps, rel=1e-4)
+
+
+def test_a_disk_that_fills_up_leaves_no_broken_video(tmp_path):
+    rng = np.random.default_rng(0)
+    usual, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        with (
+            pytest.raises(OSError, match="disk full"),
+            recorder.Recorder(tmp_path / "a.mp4", 25.0) as record,
+        ):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, most))
+            for _ in range(30):
+                record.write(rng.integers(0, 255, (96, 128, 3), np.uint8))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (usual, most))
+    assert list(tmp_path.iterdir()) == []
