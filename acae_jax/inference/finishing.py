@@ -1,9 +1,10 @@
 """From recorded predictions to what people look at: tracked, smoothed, drawn, as motion files."""
 
 import contextlib
+import errno
 import importlib.util
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ from acae_jax.motion import bvh, c3d, trc
 THUMBNAILS = 200  # at most, in a page
 OVERLAYS = "overlays"
 MOTION = ("bvh", "trc", "c3d")
+FULL = (errno.ENOSPC, errno.EDQUOT)  # the disk, or a quota of it
 JPEG = [cv2.IMWRITE_JPEG_QUALITY, 92]
 
 
@@ -118,54 +120,72 @@ def is_finished(target: Path, facts: Mapping[str, Any], settings: Settings) -> b
 
 def finish_video(
     target: Path, source: Path, predicted: recording.Recording, settings: Settings
-) -> None:
-    """Track and smooth the people of a video, and write all that is made of it."""
-    sequence = tracking.track(predicted.sequence, predicted.seen)
+) -> list[str]:
+    """Track and smooth the people of a video, and write all that is made of it, poses first.
+
+    Returns a line for each other file that could not be written.
+    """
+    sequence, seen = tracking.track(predicted.sequence, predicted.seen), predicted.seen.tolist()
     if settings.smooth:
         sequence = smoothing.smooth(sequence)
-    thumbnails = {}
-    if settings.overlay:
-        thumbnails = _draw_video(target, source, sequence, predicted.seen.tolist())
-    _write_page(target, sequence, source.name, thumbnails, settings)
-    write_motion(target, sequence, settings.motion)
     results.write_npz(beside(target, ".npz"), sequence)
-    # Last, for it says that everything is there.
-    facts = _final_facts(predicted.facts, settings)
-    recording.write_jsonl(beside(target, ".jsonl"), sequence, predicted.seen.tolist(), facts)
+    recording.write_jsonl(beside(target, ".jsonl"), sequence, seen, predicted.facts)
+    failures = _write_views(target, sequence, source.name, settings)
+    if settings.overlay:
+        with _noting(failures, beside(target, ".overlay.mp4")):
+            thumbnails = _draw_video(target, source, sequence, seen)
+            _write_page(target, sequence, source.name, thumbnails, settings)
+    if not failures:
+        # Last, for they say that everything is there.
+        recording.change_facts(beside(target, ".jsonl"), _final_facts(predicted.facts, settings))
     _tell(target, sequence)
+    found = len(np.unique(predicted.sequence.frame))
+    if found and not len(sequence.frame):
+        print(
+            f"{source.name}: there are people in {found} of {len(seen)} frames, but nobody in "
+            f"enough of them to be followed; {beside(target, '.predicted.jsonl')} has them",
+            file=sys.stderr,
+        )
+    return failures
 
 
-def finish_camera(target: Path, settings: Settings) -> None:
-    """Write the arrays, page and motion of what a camera saw, tracked and steadied as it came."""
+def finish_camera(target: Path, settings: Settings) -> list[str]:
+    """Write the arrays, page and motion of what a camera saw, tracked and steadied as it came.
+
+    Returns a line for each page or file of motion that could not be written.
+    """
     sequence = recording.read_jsonl(beside(target, ".jsonl")).sequence
     results.write_npz(beside(target, ".npz"), sequence)
-    _write_page(target, sequence, target.name, {}, settings)
-    write_motion(target, sequence, settings.motion)
+    failures = _write_views(target, sequence, target.name, settings)
     _tell(target, sequence)
+    return failures
 
 
-def write_motion(target: Path, sequence: results.Sequence, kinds: tuple[str, ...]) -> None:
+def write_motion(target: Path, sequence: results.Sequence, kinds: tuple[str, ...]) -> list[str]:
     """Write the motion of each person in each of the kinds: NAME.person0.bvh, …
 
     From the first frame in which a person was seen to the last one; joints in between are missing
-    where the person was not seen.
+    where the person was not seen. Returns a line for each file that could not be written.
     """
-    step = max(1, int(np.gcd.reduce(np.diff(np.unique(sequence.frame)))))
-    fps = sequence.fps / step
+    # Steps are counted from the video's beginning, for files number their frames from there.
+    step = max(1, int(np.gcd.reduce(np.unique(sequence.frame))))
+    fps, names, failures = sequence.fps / step, sequence.joint_names, []
     for number in np.unique(sequence.track).tolist():
         person = results.keep(sequence, sequence.track == number)
-        places = (person.frame - person.frame[0]) // step
+        first = int(person.frame[0]) // step
+        places = person.frame // step - first
         poses_mm = np.full((int(places[-1]) + 1, *person.poses_mm.shape[1:]), np.nan, np.float32)
         poses_mm[places] = person.poses_mm
-        first, names = int(person.frame[0]) // step, person.joint_names
         for kind in kinds:
             path = beside(target, f".person{number}.{kind}")
-            if kind == "bvh":
-                bvh.write(path, names, person.edges, poses_mm, fps)
-            elif kind == "trc":
-                trc.write(path, names, poses_mm, fps, first_frame=first)
-            else:
-                c3d.write(path, names, poses_mm, fps, first_frame=first)
+            with _noting(failures, path):
+                if kind == "bvh":
+                    bvh.write(path, names, person.edges, poses_mm, fps)
+                elif kind == "trc":
+                    trc.write(path, names, poses_mm, fps, first_frame=first)
+                else:
+                    c3d.write(path, names, poses_mm, fps, first_frame=first)
+    return failures
 
 
 def _draw_video(
@@ -185,6 +205,32 @@ def _draw_video(
 
 
 # ------------------------------------------------------------------------------------------- parts
+
+
+def is_full(error: Exception) -> bool:
+    """Whether the disk is full, so that whatever comes next could not be kept either."""
+    return isinstance(error, OSError) and error.errno in FULL
+
+
+@contextlib.contextmanager
+def _noting(failures: list[str], path: Path) -> Iterator[None]:
+    """Add a line to the failures if one file cannot be written, unless the disk is full."""
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        if is_full(error):
+            raise
+        failures.append(f"{path.name}: {error}")
+
+
+def _write_views(
+    target: Path, sequence: results.Sequence, title: str, settings: Settings
+) -> list[str]:
+    """Write a page without pictures and the motion; returns a line for each file that failed."""
+    failures = []
+    with _noting(failures, beside(target, ".html")):
+        _write_page(target, sequence, title, {}, settings)
+    return failures + write_motion(target, sequence, settings.motion)
 
 
 def _final_facts(facts: Mapping[str, Any], settings: Settings) -> dict[str, Any]:

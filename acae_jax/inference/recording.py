@@ -7,6 +7,7 @@ to thousandths; null is a number that is not known.
 """
 
 import json
+import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -98,6 +99,17 @@ def write_jsonl(
         for index in seen:
             lines.write(at(sequence, int(index)))
         lines.end(sequence.frame_count)
+    part.replace(path)
+
+
+def change_facts(path: str | Path, facts: Mapping[str, Any]) -> None:
+    """Give a finished file other facts; its frames stay as they are."""
+    path = Path(path)
+    part = path.with_name(path.name + ".part")
+    with path.open("rb") as old, part.open("wb") as new:
+        head = json.loads(old.readline()) | {"facts": dict(facts)}
+        new.write((json.dumps(head, allow_nan=False) + "\n").encode())
+        shutil.copyfileobj(old, new)
     part.replace(path)
 
 

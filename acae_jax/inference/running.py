@@ -61,7 +61,10 @@ class Settings(NamedTuple):
 
 
 def run(estimator: Estimator, found: inputs.Inputs, settings: Settings) -> list[str]:
-    """Predict everything; returns a line for each image or video that cannot be read."""
+    """Predict everything; returns a line for each input that cannot be read or file not written.
+
+    One that fails does not keep others from being predicted; an OSError if the disk is full.
+    """
     finishing.check(settings.finish, bool(found.videos or found.cameras))
     if settings.boxes is not None:
         for path in found.stills:
@@ -74,12 +77,14 @@ def run(estimator: Estimator, found: inputs.Inputs, settings: Settings) -> list[
         failures += predict_images(estimator, found.stills, settings)
     for path, target in zip(found.videos, _targets(found.videos, settings.out), strict=True):
         try:
-            predict_video(estimator, path, target, settings)
-        except ValueError as error:
-            failures.append(str(error))
-            print(f"left out: {error}", file=sys.stderr)
+            failures += _told(predict_video(estimator, path, target, settings))
+        except (ValueError, OSError) as error:
+            if finishing.is_full(error):
+                hint = f"the disk is full; make room in {settings.out}, the same command continues"
+                raise OSError(hint) from error
+            failures += _told([str(error)])
     for index in found.cameras:
-        predict_camera(estimator, index, settings)
+        failures += _told(predict_camera(estimator, index, settings))
     return failures
 
 
@@ -112,23 +117,24 @@ def predict_images(estimator: Estimator, paths: Sequence[Path], settings: Settin
     return failures
 
 
-def predict_video(estimator: Estimator, path: Path, target: Path, settings: Settings) -> None:
+def predict_video(estimator: Estimator, path: Path, target: Path, settings: Settings) -> list[str]:
     """Predict a video or animation; a ValueError if it cannot be read.
 
-    Results go beside `target`, a path without suffix.
+    Results go beside `target`, a path without suffix. Returns a line for each file of them that
+    could not be written, poses apart.
     """
     facts = _facts(estimator, settings)
     facts |= {"input": str(path), "stamp": inputs.stamp(path), "every": settings.every}
     if finishing.is_finished(target, facts, settings.finish):
         print(f"{path.name} was done before: {finishing.beside(target, '.html')}")
-        return
+        return []
     video = videos.open_file(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     predicted = finishing.beside(target, ".predicted.jsonl")
     with recording.Lines(predicted, _blank(estimator, settings, video.fps), facts) as lines:
         if lines.recorded is None or not lines.recorded.complete:
             _predict_frames(estimator, path, settings, lines)
-    finishing.finish_video(target, path, recording.read_jsonl(predicted), settings.finish)
+    return finishing.finish_video(target, path, recording.read_jsonl(predicted), settings.finish)
 
 
 def _predict_frames(
@@ -152,8 +158,11 @@ def _predict_frames(
     lines.end(last + 1)
 
 
-def predict_camera(estimator: Estimator, index: int, settings: Settings) -> None:
-    """Predict what a camera sees until it ends or Ctrl-C, people tracked and steadied at once."""
+def predict_camera(estimator: Estimator, index: int, settings: Settings) -> list[str]:
+    """Predict what a camera sees until it ends or Ctrl-C, people tracked and steadied at once.
+
+    Returns a line for each page or file of motion that could not be written.
+    """
     video = videos.open_camera(index)
     target = settings.out / time.strftime(f"camera{index}-%Y%m%d-%H%M%S")
     print(f"camera {index} is on; Ctrl-C ends the recording", file=sys.stderr)
@@ -164,7 +173,7 @@ def predict_camera(estimator: Estimator, index: int, settings: Settings) -> None
         recorder.Recorder(finishing.beside(target, ".overlay.mp4"), video.fps) as record,
     ):
         watch(estimator, video, settings, lines, record)
-    finishing.finish_camera(target, settings.finish)
+    return finishing.finish_camera(target, settings.finish)
 
 
 def watch(
@@ -205,6 +214,13 @@ def watch(
 
 
 # ------------------------------------------------------------------------------------------- parts
+
+
+def _told(failures: list[str]) -> list[str]:
+    """The failures, each printed as a line."""
+    for failure in failures:
+        print(f"left out: {failure}", file=sys.stderr)
+    return failures
 
 
 def _predict(

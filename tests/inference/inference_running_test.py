@@ -1,5 +1,6 @@
 """Predicting images, videos and cameras with a real estimator around simple red people."""
 
+import errno
 import time
 from pathlib import Path
 
@@ -10,7 +11,8 @@ from red_people import EDGES, NAMES, Detector, make_estimator, make_image, write
 
 from acae_jax.inference import finishing, recording, results, running
 from acae_jax.inference.estimator import Estimator
-from acae_jax.media import inputs, stills, videos
+from acae_jax.media import inputs, recorder, stills, videos
+from acae_jax.motion import c3d
 
 
 def make_settings(out: Path, **changes) -> running.Settings:
@@ -225,6 +227,113 @@ def test_videos_of_one_name_and_unreadable_ones(tmp_path, capsys):
     assert len(failures) == 1 and "walk.avi" in failures[0]
     assert (tmp_path / "out/one/walk.npz").exists()
     assert (tmp_path / "out/two/walk.mp4.npz").exists()
+
+
+def test_a_video_whose_overlay_cannot_be_written_has_the_rest_and_others_follow(
+    tmp_path, monkeypatch, capsys
+):
+    out, detector = tmp_path / "out", Detector()
+    for name in ("a.mp4", "b.mp4"):
+        write_video(tmp_path / name, count=6)
+    write = recorder.Recorder.write
+
+    def refusing(self, image):
+        if self._path.name == "a.overlay.mp4":
+            raise OSError("no codec")
+        write(self, image)
+
+    videos_of = [tmp_path / "a.mp4", tmp_path / "b.mp4"]
+    settings = make_settings(out, motion=("trc",))
+    with monkeypatch.context() as patch:
+        patch.setattr(recorder.Recorder, "write", refusing)
+        assert run(make_estimator(detector), videos_of, settings) == ["a.overlay.mp4: no codec"]
+    assert "left out: a.overlay.mp4: no codec" in capsys.readouterr().err
+    made = {path.name for path in out.iterdir()}
+    whole = {f"b.{kind}" for kind in ("npz", "jsonl", "html", "person0.trc", "overlay.mp4")}
+    rest = {f"a.{kind}" for kind in ("npz", "jsonl", "html", "person0.trc")}
+    assert made == whole | rest | {"a.predicted.jsonl", "b.predicted.jsonl"}
+    assert recording.read_jsonl(out / "a.jsonl").complete
+    # What is missing is made as soon as it can be, without predicting.
+    assert run(make_estimator(detector), videos_of, settings) == []
+    assert detector.shown == 12 and (out / "a.overlay.mp4").exists()
+    assert "a.mp4 was done before" not in capsys.readouterr().out
+    assert run(make_estimator(detector), videos_of, settings) == []
+    assert "a.mp4 was done before" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.ENOSPC])
+def test_an_error_of_one_file_is_skipped_and_a_full_disk_ends_all(tmp_path, monkeypatch, number):
+    for name in ("a.mp4", "b.mp4"):
+        write_video(tmp_path / name, count=4)
+    write_npz = results.write_npz
+
+    def refusing(path, *arguments):
+        if path.name == "a.npz":
+            raise OSError(number, "refused")
+        write_npz(path, *arguments)
+
+    monkeypatch.setattr(results, "write_npz", refusing)
+    both, settings = [tmp_path / "a.mp4", tmp_path / "b.mp4"], make_settings(tmp_path / "out")
+    if number == errno.ENOSPC:
+        with pytest.raises(OSError, match="the disk is full; make room in"):
+            run(make_estimator(), both, settings)
+    else:
+        assert run(make_estimator(), both, settings) == [f"[Errno {number}] refused"]
+    assert (tmp_path / "out/b.npz").exists() == (number != errno.ENOSPC)
+
+
+def test_a_refused_file_of_motion_does_not_keep_others_from_being_written(tmp_path, monkeypatch):
+    pytest.importorskip("ezc3d")
+    out = tmp_path / "out"
+    write_video(tmp_path / "walk.mp4", count=20)
+    monkeypatch.setattr(c3d, "LAST_FRAME", 15)
+    settings = make_settings(out, motion=("c3d", "trc"), overlay=False)
+    failures = run(make_estimator(), [tmp_path / "walk.mp4"], settings)
+    assert [line[:17] for line in failures] == ["walk.person0.c3d:", "walk.person1.c3d:"]
+    assert "1…20 do not fit into C3D" in failures[0]
+    assert len(list(out.glob("walk.person*.trc"))) == 2 and not list(out.glob("*.c3d"))
+    assert len(results.read_npz(out / "walk.npz").frame) == 30
+    assert (out / "walk.html").exists() and (out / "walk.jsonl").exists()
+
+
+def test_people_in_too_few_frames_to_be_followed_are_mentioned(tmp_path, capsys):
+    out = tmp_path / "out"
+    write_video(tmp_path / "walk.mp4", count=12)
+    few = {"walk.mp4": {str(index): [[5, 70, 50, 99]] for index in (2, 7)}}
+    run(make_estimator(), [tmp_path / "walk.mp4"], make_settings(out, boxes=few))
+    told = capsys.readouterr()
+    assert "people: 0" in told.out and "people in 2 of 12 frames" in told.err
+    nobody = make_settings(tmp_path / "nobody", boxes={"walk.mp4": {}})
+    run(make_estimator(), [tmp_path / "walk.mp4"], nobody)
+    assert "there are people" not in capsys.readouterr().err
+
+
+def test_a_video_of_which_few_frames_are_used(tmp_path, capsys):
+    out = tmp_path / "out"
+    write_video(tmp_path / "walk.mp4", count=40, fps=10.0)
+    run(make_estimator(), [tmp_path / "walk.mp4"], make_settings(out, every=13))
+    found = results.read_npz(out / "walk.npz")
+    standing = results.keep(found, found.poses_px[:, 0, 0] < 60)
+    assert standing.frame.tolist() == [13, 26, 39] and len(set(standing.track.tolist())) == 1
+    assert "there are people" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("frames", "fps", "times"),
+    [([7, 17, 27], 30.0, [7 / 30, 27 / 30]), ([20, 30, 40], 10.0, [2.0, 4.0])],
+)
+def test_motion_is_timed_by_the_video(tmp_path, frames, fps, times):
+    poses = np.zeros((1, len(NAMES), 3), np.float32)
+    points, sure = poses[..., :2], poses[..., 0]
+    one, box = np.zeros(1, np.int32), np.zeros((1, 5), np.float32)
+    sequence = results.join(
+        results.blank(NAMES, EDGES, {}, fps),
+        [results.Frame(index, one, box, poses, points, sure) for index in frames],
+    )
+    assert finishing.write_motion(tmp_path / "a", sequence, ("trc",)) == []
+    rows = (tmp_path / "a.person0.trc").read_text().splitlines()[6:]
+    seen = [float(row.split("\t")[1]) for row in rows if row.split("\t")[2]]
+    assert len(seen) == 3 and [seen[0], seen[-1]] == pytest.approx(times, abs=1e-6)
 
 
 def test_a_camera_is_recorded_in_its_time(tmp_path, monkeypatch):
