@@ -12,7 +12,7 @@ uncertainties.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 
@@ -103,7 +103,8 @@ class Estimator:
     antialias_factor=1: draw crops so many times larger and average them.
 
     In the forms for several images, which may differ in size, the camera arguments are one for all
-    or one for each. Whatever is wrong with an argument is a one-line ValueError.
+    or one for each. Whatever is wrong with an argument is a one-line ValueError; an unknown one is
+    a TypeError, as ever.
     """
 
     def __init__(self, bundle: bundles.Bundle, detector: Detector | None = None):
@@ -122,37 +123,50 @@ class Estimator:
 
     def detect_poses(self, image: ArrayLike, **arguments: Unpack[DetectArguments]) -> Poses:
         """Find the people in an image and their poses; best score first."""
-        return _only(self.detect_poses_batched([image], **arguments))
+        _check_names("detect_poses", DetectArguments, arguments)
+        return _only(self._detect([image], **arguments))
 
     def estimate_poses(
         self, image: ArrayLike, boxes: ArrayLike, **arguments: Unpack[EstimateArguments]
     ) -> Poses:
         """Estimate the pose in each box (n, 4) or (n, 5) of an image, in their order."""
-        return _only(self.estimate_poses_batched([image], [boxes], **arguments))
+        _check_names("estimate_poses", EstimateArguments, arguments)
+        return _only(self._estimate([image], [boxes], suppress=False, **arguments))
 
     def detect_poses_batched(
-        self,
-        images: Images,
-        *,
-        detector_threshold: float | int = 0.4,
-        detector_nms_iou_threshold: float | int = 0.6,
-        max_detections: int = -1,
-        suppress_implausible_poses: bool = True,
-        **arguments: Unpack[EstimateArguments],
+        self, images: Images, **arguments: Unpack[DetectArguments]
     ) -> PosesOfMany:
         """Find the people in each image and their poses."""
-        pixels = scenes.check_images(images)
-        if self._detector is None:
-            self._detector = detection.load()
-        thresholds = float(detector_threshold), float(detector_nms_iou_threshold)
-        boxes = self._detector(pixels, *thresholds, max_detections)
-        return self._estimate(pixels, boxes, suppress_implausible_poses, **arguments)
+        _check_names("detect_poses_batched", DetectArguments, arguments)
+        return self._detect(images, **arguments)
 
     def estimate_poses_batched(
         self, images: Images, boxes: Sequence[ArrayLike], **arguments: Unpack[EstimateArguments]
     ) -> PosesOfMany:
         """Estimate the pose in each box of each image."""
+        _check_names("estimate_poses_batched", EstimateArguments, arguments)
         return self._estimate(images, boxes, suppress=False, **arguments)
+
+    # Any: what is passed here is checked below, with errors for people.
+
+    def _detect(
+        self,
+        images: Images,
+        *,
+        detector_threshold: Any = 0.4,
+        detector_nms_iou_threshold: Any = 0.6,
+        max_detections: Any = -1,
+        suppress_implausible_poses: Any = True,
+        **arguments: Unpack[EstimateArguments],
+    ) -> PosesOfMany:
+        pixels = scenes.check_images(images)
+        threshold = scenes.check_number("detector_threshold", detector_threshold)
+        overlap = scenes.check_number("detector_nms_iou_threshold", detector_nms_iou_threshold)
+        most = scenes.check_whole("max_detections", max_detections)
+        if self._detector is None:
+            self._detector = detection.load()
+        boxes = self._detector(pixels, threshold, overlap, most)
+        return self._estimate(pixels, boxes, bool(suppress_implausible_poses), **arguments)
 
     def _estimate(
         self,
@@ -164,25 +178,26 @@ class Estimator:
         distortion_coeffs: ArrayLike | None = None,
         extrinsic_matrix: ArrayLike | None = None,
         world_up_vector: ArrayLike = UP,
-        default_fov_degrees: float | int = 55,
-        num_aug: int = 1,
-        average_aug: bool = True,
-        skeleton: str = "",
-        internal_batch_size: int = 64,
-        antialias_factor: int = 1,
+        default_fov_degrees: Any = 55,
+        num_aug: Any = 1,
+        average_aug: Any = True,
+        skeleton: Any = "",
+        internal_batch_size: Any = 64,
+        antialias_factor: Any = 1,
     ) -> PosesOfMany:
         chosen = self._joints_of(skeleton)
         up = scenes.check_up(world_up_vector)
-        if antialias_factor < 1:
-            raise ValueError(f"antialias_factor is {antialias_factor}; give 1, 2, 3 or 4")
+        count = scenes.check_whole("num_aug", num_aug)
+        batch_size = scenes.check_whole("internal_batch_size", internal_batch_size)
+        antialias = scenes.check_whole("antialias_factor", antialias_factor)
+        if antialias < 1:
+            raise ValueError(f"antialias_factor is {antialias}; give 1, 2, 3 or 4")
         seen = scenes.create(
             images, intrinsic_matrix, distortion_coeffs, extrinsic_matrix, default_fov_degrees
         )
         checked = scenes.check_boxes(boxes, len(seen))
-        variants = views.schedule(num_aug, self.bundle.facts.trained)
-        everybody = poses.estimate(
-            self.bundle, seen, checked, variants, up, antialias_factor, internal_batch_size
-        )
+        variants = views.schedule(count, self.bundle.facts.trained)
+        everybody = poses.estimate(self.bundle, seen, checked, variants, up, antialias, batch_size)
         found = PosesOfMany(boxes=[], poses3d=[], poses2d=[], uncertainties=[])
         for scene, of_image, people in zip(seen, checked, everybody, strict=True):
             if suppress:
@@ -197,7 +212,9 @@ class Estimator:
             found["uncertainties"].append(_f32(uncertainty_mm[..., chosen]))
         return found
 
-    def _joints_of(self, skeleton: str) -> slice | np.ndarray:
+    def _joints_of(self, skeleton: Any) -> slice | np.ndarray:
+        if not isinstance(skeleton, str):
+            raise ValueError(f"skeleton is {skeleton!r}; give a name, or '' for all joints")
         if skeleton == "":
             return slice(None)
         selections = self.bundle.facts.skeletons
@@ -212,6 +229,13 @@ class Estimator:
         facts, joints_mm = self.bundle.facts, people.joints_mm
         poses_px = poses.project(camera, joints_mm.mean(1))
         return plausibility.select(joints_mm, poses_px, boxes, facts.edges, facts.bones_mm)
+
+
+def _check_names(method: str, known: type, arguments: Mapping[str, object]) -> None:
+    """A TypeError that tells the name which was perhaps meant."""
+    for name in set(arguments) - set(known.__annotations__):
+        hint = skeletons.near_misses(name, known.__annotations__)
+        raise TypeError(f"{method}() has no argument '{name}'; {hint}")
 
 
 def _f32(values: np.ndarray) -> np.ndarray:

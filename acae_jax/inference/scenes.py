@@ -4,6 +4,7 @@ Arguments are named and shaped as users of this family of estimators know them. 
 many images, camera arguments are one for all or one per image.
 """
 
+import operator
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -35,7 +36,7 @@ def create(
     intrinsic_matrix: ArrayLike | None,
     distortion_coeffs: ArrayLike | None,
     extrinsic_matrix: ArrayLike | None,
-    default_fov_degrees: float | int,
+    default_fov_degrees: ArrayLike,
 ) -> list[Scene]:
     """Put every image together with its camera.
 
@@ -46,15 +47,32 @@ def create(
     """
     pixels = check_images(images)
     count = len(pixels)
-    if not 0 < default_fov_degrees < 180:
+    fov_degrees = check_number("default_fov_degrees", default_fov_degrees)
+    if not 0 < fov_degrees < 180:
         raise ValueError(f"default_fov_degrees is {default_fov_degrees}; give 0 to 180, such as 55")
     intrinsics = _per_image("intrinsic_matrix", intrinsic_matrix, count, core=2)
     lenses = _per_image("distortion_coeffs", distortion_coeffs, count, core=1)
     extrinsics = _per_image("extrinsic_matrix", extrinsic_matrix, count, core=2)
     return [
-        Scene(image, _camera(image, k, lens, extrinsic, default_fov_degrees))
+        Scene(image, _camera(image, k, lens, extrinsic, fov_degrees))
         for image, k, lens, extrinsic in zip(pixels, intrinsics, lenses, extrinsics, strict=True)
     ]
+
+
+def check_whole(name: str, value: ArrayLike) -> int:
+    """A whole number of Python's or NumPy's; a ValueError for all else, 2.0 included."""
+    try:
+        return operator.index(value)  # pyright: ignore[reportArgumentType]
+    except TypeError:
+        raise ValueError(f"{name} is {value!r}; give a whole number") from None
+
+
+def check_number(name: str, value: ArrayLike) -> float:
+    """One finite number; a ValueError for all else."""
+    number = _numbers(name, value)
+    if number.ndim:
+        raise ValueError(f"{name} is {number.tolist()}; give one number")
+    return float(number)
 
 
 def check_up(world_up_vector: ArrayLike) -> Float[np.ndarray, "3"]:
@@ -186,7 +204,7 @@ def _camera(
     intrinsics: np.ndarray | None,
     distortion: np.ndarray | None,
     extrinsics: np.ndarray | None,
-    fov_degrees: float | int,
+    fov_degrees: float,
 ) -> cameras.Camera:
     height, width = image.shape[:2]
     if intrinsics is None:

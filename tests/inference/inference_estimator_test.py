@@ -412,6 +412,13 @@ def test_what_is_no_box_is_refused(boxes, message):
         ({"num_aug": 0}, "num_aug is 0"),
         ({"internal_batch_size": 0}, "internal_batch_size is 0"),
         ({"antialias_factor": 0}, "antialias_factor is 0"),
+        ({"antialias_factor": 2.0}, "antialias_factor is 2.0; give a whole number"),
+        ({"num_aug": 2.0}, "num_aug is 2.0; give a whole number"),
+        ({"num_aug": "5"}, "num_aug is '5'; give a whole number"),
+        ({"internal_batch_size": None}, "internal_batch_size is None; give a whole number"),
+        ({"skeleton": None}, "skeleton is None; give a name, or '' for all joints"),
+        ({"default_fov_degrees": None}, "default_fov_degrees must be finite"),
+        ({"default_fov_degrees": [50, 60]}, "default_fov_degrees is .*; give one number"),
         ({"default_fov_degrees": 180}, "default_fov_degrees is 180; give"),
         ({"world_up_vector": (0, 0, 0)}, "world_up_vector must be a direction"),
         ({"intrinsic_matrix": intrinsics(50, 40).T}, "intrinsic_matrix is .*; give"),
@@ -439,8 +446,55 @@ def test_lists_must_match():
         estimator.estimate_poses_batched(IMAGE, [BOX])
     with pytest.raises(ValueError, match="outside of the 50 × 40 image"):
         estimator.estimate_poses(IMAGE, [[60, 50, 5, 5]], distortion_coeffs=LENS)
-    with pytest.raises(TypeError, match="num_augs"):
-        estimator.estimate_poses(IMAGE, BOX, num_augs=2)
+
+
+@pytest.mark.parametrize("num_aug", [1, 3])
+def test_numpys_numbers_are_numbers(num_aug):
+    one = one_scene()
+    plain = {"num_aug": num_aug, "internal_batch_size": 2, "antialias_factor": 2}
+    expected = estimate(exact(one, num_aug), one, **plain)
+    as_arrays = {name: np.int64(value) for name, value in plain.items()}
+    found = estimate(exact(one, num_aug), one, **as_arrays, default_fov_degrees=np.float32(55))
+    np.testing.assert_array_equal(found["poses3d"][0], expected["poses3d"][0])
+    asked, one = [], one_scene(turned=False)
+    detecting(one, one.boxes, asked).detect_poses(
+        one.images[0],
+        max_detections=np.int32(2),
+        detector_threshold=np.float32(0.5),
+        intrinsic_matrix=one.cameras[0].intrinsics,
+    )
+    assert asked == [(1, 0.5, 0.6, 2)] and all(type(n) in (int, float) for n in asked[0])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"max_detections": None}, "max_detections is None; give a whole number"),
+        ({"max_detections": 2.5}, "max_detections is 2.5; give a whole number"),
+        ({"detector_threshold": "high"}, "detector_threshold must be an array of numbers"),
+        ({"detector_threshold": None}, "detector_threshold must be finite"),
+        ({"detector_nms_iou_threshold": [0.5, 0.6]}, "detector_nms_iou_threshold is .*; give one"),
+    ],
+)
+def test_wrong_arguments_of_detection_are_one_line(arguments, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        detecting(one_scene(), [BOX]).detect_poses(IMAGE, **arguments)
+    assert "\n" not in str(caught.value)
+
+
+def test_misspelt_arguments_are_named_with_what_was_called():
+    estimator = detecting(one_scene(), [BOX])
+    for name, given in (
+        ("estimate_poses", (IMAGE, BOX)),
+        ("estimate_poses_batched", ([IMAGE], [BOX])),
+        ("detect_poses", (IMAGE,)),
+        ("detect_poses_batched", ([IMAGE],)),
+    ):
+        message = rf"^{name}\(\) has no argument 'num_augs'; did you mean 'num_aug'"
+        with pytest.raises(TypeError, match=message):
+            getattr(estimator, name)(*given, num_augs=2)
+    with pytest.raises(TypeError, match=r"estimate_poses\(\) has no argument 'max_detections'"):
+        estimator.estimate_poses(IMAGE, BOX, max_detections=2)
 
 
 def test_import_is_cheap_and_load_says_what_is_no_bundle(tmp_path):
