@@ -29,9 +29,16 @@ class Backend(NamedTuple):
     at_once: int  # calls that run at the same time
 
 
+def allowed_cores() -> int:
+    """The cores that this process may use: on shared machines fewer than there are."""
+    allowed = getattr(os, "sched_getaffinity", None)  # macOS and Windows have none
+    return len(allowed(0)) if allowed else os.cpu_count() or 1
+
+
+CORES = allowed_cores()
 # A CPU's time is the crops'. Those of larger batches leave the caches between layers, and one call
 # leaves cores idle in its small layers, which another call then uses.
-CPU = Backend(call=0.5, largest=4, at_once=min(8, os.cpu_count() or 1))
+CPU = Backend(call=0.5, largest=4, at_once=min(8, CORES))
 # They take a dozen crops of these networks in little more time than one; a second call waits.
 ACCELERATOR = Backend(call=16.0, largest=None, at_once=2)
 
@@ -60,9 +67,8 @@ def predict(crop_model: CropModel, crops: Iterable[Crop], largest: int) -> Itera
     backend = CPU if jax.default_backend() == "cpu" else ACCELERATOR
     size_limit = min(largest, backend.largest or largest)
     begun = deque()
-    cores = os.cpu_count() or 1
-    with ThreadPoolExecutor(cores) as threads, ThreadPoolExecutor(backend.at_once) as calls:
-        drawn = _draw(crops, threads, ahead=2 * cores)
+    with ThreadPoolExecutor(CORES) as threads, ThreadPoolExecutor(backend.at_once) as calls:
+        drawn = _draw(crops, threads, ahead=2 * CORES)
         while some := list(itertools.islice(drawn, size_limit)):
             for size in sizes(len(some), size_limit, backend.call):
                 part, some = some[:size], some[size:]

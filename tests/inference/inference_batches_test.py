@@ -1,6 +1,7 @@
 """The calls of a network: few sizes, in order, and only so many crops at a time."""
 
 import itertools
+import os
 import threading
 
 import numpy as np
@@ -34,6 +35,15 @@ def test_sizes_are_the_cheapest_of_all():
                 assert cost <= others + 1e-9
     assert batches.sizes(5, 64, batches.CPU.call) == (4, 1)
     assert batches.sizes(5, 64, batches.ACCELERATOR.call) == (16,)
+
+
+def test_cores_are_those_that_the_process_may_use(monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 128)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {3, 70}, raising=False)
+    assert batches.allowed_cores() == 2
+    monkeypatch.delattr(os, "sched_getaffinity")
+    assert batches.allowed_cores() == 128
+    assert batches.CPU.at_once == min(8, batches.CORES)
 
 
 def crop(number, drawn=None):
