@@ -15,6 +15,7 @@ from acae_jax.images import crops
 
 # Where remap is to find nothing: far outside of any image.
 NOWHERE_PX = -1e6
+LARGEST_REMAP_PX = 32766  # remap's coordinates are of 16 bits
 
 
 class Levels:
@@ -86,7 +87,28 @@ def _remap(
     (focal_x, skew, middle_x), (_, focal_y, middle_y) = stored.intrinsics[:2].tolist()
     x_px, y_px = focal_x * x + skew * y + middle_x, focal_y * y + middle_y
     x_px[_is_beyond_fold(stored, turn, crop.intrinsics, side)] = NOWHERE_PX
-    return cv2.remap(image, x_px, y_px, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    image, left, top = _seen_part(image, x_px, y_px)
+    return cv2.remap(
+        image, x_px - left, y_px - top, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT
+    )
+
+
+def _seen_part(
+    image: UInt8[np.ndarray, "h w 4"],
+    x_px: Float[np.ndarray, "side side"],
+    y_px: Float[np.ndarray, "side side"],
+) -> tuple[UInt8[np.ndarray, "_h _w 4"], int, int]:
+    """The part of an image that remap looks at, and its corner; all of it if remap can take it."""
+    height, width = image.shape[:2]
+    if max(height, width) <= LARGEST_REMAP_PX:
+        return image, 0, 0
+    seen = (x_px > -1) & (x_px < width) & (y_px > -1) & (y_px < height)
+    if not seen.any():
+        return image[:1, :1], 0, 0
+    left, top = (max(0, int(np.floor(at[seen].min()))) for at in (x_px, y_px))
+    right, bottom = (int(np.floor(at[seen].max())) + 2 for at in (x_px, y_px))
+    part = image[top : min(bottom, top + LARGEST_REMAP_PX)]
+    return part[:, left : min(right, left + LARGEST_REMAP_PX)], left, top
 
 
 def _is_beyond_fold(

@@ -117,6 +117,28 @@ def test_shrinking_does_not_alias(antialias):
     assert np.abs(crop.astype(int) - 127).max() <= 2
 
 
+def test_panoramas_wider_than_opencv_can_remap():
+    """The same image far to the right in black, and on its own."""
+    camera = cameras.create(INTRINSICS, distortion=LENS)
+    rng = np.random.default_rng(0)
+    narrow = cv2.resize(rng.integers(0, 256, (48, 64, 3), dtype=np.uint8), (640, 480))
+    left = 40_000
+    image = np.zeros((480, left + 640, 3), np.uint8)
+    image[:, left:] = narrow
+    shifted = camera._replace(
+        intrinsics=INTRINSICS + np.array([[0, 0, left], [0, 0, 0], [0, 0, 0]])
+    )
+    for box in ([300.0, 200, 90, 120], [10.0, 5, 40, 60], [560, 100, 80, 80]):
+        alone, _ = drawn(narrow, camera, box)
+        assert alone.std() > 20
+        wide, _ = drawn(image, shifted, [box[0] + left, *box[1:]])
+        np.testing.assert_allclose(wide.astype(int), alone, atol=3)
+    nothing, _ = drawn(image[:, : left // 2], camera, [300.0, 200, 90, 120])
+    assert not nothing.any()
+    line, _ = drawn(image[:1], shifted, [300.0 + left, 0, 90, 1])  # without smaller copies
+    assert line.shape == (SIDE_PX, SIDE_PX, 3)
+
+
 def test_a_lens_shows_nothing_twice():
     """Where the lens model folds over, the crop is black."""
     distortion = np.array([-0.3, 0, 0, 0])
