@@ -30,10 +30,12 @@ class Variant(NamedTuple):
 
 
 def schedule(count: int, trained: Variation = PUBLISHED) -> list[Variant]:
-    """The `count` variants; one is the plain crop. ValueError below 1.
+    """The `count` variants; a single one is the plain crop. ValueError below 1.
 
-    Gamma goes from 0.6 to 1; roll, for the published training, from -25° to 25°; zoom from 0.8 to
-    1.1 with 1 in the middle; every second one is a mirror image and the middle one is not.
+    Of several, none is the plain crop. Gamma goes from 0.6 to 1; roll, for the published training,
+    from -25° to 25°; zoom from 0.8 to 1.1; every second one is a mirror image. Of an odd number,
+    the middle one departs in gamma only, which is 0.8; of an even number, all are rolled, and the
+    first after the middle has zoom 1. The one with zoom 1 is no mirror image.
     """
     if count < 1:
         raise ValueError(f"num_aug is {count}; give at least 1, the plain crop")
