@@ -64,7 +64,7 @@ class Matrices(NamedTuple):
 def sides_of(joint_names: Sequence[str]) -> Sides:
     """Split joints by side; a sided joint without its mirror image is an error of `mirror_map`."""
     mirror = skeleton.mirror_map(joint_names)
-    left = tuple(i for i, name in enumerate(joint_names) if name.startswith("l"))
+    left = tuple(i for i, side in enumerate(skeleton.sides(joint_names)) if side == "l")
     centre = tuple(i for i, other in enumerate(mirror) if other == i)
     return Sides(left, tuple(int(mirror[i]) for i in left), centre)
 

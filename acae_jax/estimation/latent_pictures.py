@@ -61,7 +61,7 @@ def typical_pose(true_mm: Float[np.ndarray, "n j 3"], joint_names: tuple[str, ..
 
 
 def _left(joint_names: tuple[str, ...]) -> np.ndarray:
-    return np.array([[name[0] == "l"] for name in joint_names])
+    return np.array([[side == "l"] for side in skeleton.sides(joint_names)])
 
 
 def weights(maps: Matrices, union: JointUnion, true_mm: Float[np.ndarray, "n j 3"]) -> Figure:
@@ -70,7 +70,7 @@ def weights(maps: Matrices, union: JointUnion, true_mm: Float[np.ndarray, "n j 3
     body = typical_pose(true_mm, union.joint_names)
     places = np.asarray(maps.encode) @ body
     owner = _owners(union)
-    joint_sides = [pictures.side_of(name) for name in union.joint_names]
+    joint_sides = skeleton.sides(union.joint_names)
     columns = _order(latent_sides(split), [0] * split.total, places[:, 1])
     rows = _order(joint_sides, owner, body[:, 1])
     shown = np.asarray(maps.decode)[rows][:, columns]

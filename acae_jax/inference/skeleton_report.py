@@ -93,12 +93,13 @@ def _draw(
     width: float,
 ) -> None:
     """A skeleton's known joints and edges; without a colour, left and right in theirs."""
-    sides = {"l": charts.PALETTE[0], "r": charts.PALETTE[4]}
-    colours = [colour or sides.get(name[0], charts.PALETTE[2]) for name in new.joint_names]
+    sides = skeleton.sides(new.joint_names)
+    tones = {"l": charts.PALETTE[0], "r": charts.PALETTE[4], "": charts.PALETTE[2]}
+    colours = [colour or tones[side] for side in sides]
     axes.scatter(*points.T, s=4 * width, c=colours, linewidths=0)
     given = known(points)
     edges = [(a, b) for a, b in new.edges if given[a] and given[b]]
     # Of an edge between sides, the side of its sided joint.
-    tones = [colours[a] if new.joint_names[a][0] in sides else colours[b] for a, b in edges]
+    of_edges = [colours[a] if sides[a] else colours[b] for a, b in edges]
     lines = [points[[a, b]] for a, b in edges]
-    axes.add_collection(LineCollection(lines, colors=tones, linewidths=width, alpha=0.8))
+    axes.add_collection(LineCollection(lines, colors=of_edges, linewidths=width, alpha=0.8))

@@ -123,7 +123,7 @@ def content(
         "fps": fps if np.isfinite(fps) and fps > 0 and not stills else 0,
         "frame_count": int(sequence.frame_count),
         "joint_names": list(sequence.joint_names),
-        "sides": _sides(sequence.joint_names),
+        "sides": skeleton.sides(sequence.joint_names),
         "skeletons": _skeletons(sequence),
         "stage": _stage(sequence, stills, taking, np.array(up, np.float64)),
         "camera": taking,
@@ -316,13 +316,6 @@ def _picture(
         "name": one.name,
         "base64": base64.b64encode(one.jpeg).decode(),
     }
-
-
-def _sides(joint_names: tuple[str, ...]) -> list[str]:
-    """The letter l or r of joints that have a mirrored partner, empty for others."""
-    names = set(joint_names)
-    other = skeleton.OTHER_SIDE
-    return [n[0] if n and other.get(n[0], "") + n[1:] in names - {n} else "" for n in joint_names]
 
 
 def _thinned(thumbnails: Mapping[int, Thumbnail]) -> dict[int, Thumbnail]:

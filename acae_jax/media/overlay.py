@@ -12,6 +12,8 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, Int32, UInt8
 
+from acae_jax.skeletons import skeleton
+
 # Those of the pages, which the colour-blind tell apart, but brighter: they lie on photographs.
 COLOURS = (
     (30, 144, 255), (255, 159, 28), (0, 200, 140), (235, 110, 185), (240, 80, 40), (250, 225, 60),
@@ -89,7 +91,7 @@ def _draw_person(
     widths = _bone_px(pose_px, depth_mm, there, longer)
     unsure = uncertainty_mm > UNSURE_MM  # not where it is unknown
     points = np.round(np.where(there[:, None], pose_px, 0) * 2**SHIFT).astype(int).tolist()
-    sides = [name[0] for name in joint_names]
+    sides = skeleton.sides(joint_names)
     light, dark = _mixed(rgb, 255, 0.45), _mixed(rgb, 0, 0.6)
     bones = [(a, b) for a, b in edges if there[a] and there[b]]
     for a, b in sorted(bones, key=lambda bone: -(depth_mm[bone[0]] + depth_mm[bone[1]])):

@@ -1,12 +1,15 @@
 """One skeleton: its joints, its edges, its mirror map, and its small file.
 
-Conventions: a joint whose name begins with ``l`` is left, with ``r`` right, any other is central;
-``lkne`` mirrors to ``rkne``. What follows the first ``_`` names the format (``lkne_h36m``).
+Conventions: a joint is left or right if a joint is there whose name says the other side and is the
+same otherwise; any other joint is central. Sides are spelled as in ``lkne``, ``left_knee``,
+``LeftKnee``, ``KneeLeft``, ``LKnee``, ``knee_l`` or ``Knee.L``. The catalogue has the first, and
+what follows the first ``_`` of its names is the format (``lkne_h36m``).
 Edges are pairs of joint indices, the smaller first, in ascending order.
 """
 
 import difflib
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -15,7 +18,17 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int32
 
-OTHER_SIDE = {"l": "r", "r": "l"}
+# Where a name may say its side, in the order in which partners are sought. A format may follow.
+FIRST_LETTER = re.compile(r"^[lr]")
+WORD = re.compile(r"left|right", re.IGNORECASE)
+CAPITAL = re.compile(r"^[LR]")
+LETTER_APART = re.compile(r"(?<=[^A-Za-z])[LRlr](?![A-Za-z])|(?<=[a-z0-9])[LR](?![A-Za-z0-9])")
+SPELLINGS = (FIRST_LETTER, WORD, CAPITAL, LETTER_APART)
+# Not as a part of another word, as in "upright".
+WHOLE_WORD = re.compile(r"(?i:(?<![a-z])(left|right))|(?<=[a-z0-9])(Left|Right)(?![a-z])")
+# A word, perhaps with a side before or after it.
+BASE = re.compile(r"(?:(?:left|right|[lr])_)?[^_]*(?:_(?:left|right|[lr])(?![^_]))?", re.IGNORECASE)
+OTHER_SIDE = {"l": "r", "r": "l", "left": "right", "right": "left"}
 
 
 class Skeleton(NamedTuple):
@@ -28,24 +41,73 @@ class Skeleton(NamedTuple):
 
 def base_name(joint_name: str) -> str:
     """Name of a joint without the format it comes from: ``lhip_h36m`` is ``lhip``."""
-    return joint_name.split("_", 1)[0]
+    found = BASE.match(joint_name)
+    assert found is not None  # it matches nothing, too
+    return found[0]
 
 
 def mirror_map(joint_names: Sequence[str]) -> Int32[np.ndarray, "J"]:
     """For every joint the index of its mirror image; central joints are their own.
 
-    A ValueError names a left or right joint without a partner.
+    A ValueError names a joint without a partner that is sided by its first letter, l or r, or by
+    the word left or right.
     """
+    pairs = _pairs(joint_names)
+    other = {**pairs, **{right: left for left, right in pairs.items()}}
+    for name in joint_names:
+        if name not in other:
+            _check_central(name)
     index = {name: i for i, name in enumerate(joint_names)}
-    mirrored = [OTHER_SIDE.get(name[0], name[0]) + name[1:] for name in joint_names]
-    for name, other in zip(joint_names, mirrored, strict=True):
-        if other not in index:
-            side = "left" if name[0] == "l" else "right"
-            raise ValueError(
-                f"joint '{name}' is {side} by its first letter but '{other}' is missing; "
-                f"add '{other}', or rename '{name}' to begin with neither l nor r"
-            )
-    return np.array([index[other] for other in mirrored], np.int32)
+    return np.array([index[other.get(name, name)] for name in joint_names], np.int32)
+
+
+def sides(joint_names: Sequence[str]) -> list[str]:
+    """For every joint the letter l or r of its side, empty for one without a partner."""
+    pairs = _pairs(joint_names)
+    letters = {**dict.fromkeys(pairs, "l"), **dict.fromkeys(pairs.values(), "r")}
+    return [letters.get(name, "") for name in joint_names]
+
+
+def _pairs(joint_names: Sequence[str]) -> dict[str, str]:
+    """The right joint of each left one. One spelling after the other, so that nobody has two."""
+    names = dict.fromkeys(joint_names)
+    taken: set[str] = set()
+    pairs = {}
+    for spelling in SPELLINGS:
+        for name in names:
+            for side in spelling.finditer(name):
+                other = _mirrored(name, side)
+                if side[0][0] in "lL" and other in names and taken.isdisjoint((name, other)):
+                    pairs[name] = other
+                    taken |= {name, other}
+    return pairs
+
+
+def _mirrored(name: str, side: re.Match[str]) -> str:
+    """The name with the other side, written in capitals where this one is."""
+    other = OTHER_SIDE[side[0].lower()]
+    if side[0][0].isupper():
+        other = other.upper() if side[0].isupper() else other.title()
+    return name[: side.start()] + other + name[side.end() :]
+
+
+def _check_central(name: str) -> None:
+    """A ValueError if the name of a joint without a partner says a side."""
+    word, first = WHOLE_WORD.search(name), FIRST_LETTER.search(name)
+    said = word or (first and LETTER_APART.search(name)) or first
+    if said is None:
+        return
+    other = _mirrored(name, said)
+    side = "left" if said[0][0] in "lL" else "right"
+    how, mend = "", "to begin with neither l nor r"
+    if word:
+        mend = f"without '{said[0]}'"
+    elif said is first:
+        how = " by its first letter"
+    raise ValueError(
+        f"joint '{name}' is {side}{how} but '{other}' is missing; add '{other}', or rename "
+        f"'{name}' {mend}"
+    )
 
 
 def select(skeleton: Skeleton, names: Iterable[str]) -> Int32[np.ndarray, "K"]:
@@ -94,6 +156,9 @@ def validate(skeleton: Skeleton) -> Skeleton:
         mirror_map(joint_names)
     except ValueError as error:
         raise ValueError(f"skeleton '{name}': {error}") from None
+    if WHOLE_WORD.search(f"_{name}"):
+        # In unions and bundles joints are called after it.
+        raise ValueError(f"skeleton '{name}': a skeleton's name must not say left or right")
     return skeleton
 
 

@@ -216,9 +216,13 @@ def test_a_camera_that_looks_straight_down_has_a_level_stage():
     np.testing.assert_allclose(stage["axes"], [[1, 0, 0], [0, -1, 0], [0, 0, 1]], atol=1e-6)
 
 
-def test_left_and_right_need_a_partner():
-    names = ("lkne", "rkne", "root", "leye", "pelv", "")
-    assert viewer._sides(names) == ["l", "r", "", "", "", ""]
+def test_left_and_right_need_a_partner_and_may_be_spelled_as_coco_does(tmp_path):
+    given = walkers.sequence()
+    count = len(given.joint_names)
+    names = ("lkne", "rkne", "root", "leye", "left_ear", "right_ear", "Left Toe", "")
+    names = (*names, *(f"c{i}" for i in range(count)))[:count]
+    viewer.write(tmp_path / "a.html", given._replace(joint_names=names))
+    assert held(tmp_path / "a.html")["sides"][:7] == ["l", "r", "", "", "l", "r", ""]
 
 
 def test_nobody_one_frame_and_joints_without_a_skeleton_are_pages_too(tmp_path):

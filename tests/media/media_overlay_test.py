@@ -10,7 +10,15 @@ NAMES = ("lsho", "rsho", "pelv")
 EDGES = ((0, 2), (1, 2))
 
 
-def draw(poses_px, depths_mm=4000.0, uncertainty_mm=50.0, numbers=None, size=(600, 800), **options):
+def draw(
+    poses_px,
+    depths_mm=4000.0,
+    uncertainty_mm=50.0,
+    numbers=None,
+    size=(600, 800),
+    names=NAMES,
+    **options,
+):
     poses_px = np.array(poses_px, np.float32)
     n, J = poses_px.shape[:2]
     image = np.full((*size, 3), 120, np.uint8)
@@ -20,7 +28,7 @@ def draw(poses_px, depths_mm=4000.0, uncertainty_mm=50.0, numbers=None, size=(60
     )
     numbers = np.arange(n) if numbers is None else np.array(numbers)
     return overlay.draw(
-        image, poses_px, depths, uncertainty, numbers.astype(np.int32), NAMES, EDGES, **options
+        image, poses_px, depths, uncertainty, numbers.astype(np.int32), names, EDGES, **options
     )
 
 
@@ -41,6 +49,11 @@ def test_bones_lie_between_their_joints_and_nothing_is_drawn_elsewhere():
     # The right side has the person's colour, the left a lighter one.
     assert nearness(drawn[350, 350], overlay.colour(0)) < 45
     assert drawn[350, 250].sum() > drawn[350, 350].sum() + 60
+
+
+def test_sides_may_be_spelled_as_coco_does():
+    for names in (("left_sho", "right_sho", "lower"), ("sho.L", "sho.R", "root")):
+        np.testing.assert_array_equal(draw([POSE], names=names), draw([POSE]))
 
 
 def test_joints_that_are_unsure_are_drawn_darker_and_their_bones_thinner():

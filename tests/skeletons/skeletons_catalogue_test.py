@@ -1,10 +1,13 @@
 import hashlib
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from acae_jax.inference import bundle
 from acae_jax.skeletons import catalogue, skeleton
+from acae_jax.skeletons import union as unions
 
 ALL = catalogue.names()
 
@@ -25,6 +28,33 @@ def test_every_skeleton_is_valid(name):
     assert loaded.edges == skeleton.canonical_edges(loaded.edges)
     mirror = skeleton.mirror_map(loaded.joint_names)
     assert np.array_equal(mirror[mirror], np.arange(len(mirror)))
+
+
+def by_first_letter(joint_names):
+    """The mirror map of the catalogue's own spelling, and nothing else."""
+    index = {name: i for i, name in enumerate(joint_names)}
+    other = {"l": "r", "r": "l"}
+    return [index[other.get(name[0], name[0]) + name[1:]] for name in joint_names]
+
+
+def test_other_spellings_of_sides_change_nothing_in_the_catalogue():
+    embedded = Path(bundle.__file__).parent / "assets" / "embedded"
+    formats = [catalogue.load(name) for name in catalogue.formats()]
+    every = [
+        *(catalogue.load(name).joint_names for name in ALL),
+        *(catalogue.dataset_skeleton(name).joint_names for name in catalogue.datasets()),
+        *(unions.mixture(name).joint_names for name in ("huge8", "medium3", "small5")),
+        unions.exported().joint_names,
+        unions.of(formats).joint_names,
+        unions.merged_by_name(formats).joint_names,
+        bundle.read(embedded).facts.joint_names,
+    ]
+    for joint_names in every:
+        assert skeleton.mirror_map(joint_names).tolist() == by_first_letter(joint_names)
+        sides = [name[0] if name[0] in "lr" else "" for name in joint_names]
+        assert skeleton.sides(joint_names) == sides
+        bases = [name.split("_")[0] for name in joint_names]
+        assert [skeleton.base_name(name) for name in joint_names] == bases
 
 
 @pytest.mark.parametrize("name", [n for n in catalogue.exports() if n.rpartition("_")[2].isdigit()])

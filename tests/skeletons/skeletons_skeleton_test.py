@@ -27,6 +27,78 @@ def test_mirror_map_names_the_missing_partner(alone, missing):
         skeleton.mirror_map(("pelv", alone))
 
 
+SPELLINGS = (
+    ("lhip", "rhip"),
+    ("left_hip", "right_hip"),
+    ("lefthip", "righthip"),
+    ("LeftHip", "RightHip"),
+    ("LEFT_HIP", "RIGHT_HIP"),
+    ("Left Hip", "Right Hip"),
+    ("mixamorig:LeftUpLeg", "mixamorig:RightUpLeg"),
+    ("hip_left", "hip_right"),
+    ("HipLeft", "HipRight"),
+    ("LHip", "RHip"),
+    ("L_Hip", "R_Hip"),
+    ("L.Hip", "R.Hip"),
+    ("l_hip", "r_hip"),
+    ("hip_l", "hip_r"),
+    ("hip.L", "hip.R"),
+    ("hip-l", "hip-r"),
+    ("hipL", "hipR"),
+    ("lowerleg_l", "lowerleg_r"),
+    ("ring_01_l", "ring_01_r"),
+)
+
+
+@pytest.mark.parametrize(("left", "right"), SPELLINGS)
+def test_usual_spellings_of_sides_pair_up_with_and_without_a_format(left, right):
+    names = ("pelvis", right, "upright", left, "neck")
+    for joints in (names, [f"{name}_mine" for name in names], [f"{n}_h36m_17" for n in names]):
+        assert skeleton.mirror_map(joints).tolist() == [0, 3, 2, 1, 4]
+        assert skeleton.sides(joints) == ["", "r", "", "l", ""]
+    own = Skeleton("mine", names, ())
+    assert skeleton.validate(own) == own
+
+
+def test_spellings_may_mix_and_nobody_has_two_partners():
+    names = ("lhip", "rhip", "LHip", "RHip", "hip_l", "hip_r", "l_hip_l", "l_hip_r", "r_hip_r")
+    mirror = skeleton.mirror_map(names[:6])
+    assert mirror.tolist() == [1, 0, 3, 2, 5, 4]
+    # As before, the first letter decides; its own partner is missing then.
+    with pytest.raises(ValueError, match="'l_hip_l' is left"):
+        skeleton.mirror_map(names)
+    upper = ("L_hip_l", "L_hip_r", "R_hip_r")
+    mirror = skeleton.mirror_map(upper)
+    assert mirror[mirror].tolist() == [0, 1, 2]
+
+
+def test_what_only_looks_like_a_side_is_central():
+    names = ("Lumbar", "Ribs", "spine_L5", "upright", "bright", "cleft", "LHip", "C7", "Root", "")
+    assert skeleton.mirror_map(names).tolist() == list(range(len(names)))
+    assert skeleton.sides(names) == [""] * len(names)
+
+
+@pytest.mark.parametrize(
+    ("alone", "message"),
+    [
+        ("left_hip", "'left_hip' is left but 'right_hip' is missing; add 'right_hip', or"),
+        ("RightHip", "'RightHip' is right but 'LeftHip' is missing; add 'LeftHip', or"),
+        ("HipLeft", "add 'HipRight', or rename 'HipLeft' without 'Left'"),
+        ("HIP_RIGHT", "add 'HIP_LEFT', or rename 'HIP_RIGHT' without 'RIGHT'"),
+        ("lowerarm_r", "'lowerarm_r' is right but 'lowerarm_l' is missing; add 'lowerarm_l'"),
+        ("root", "'root' is right by its first letter but 'loot' is missing; add 'loot', or"),
+    ],
+)
+def test_clearly_sided_joints_without_a_partner_are_refused_in_their_spelling(alone, message):
+    with pytest.raises(ValueError, match=message):
+        skeleton.mirror_map(("pelvis", "LHip", alone))
+
+
+def test_a_skeleton_that_says_a_side_would_make_its_joints_sided():
+    with pytest.raises(ValueError, match="'hand_left': a skeleton's name must not say left"):
+        skeleton.validate(Skeleton("hand_left", ("wrist", "thumb"), ()))
+
+
 def test_select_keeps_the_order_of_the_names():
     assert skeleton.select(SMALL, ["head", "lhip"]).tolist() == [3, 1]
     assert skeleton.select(SMALL, []).shape == (0,)
@@ -42,6 +114,9 @@ def test_select_suggests_near_misses():
 def test_base_name():
     names = ["lhip", "lhip_h36m", "lhip_mh_default"]
     assert [skeleton.base_name(name) for name in names] == ["lhip"] * 3
+    names = ["left_hip", "left_hip_mine", "hip_l", "hip_l_mine", "hip_large", "LHip_mine", "r_x_y"]
+    expected = ["left_hip", "left_hip", "hip_l", "hip_l", "hip", "LHip", "r_x"]
+    assert [skeleton.base_name(name) for name in names] == expected
 
 
 @pytest.mark.parametrize("name", ["smpl", "h36m_17", "smpl+head_30", "common_2d"])
