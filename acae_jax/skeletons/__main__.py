@@ -24,27 +24,30 @@ from acae_jax.inference import estimator as estimators
 from acae_jax.inference import skeleton_bundle, skeleton_examples, skeleton_fit, skeleton_report
 from acae_jax.inference.skeleton_examples import Picture
 from acae_jax.media import stills
+from acae_jax.skeletons import skeleton
 
 
 def fit(
     examples: Path, folder: Path, out: Path | None, name: str | None, picture: Path | None
 ) -> None:
-    """Learn, report, draw, write."""
+    """Learn, report, write, draw. Without `picture` it lies beside `out`."""
     contents = bundles.read(folder)
     joint_names = contents.facts.joint_names
     new, moments = skeleton_examples.read(examples, len(joint_names))
-    new = new._replace(name=name or new.name)
+    new = skeleton.validate(new._replace(name=name or new.name))
     # What would fail in the end fails before the work.
     skeleton_bundle.check_name(contents.facts, new.name)
-    if out is not None and out.exists():
-        raise FileExistsError(f"{out} exists: choose another folder, or remove it first")
+    if out is not None:
+        out = out.resolve()  # which has a name, as "." has not
+        beside = out.with_name(f"{out.name}.png")
+        for path in (out,) if picture else (out, beside):
+            if path.exists():
+                raise FileExistsError(f"{path} exists: choose another --out, or remove it first")
+        picture = picture or beside
     seen = skeleton_examples.seen_by(moments, model(folder), bar=True)
     sides = skeleton_fit.mirrors(joint_names, new.joint_names)
     fitted = skeleton_fit.fit(seen, sides, bar=True)
     print(skeleton_report.table(fitted, new, joint_names))
-    if picture is not None:
-        picture.write_bytes(skeleton_report.picture(seen, fitted, new))
-        print(f"\nPicture: {picture}")
     if out is not None:
         note = (
             f"{len(new.joint_names)} joints learned from {len(moments)} examples; mean error of a "
@@ -54,6 +57,10 @@ def fit(
         changed = skeleton_bundle.with_skeleton(contents, new, fitted.weights, bones_mm, note)
         bundles.write(out, changed)
         print(f"\nBundle: {out}; use it with skeleton='{new.name}'")
+    if picture is not None:
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        picture.write_bytes(skeleton_report.picture(seen, fitted, new))
+        print(f"\nPicture: {picture}")
 
 
 def model(folder: Path) -> Callable[[Picture], Float[np.ndarray, "j 3"]]:
@@ -96,9 +103,8 @@ def main(arguments: Sequence[str]) -> int:
     """Fit, and turn what the user can mend into one line."""
     given = parser().parse_args(arguments)
     logging.getLogger("jax").setLevel(logging.ERROR)  # tells which accelerators it does not find
-    beside = given.out.with_name(f"{given.out.name}.png") if given.out else None
     try:
-        fit(given.examples, given.bundle, given.out, given.name, given.picture or beside)
+        fit(given.examples, given.bundle, given.out, given.name, given.picture)
     except KeyboardInterrupt:
         print("\nstopped; nothing was written", file=sys.stderr)
         return 130

@@ -120,6 +120,22 @@ def test_the_new_name_gives_the_new_joints(folder, examples, tmp_path):
     np.testing.assert_allclose(again, new, atol=1.0)
 
 
+def test_folders_are_made_and_the_bundle_comes_first(folder, examples, tmp_path):
+    out = tmp_path / "models" / "mine"
+    assert run("fit", "--examples", examples, "--bundle", folder, "--out", out) == 0
+    assert out.is_dir() and out.with_name("mine.png").is_file()
+    # A picture elsewhere leaves the usual place alone.
+    (tmp_path / "second.png").write_text("")
+    picture = ("--picture", tmp_path / "pictures" / "a.png")
+    out = tmp_path / "second"
+    assert run("fit", "--examples", examples, "--bundle", folder, "--out", out, *picture) == 0
+    assert picture[1].is_file() and (tmp_path / "second.png").read_text() == ""
+    (tmp_path / "file").write_text("")
+    out, picture = tmp_path / "third", ("--picture", tmp_path / "file" / "a.png")
+    assert run("fit", "--examples", examples, "--bundle", folder, "--out", out, *picture) == 1
+    assert bundles.load(out).facts.joint_names[-1] == "rthi_mine"
+
+
 def test_without_out_it_only_reports(folder, examples, tmp_path, capsys):
     before = sorted(examples.parent.iterdir())
     assert run("fit", "--examples", examples, "--bundle", folder) == 0
@@ -139,6 +155,11 @@ def test_what_a_user_can_mend_is_one_line(folder, examples, tmp_path, capsys):
     assert "no examples at" in refused("--examples", tmp_path / "none.json", *tiny)
     assert "is no acae_jax bundle" in refused("--examples", examples, "--bundle", tmp_path)
     assert "exists" in refused("--examples", examples, *tiny, "--out", folder)
+    assert "exists" in refused("--examples", examples, *tiny, "--out", ".")
+    (tmp_path / "taken.png").write_text("mine")
+    assert "taken.png exists" in refused("--examples", examples, *tiny, "--out", tmp_path / "taken")
+    assert (tmp_path / "taken.png").read_text() == "mine" and not (tmp_path / "taken").exists()
+    assert "must not say left" in refused("--examples", examples, *tiny, "--name", "hand_left")
     assert "'a' already" in refused("--examples", examples, *tiny, "--name", "a")
     content = json.loads(examples.read_text())
     content["examples"][3]["image"] = "3.gone"
