@@ -17,6 +17,15 @@ from pathlib import Path
 from acae_jax.inference import bundle, reference
 
 FORMS = ("bundle", "safetensors", "savedmodel", "onnx")
+# Options for runs only, and what `packaging.runs.Options` calls them.
+OF_RUNS = {
+    "name": "name",
+    "weights": "storage",
+    "licence": "licence",
+    "skeleton": "skeleton",
+    "data": "data",
+    "state": "state",
+}
 
 
 def export(given: argparse.Namespace) -> None:
@@ -27,6 +36,7 @@ def export(given: argparse.Namespace) -> None:
     if (source / bundle.HEADER).is_file():
         if given.to == "bundle":
             raise ValueError(f"{source} is a bundle: copy it, or export the run that it came from")
+        _check_no_options(source, given)
         contents, measured = bundle.read(source), None
     else:
         contents, measured = _of_run(source, given)
@@ -56,23 +66,31 @@ def verify(folder: Path) -> None:
         f"{folder}: all files are as written; largest difference from the reference "
         f"{found.poses_mm:.4f} mm in poses, {found.spread_mm:.4f} mm in their spread"
     )
-    if not max(found) <= reference.TOLERANCE_MM:
+    # Not of the maximum, which hides a NaN.
+    if not all(apart <= reference.TOLERANCE_MM for apart in found):
         raise ValueError(f"{folder} differs by more than {reference.TOLERANCE_MM:g} mm here")
+
+
+def _options(given: argparse.Namespace) -> dict[str, str]:
+    """What was said of the run to export, by the fields of `runs.Options`."""
+    said = {field: getattr(given, option) for option, field in OF_RUNS.items()}
+    return {field: value for field, value in said.items() if value is not None}
+
+
+def _check_no_options(source: Path, given: argparse.Namespace) -> None:
+    for option, field in OF_RUNS.items():
+        if field in _options(given):
+            raise ValueError(
+                f"{source} is a bundle, and --{option} is only for runs: leave it out, or export "
+                "the run that the bundle came from"
+            )
 
 
 def _of_run(source: Path, given: argparse.Namespace):
     # Takes seconds and all the packages for training, which a bundle does not need.
     from acae_jax.packaging import runs
 
-    options = runs.Options(
-        name=given.name,
-        storage=given.weights,
-        licence=given.licence,
-        skeleton=given.skeleton,
-        data=given.data,
-        state=given.state,
-    )
-    packed = runs.pack(source, options)
+    packed = runs.pack(source, runs.Options(**_options(given)))
     if packed.measured is None:
         print("The run's test set is not here: no scores, and uncertainty is not calibrated.")
     return packed
@@ -85,13 +103,13 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--to", choices=FORMS, help="the form to write")
     made.add_argument("--out", help="folder to write, which must not exist")
     made.add_argument("--verify", action="store_true", help="compute its reference again")
-    runs = made.add_argument_group("of runs")
+    runs = made.add_argument_group("only for runs")
     runs.add_argument("--name", help="of the model (default: the run's folder)")
-    runs.add_argument("--weights", default="float32", help="how they are stored: float32, float16")
-    runs.add_argument("--licence", default="not stated", help="for the model card")
+    runs.add_argument("--weights", help="how they are stored: float32 (default), float16")
+    runs.add_argument("--licence", help="for the model card (default: not stated)")
     runs.add_argument("--skeleton", help="the default one (default: the first)")
     runs.add_argument("--data", help="folder of the datasets (default: the run's)")
-    runs.add_argument("--state", default="checkpoints", choices=("checkpoints", "best"))
+    runs.add_argument("--state", choices=("checkpoints", "best"), help="(default: checkpoints)")
     return made
 
 

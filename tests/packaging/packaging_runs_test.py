@@ -140,10 +140,11 @@ def test_weights_alone_give_the_same(exported, tmp_path, capsys):
 
 def test_verify_fails_if_the_model_gives_something_else(exported, monkeypatch, capsys):
     assert export.main([str(exported / "latent"), "--verify"]) == 0
-    other = bundle.reference.Difference(1.5, 0.0)
-    monkeypatch.setattr(bundle, "verify", lambda folder: other)
-    assert export.main([str(exported / "latent"), "--verify"]) == 1
-    assert "differs by more than 1 mm here" in capsys.readouterr().err
+    for apart in ((1.5, 0.0), (0.0, float("nan")), (float("nan"), 0.0)):
+        other = bundle.reference.Difference(*apart)
+        monkeypatch.setattr(bundle, "verify", lambda folder, other=other: other)
+        assert export.main([str(exported / "latent"), "--verify"]) == 1
+        assert "differs by more than 1 mm here" in capsys.readouterr().err
 
 
 def test_without_its_data_a_run_is_exported_uncalibrated(workflow, tmp_path, capsys):
@@ -166,6 +167,9 @@ def test_without_its_data_a_run_is_exported_uncalibrated(workflow, tmp_path, cap
         ("initial", ("--to", "bundle", "--out", "new", "--skeleton", "x"), "has no skeleton 'x'"),
         ("initial", ("--verify",), "it holds no export.json"),
         ("EXPORTED", ("--to", "bundle", "--out", "new"), "is a bundle: copy it"),
+        ("EXPORTED", ("--to", "safetensors", "--out", "new", "--name", "x"), "--name is only for"),
+        ("EXPORTED", ("--to", "safetensors", "--out", "new", "--weights", "float16"), "--weights "),
+        ("EXPORTED", ("--to", "safetensors", "--out", "new", "--state", "best"), "--state is only"),
         ("EXPORTED", ("--to", "savedmodel", "--out", "new"), "pip install -e '.[savedmodel]'"),
         ("EXPORTED", ("--to", "onnx", "--out", "new"), "pip install jax2onnx onnxruntime"),
     ],
