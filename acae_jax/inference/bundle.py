@@ -107,7 +107,10 @@ def read(folder: str | Path) -> Contents:
 
 
 def write(folder: str | Path, contents: Contents) -> None:
-    """Write a bundle; complete or not at all. A FileExistsError if the folder exists."""
+    """Write a bundle; complete or not at all.
+
+    A FileExistsError if the folder exists, a ValueError if `load` would refuse what is in it.
+    """
     with folders.new(folder) as place:
         (place / NETWORK).write_bytes(contents.network)
         (place / WEIGHTS).write_bytes(encoded(contents.weights))
@@ -117,6 +120,11 @@ def write(folder: str | Path, contents: Contents) -> None:
             matrix = contents.matrix.astype(np.float32)
             (place / JOINTS).write_bytes(encoded({"matrix": matrix}))
         folders.seal(place, HEADER, FORMAT, contents.facts)
+        try:
+            _network(place, read(place))
+        except ValueError as error:
+            told = str(error).replace(str(place), str(folder))
+            raise ValueError(f"not written, as it could not be opened: {told}") from None
 
 
 def verify(folder: str | Path) -> reference.Difference:
@@ -151,11 +159,16 @@ def network(path: Path, serialised: bytes) -> jax.export.Exported:
 
 
 def _crop_model(folder: str | Path, contents: Contents) -> CropModel:
+    exported = _network(folder, contents)
+    weights = {name: jax.device_put(w.astype(np.float32)) for name, w in contents.weights.items()}
+    return partial(jax.jit(exported.call), weights)
+
+
+def _network(folder: str | Path, contents: Contents) -> jax.export.Exported:
     path = Path(folder) / NETWORK
     exported = network(path, contents.network)
     _check_fit(path, exported, contents)
-    weights = {name: jax.device_put(w.astype(np.float32)) for name, w in contents.weights.items()}
-    return partial(jax.jit(exported.call), weights)
+    return exported
 
 
 def _check_fit(path: Path, exported: jax.export.Exported, contents: Contents) -> None:

@@ -149,11 +149,13 @@ def _indices(content: Any, joints: int, where: str) -> tuple[int, ...]:
 
 
 def _numbers(content: Any, where: str) -> tuple[float, ...]:
-    valid = isinstance(content, list) and all(
-        type(number) in (int, float) and math.isfinite(number) for number in content
-    )
-    _check(valid, f"{where} must be a list of finite numbers")
-    return tuple(float(number) for number in content)
+    valid = isinstance(content, list) and all(type(number) in (int, float) for number in content)
+    try:
+        numbers = tuple(float(number) for number in content) if valid else ()
+    except OverflowError:  # an integer with hundreds of digits
+        numbers = (math.inf,)
+    _check(valid and all(map(math.isfinite, numbers)), f"{where} must be a list of finite numbers")
+    return numbers
 
 
 def _texts(content: Any, where: str) -> tuple[str, ...]:

@@ -175,6 +175,31 @@ def test_what_is_not_written_whole_is_not_there(tmp_path, contents):
     assert not list(tmp_path.iterdir())
 
 
+UNOPENABLE = {
+    "rows": (lambda c: c._replace(matrix=c.matrix * 2), "must sum to 1"),
+    "NaN": (lambda c: c._replace(matrix=c.matrix * np.nan), "must sum to 1"),
+    "joints": (lambda c: c._replace(matrix=c.matrix[:2]), "bundle.json names 4"),
+    "edges": (
+        lambda c: c._replace(facts=c.facts._replace(edges=((0, 9), (0, 1)))),
+        "model/bundle.json: edges must be a list of indices below 4",
+    ),
+    "default": (
+        lambda c: c._replace(facts=c.facts._replace(default_skeleton="x")),
+        "default_skeleton names no skeleton",
+    ),
+    "weights": (lambda c: c._replace(weights={}), "does not take weights.safetensors"),
+}
+
+
+@pytest.mark.parametrize("wrong", UNOPENABLE)
+def test_what_could_not_be_opened_is_not_written(tmp_path, contents, wrong):
+    do, message = UNOPENABLE[wrong]
+    with pytest.raises(ValueError, match="not written, as it could not be opened") as caught:
+        bundle.write(tmp_path / "model", do(contents))
+    assert message in str(caught.value) and "\n" not in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
 def with_callback():
     """A network with the call by which XLA enters python, as JAX itself would not export it."""
     one = [jax.ShapeDtypeStruct((JOINTS, 3), jnp.float32)]
@@ -251,6 +276,10 @@ WRONG = {
     ),
     "text as number": (
         lambda f: change_header(f, "facts", "bones_mm", to=["1", "2"]),
+        "bones_mm must be a list of finite numbers",
+    ),
+    "a number beyond floats": (
+        lambda f: change_header(f, "facts", "bones_mm", to=[10**400, 1]),
         "bones_mm must be a list of finite numbers",
     ),
     "zooms": (
