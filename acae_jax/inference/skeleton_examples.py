@@ -110,14 +110,21 @@ def seen_by(
 ) -> Examples:
     """Every view as an example: the model's joints in the camera's space, and the annotated ones.
 
-    `model` gives all joints of the person in a picture, in the camera's space. A ValueError if an
-    annotated pose lies elsewhere than the person that the model sees.
+    `model` gives all joints of the person in a picture, in the camera's space. A ValueError if a
+    predicted pose is not in front of the camera, or the annotated one lies elsewhere.
     """
     predicted, annotated, number = [], [], []
     views = [(index, view) for index, moment in enumerate(moments) for view in moment.views]
     for index, view in tqdm.tqdm(views, unit="views", disable=not bar):
         known = view.predicted
-        predicted.append(model(known) if isinstance(known, Picture) else known)
+        pose_mm = model(known) if isinstance(known, Picture) else known
+        if not skeleton_fit.in_front(pose_mm[None]).all():
+            given = "box and image" if isinstance(known, Picture) else "predicted_mm"
+            raise ValueError(
+                f"examples[{index}]: the pose that the model predicts is not in front of the "
+                f"camera, or not finite; check {given}, or remove the example"
+            )
+        predicted.append(pose_mm)
         annotated.append(cameras.world_to_camera(view.camera, moments[index].joints_mm))
         number.append(index)
     found = Examples(np.stack(predicted).astype(np.float64), np.stack(annotated), np.array(number))
@@ -246,7 +253,7 @@ def _joints(content: Any, where: str, new: Skeleton, size: int) -> Float[np.ndar
 def _numbers(content: Any, where: str, shape: tuple[int, ...]) -> np.ndarray:
     try:
         values = np.array(content, np.float64)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         values = np.zeros(0)
     if values.shape != shape or not np.isfinite(values).all():
         raise ValueError(f"{where} must be {' × '.join(map(str, shape))} finite numbers")

@@ -79,7 +79,10 @@ def fit(examples: Examples, sides: Mirrors, bar: bool = False) -> Fitted:
     """Weights, with the locality that predicts left-out examples best.
 
     The error is of leaving out one moment at a time; with more than 50, one fiftieth of them.
+    A ValueError if the examples do not determine the weights.
     """
+    if not in_front(examples.predicted_mm).all():
+        raise ValueError("predicted poses must be finite and in front of the camera")
     count = len(np.unique(examples.moment))
     folds = min(count, FOLDS_TO_REPORT)
     total = min(count, FOLDS_TO_CHOOSE) * len(LOCALITIES) + folds
@@ -87,6 +90,8 @@ def fit(examples: Examples, sides: Mirrors, bar: bool = False) -> Fitted:
         locality = chosen_locality(examples, sides, progress)
         poses = left_out_poses(examples, sides, locality, folds, progress)
     weights = solve(examples, sides, locality)
+    if not np.isfinite(weights).all():
+        raise ValueError("the examples do not determine all weights; annotate every joint, or pair")
     return Fitted(weights, locality, poses, distances_mm(examples, poses))
 
 
@@ -167,6 +172,12 @@ def beside_mm(examples: Examples) -> Float[np.ndarray, " n"]:
     ray = rays(examples.predicted_mm)
     along = np.einsum("nc,nc->n", apart, ray)
     return np.linalg.norm(apart - along[:, None] * ray, axis=-1)
+
+
+def in_front(predicted_mm: Float[np.ndarray, "n j 3"]) -> Bool[np.ndarray, " n"]:
+    """Which poses are finite, with their middle in front of the camera."""
+    finite = np.isfinite(predicted_mm).all(axis=(1, 2))
+    return finite & (predicted_mm[..., 2].mean(axis=1) > 0)
 
 
 def rays(predicted_mm: Float[np.ndarray, "n j 3"]) -> Float[np.ndarray, "n 3"]:

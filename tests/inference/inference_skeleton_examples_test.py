@@ -153,6 +153,24 @@ def test_a_person_elsewhere_is_refused(tmp_path):
         skeleton_examples.seen_by(moments, never)
 
 
+@pytest.mark.parametrize("wrong_mm", [0.0, -4000.0])
+def test_predicted_poses_that_are_not_in_front_of_the_camera_are_refused(tmp_path, wrong_mm):
+    content = one_view()
+    content["examples"][1]["predicted_mm"] = np.full((MODEL_JOINTS, 3), wrong_mm).tolist()
+    _, moments = read(tmp_path, content)
+    with pytest.raises(ValueError, match=r"examples\[1\]: .* not in front .* check predicted_mm"):
+        skeleton_examples.seen_by(moments, never)
+
+
+def test_a_model_that_predicts_nan_is_refused(tmp_path):
+    content = one_view()
+    del content["examples"][2]["predicted_mm"]
+    content["examples"][2] |= {"image": "a.png", "box": [10, 20, 30, 40]}
+    _, moments = read(tmp_path, content)
+    with pytest.raises(ValueError, match=r"examples\[2\]: .* check box and image"):
+        skeleton_examples.seen_by(moments, lambda picture: np.full((MODEL_JOINTS, 3), np.nan))
+
+
 def change(content, *path_and_value):
     *path, key, value = path_and_value
     for part in path:
@@ -173,6 +191,7 @@ REFUSED = {
     "two numbers": (("examples", 1, "joints_mm", "lhip", [0, 1]), "lhip must be 3 finite"),
     "text": (("examples", 1, "joints_mm", "lhip", ["a", 1, 2]), "finite numbers"),
     "not finite": (("examples", 1, "joints_mm", "lhip", [0, 1, float("inf")]), "finite numbers"),
+    "beyond floats": (("examples", 1, "joints_mm", "lhip", [0, 1, 10**400]), "3 finite numbers"),
     "nothing predicted": (("examples", 1, "predicted_mm", None), "either image and box"),
     "image without box": (("examples", 1, "image", "a.png"), "either image and box"),
     "another model": (("examples", 1, "predicted_mm", [[0, 0, 1]]), "4 × 3 finite numbers"),

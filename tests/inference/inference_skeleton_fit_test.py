@@ -200,6 +200,32 @@ def test_one_example_cannot_be_left_out():
         skeleton_fit.fit(exact(1), SIDES)
 
 
+@pytest.mark.parametrize("wrong_mm", [0, np.nan, -4000])
+def test_predicted_poses_must_be_in_front_of_the_camera(wrong_mm):
+    example = exact(6)
+    predicted = example.predicted_mm.copy()
+    predicted[2] = wrong_mm
+    with pytest.raises(ValueError, match="finite and in front of the camera"):
+        skeleton_fit.fit(example._replace(predicted_mm=predicted), SIDES)
+
+
+def test_weights_that_nothing_determines_are_refused():
+    example = exact(6)
+    annotated = example.annotated_mm.copy()
+    annotated[:, 3] = np.nan
+    with pytest.raises(ValueError, match="do not determine all weights"):
+        skeleton_fit.fit(example._replace(annotated_mm=annotated), SIDES)
+
+
+@pytest.mark.parametrize(("left", "right"), [("LHip", "RHip"), ("hip_l", "hip_r")])
+def test_however_sides_are_spelled_they_are_learned_alike(left, right):
+    example = exact(10)
+    example = example._replace(annotated_mm=example.annotated_mm[:, [3, 1, 2]])
+    sides = skeleton_fit.mirrors(MODEL, ("Pelvis", left, right))
+    weights = skeleton_fit.fit(example, sides).weights
+    np.testing.assert_allclose(weights, planted()[[3, 1, 2]], atol=1e-4)
+
+
 def test_the_report_says_what_joints_are_made_of():
     example = exact(12)
     fitted = skeleton_fit.fit(example, SIDES)
