@@ -1,8 +1,12 @@
 """Video files, animations and cameras as frames with a rate, one at a time.
 
 Frames are upright RGB as in `stills`: OpenCV turns them as the file's header says. A frame's time
-is its index / fps; where frames come at a varying rate, that is their mean rate. Frames are counted
-as they are decoded, because a header's count may be absent or wrong.
+is its index / fps; where frames of a video come at a varying rate, that is their mean rate. Frames
+are counted as they are decoded, because a header's count may be absent or wrong.
+
+Of an animation, fps is the mean rate without its pauses, such as a last frame that stays for a
+while: people are followed and smoothed by how fast they move, and with the pauses they would be
+taken to move slower than they do. In what is made of it, a pause is a frame like others.
 """
 
 import math
@@ -14,9 +18,9 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 
-from acae_jax.media import stills
+from acae_jax.media import durations, stills
 
 SUFFIXES = frozenset({
     ".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".ts", ".mts",
@@ -25,6 +29,8 @@ SUFFIXES = frozenset({
 USUAL_FPS = 30.0  # where a file or camera states none
 FASTEST_FPS = 1000.0  # some containers give their clock's ticks for want of a rate
 STILL_MS = 100  # an animation's frame without a duration, as browsers show it
+PAUSE = 2.0  # times the usual duration: what is shown for longer is a pause
+DURATIONS = {"GIF": durations.of_gif, "PNG": durations.of_png, "WEBP": durations.of_webp}
 
 
 class Video(NamedTuple):
@@ -125,9 +131,22 @@ def _frames(
 def _open_animation(path: Path, first: int, every: int) -> Video:
     with path.open("rb") as file, stills.open_checked(file) as image:
         count = image.n_frames  # pyright: ignore[reportAttributeAccessIssue] - of animations
-        image.load()  # only then some formats tell
-        duration_ms = image.info.get("duration") or STILL_MS
-    return Video(1000.0 / duration_ms, count, _animation_frames(path, count, first, every))
+        if image.format in DURATIONS:
+            durations_ms = np.fromiter(DURATIONS[image.format](file), float)
+        else:  # AVIF, of which only the first frame is looked at
+            image.load()
+            durations_ms = np.array([image.info.get("duration", 0)], float)
+    fps = credible_fps(_usual_fps(durations_ms), str(path))
+    return Video(fps, count, _animation_frames(path, count, first, every))
+
+
+def _usual_fps(durations_ms: Float[np.ndarray, " f"]) -> float:
+    """The mean rate without pauses."""
+    if not len(durations_ms):  # damaged, but Pillow may make something of it
+        return 1000 / STILL_MS
+    shown_ms = np.where(durations_ms > 0, durations_ms, STILL_MS)
+    usual_ms = shown_ms[shown_ms <= PAUSE * np.median(shown_ms)]
+    return 1000 / float(usual_ms.mean())
 
 
 def _animation_frames(

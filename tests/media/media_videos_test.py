@@ -133,6 +133,52 @@ def test_animations_are_videos(tmp_path, suffix):
     assert [shown for _, shown in found] == pytest.approx(range(0, 50, 10), abs=2)
 
 
+PAUSE_FIRST, PAUSE_LAST = [1000] + 5 * [50], 9 * [40] + [3000]
+
+
+@pytest.mark.parametrize("suffix", ["gif", "png", "webp"])
+@pytest.mark.parametrize(
+    ("durations_ms", "fps"),
+    [
+        (PAUSE_FIRST, 20),
+        (PAUSE_LAST, 25),
+        ([30, 30, 40] * 3, 30),
+        ([0, 0, 0], 10),
+        ([700] * 4, 10 / 7),
+    ],
+)
+def test_animations_have_the_rate_of_their_motion(tmp_path, suffix, durations_ms, fps):
+    frames = [Image.fromarray(make_frame(5 * index)) for index in range(len(durations_ms))]
+    path = tmp_path / f"a.{suffix}"
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=durations_ms)
+    video = videos.open_file(path)
+    assert (video.fps, video.frame_count) == (pytest.approx(fps), len(frames))
+    with path.open("rb") as file:
+        read = list(videos.DURATIONS[suffix.upper()](file))
+    assert read == durations_ms
+
+
+@pytest.mark.parametrize("suffix", ["gif", "png", "webp"])
+def test_durations_of_damaged_animations_come_to_an_end(tmp_path, suffix):
+    rng = np.random.default_rng(0)
+    frames = [Image.fromarray(make_frame(index)) for index in range(0, 50, 5)]
+    path = tmp_path / f"a.{suffix}"
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=40)
+    whole = path.read_bytes()
+
+    def count(content: bytes) -> int:
+        path.write_bytes(content)
+        with path.open("rb") as file:
+            return len(list(videos.DURATIONS[suffix.upper()](file)))
+
+    assert count(whole) == 10
+    for cut in range(0, len(whole), 7):
+        assert count(whole[:cut]) <= 10
+        harmed = np.frombuffer(whole, np.uint8).copy()
+        harmed[rng.integers(0, len(whole), 5)] = rng.integers(0, 256, 5)
+        assert count(harmed.tobytes()) <= len(whole) / 8
+
+
 def test_an_animation_cut_short_gives_what_is_there(tmp_path):
     rng = np.random.default_rng(0)
     frames = [Image.fromarray(rng.integers(0, 255, (64, 64, 3), np.uint8)) for _ in range(8)]
