@@ -19,7 +19,6 @@ from acae_jax.media import inputs, overlay, prefetch, recorder, stills, videos
 from acae_jax.motion import bvh, c3d, trc
 
 THUMBNAILS = 200  # at most, in a page
-OVERLAYS = "overlays"
 MOTION = ("bvh", "trc", "c3d")
 FULL = (errno.ENOSPC, errno.EDQUOT)  # the disk, or a quota of it
 JPEG = [cv2.IMWRITE_JPEG_QUALITY, 92]
@@ -82,7 +81,7 @@ def write_picture(
     empty: results.Sequence,
 ) -> None:
     """Write an image with its people as a JPEG; an OSError if it cannot be written."""
-    folder = target.with_name(OVERLAYS)
+    folder = target.with_name(inputs.OVERLAYS)
     folder.mkdir(exist_ok=True)
     pixels = picture(image, frame, empty)
     _, jpeg = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), JPEG)

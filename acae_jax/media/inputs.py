@@ -8,7 +8,13 @@ from typing import NamedTuple
 
 from acae_jax.media import stills, videos
 
+OVERLAYS = "overlays"  # the folder of results that holds images
+# How other files of results end; a stopped run may leave a part of a video.
+RESULTS = (
+    ".overlay.mp4", ".overlay.part.mp4", ".jsonl", ".npz", ".html", ".bvh", ".trc", ".c3d",
+)  # fmt: skip
 MOVING = frozenset({".gif", ".png", ".apng", ".webp", ".avif"})  # images that may be animations
+KINDS = stills.SUFFIXES | stills.UNREADABLE | videos.SUFFIXES
 
 
 class Inputs(NamedTuple):
@@ -19,12 +25,13 @@ class Inputs(NamedTuple):
     cameras: tuple[int, ...]
 
 
-def find(arguments: Sequence[str], leave_out: Path) -> Inputs:
-    """Everything that the arguments name, but nothing in the folder `leave_out`, where results go.
+def find(arguments: Sequence[str], out: Path) -> Inputs:
+    """Everything that the arguments name, but no results that lie in the folder `out`.
 
     An argument is a file, a folder (searched with all folders in it), a pattern such as
     "takes/**/*.mp4", a text file NAME.txt that lists arguments line by line, or the number of a
-    camera. Animated images count as videos. A FileNotFoundError if an argument names nothing.
+    camera. Animated images count as videos. Folders give pictures too that `stills` refuses, for
+    people to be told. A FileNotFoundError if an argument names nothing.
     """
     found: dict[Path, Path] = {}  # by where it is, as it was named
     cameras: dict[int, None] = {}
@@ -32,7 +39,7 @@ def find(arguments: Sequence[str], leave_out: Path) -> Inputs:
         if argument.isdecimal() and not Path(argument).exists():
             cameras[int(argument)] = None
             continue
-        for path in _files(argument, leave_out):
+        for path in _files(argument, out):
             found.setdefault(_place(path), path)
     moving = {path: _is_video(path) for path in found.values()}
     return Inputs(
@@ -77,7 +84,7 @@ def _listed(arguments: Sequence[str]) -> Iterator[str]:
             yield argument
 
 
-def _files(argument: str, leave_out: Path) -> list[Path]:
+def _files(argument: str, out: Path) -> list[Path]:
     path = Path(argument)
     if path.is_file():
         return [path]
@@ -86,19 +93,23 @@ def _files(argument: str, leave_out: Path) -> list[Path]:
     else:
         matches = sorted(glob.glob(argument, recursive=True))  # noqa: PTH207 - absolute ones too
         files = [Path(match) for match in matches]
-    outside = [
-        file for file in files if file.is_file() and _place(leave_out) not in _place(file).parents
-    ]
-    if not outside:
+    wanted = [file for file in files if file.is_file() and not _is_result(file, out)]
+    if not wanted:
         what = "image or video in" if path.is_dir() else "file or folder"
         raise FileNotFoundError(f"there is no {what} {argument}")
-    return outside
+    return wanted
+
+
+def _is_result(file: Path, out: Path) -> bool:
+    """Whether a file is of those that predictions make in the folder `out`, which may hold more."""
+    place, out = _place(file), _place(out)
+    return out / OVERLAYS in place.parents or (out in place.parents and file.name.endswith(RESULTS))
 
 
 def _is_wanted(file: Path, folder: Path) -> bool:
     # Hidden files are previews and remains of other programs.
     hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
-    return not hidden and file.suffix.lower() in stills.SUFFIXES | videos.SUFFIXES
+    return not hidden and file.suffix.lower() in KINDS
 
 
 def _is_video(path: Path) -> bool:
@@ -107,4 +118,6 @@ def _is_video(path: Path) -> bool:
         return True
     if suffix in stills.SUFFIXES:
         return suffix in MOVING and stills.is_animation(path)
+    if suffix in stills.UNREADABLE:
+        return False
     return not stills.is_image(path)

@@ -29,6 +29,11 @@ SUFFIXES = frozenset({
     ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".tif", ".tiff", ".bmp",
     ".dib", ".gif", ".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".j2k", ".avif",
 })  # fmt: skip
+# Of phones and cameras; in some, which are TIFF as well, Pillow would find a thumbnail.
+UNREADABLE = frozenset({
+    ".heic", ".heif", ".hif", ".jxl", ".dng", ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw",
+    ".sr2", ".srf", ".srw", ".orf", ".rw2", ".rwl", ".raf", ".pef", ".3fr", ".iiq", ".x3f",
+})  # fmt: skip
 ANIMATED = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
 ORIENTATION = 0x0112  # the tag of EXIF
 WIDTH, HEIGHT = 0x0100, 0x0101  # tags of TIFF
@@ -43,6 +48,8 @@ def read(path: str | Path, max_pixels: int = MAX_PIXELS) -> UInt8[np.ndarray, "h
     cannot be opened.
     """
     path = Path(path)
+    if path.suffix.lower() in UNREADABLE:
+        raise ValueError(f"{path} is {path.suffix[1:].upper()}, not read here: save it as JPEG")
     with path.open("rb") as file:
         try:
             with open_checked(file, max_pixels) as image:

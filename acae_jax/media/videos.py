@@ -24,7 +24,7 @@ from acae_jax.media import durations, stills
 
 SUFFIXES = frozenset({
     ".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".ts", ".mts",
-    ".m2ts", ".3gp", ".ogv",
+    ".m2ts", ".m2v", ".vob", ".3gp", ".3g2", ".ogv", ".asf", ".f4v", ".mxf",
 })  # fmt: skip
 USUAL_FPS = 30.0  # where a file or camera states none
 FASTEST_FPS = 1000.0  # some containers give their clock's ticks for want of a rate

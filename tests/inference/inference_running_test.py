@@ -94,6 +94,14 @@ def test_another_way_of_predicting_is_not_mixed_in(photos, tmp_path):
         run(make_estimator(digest="trained again"), [photos], make_settings(tmp_path / "out"))
 
 
+def test_results_may_go_where_the_images_are(photos):
+    detector = Detector()
+    for _ in range(2):
+        run(make_estimator(detector), [photos], make_settings(photos))
+        assert detector.shown == 3
+    assert len(list((photos / "overlays").iterdir())) == 3
+
+
 def test_an_edited_image_is_predicted_again_in_its_place(photos, tmp_path):
     out, detector = tmp_path / "out", Detector()
     run(make_estimator(detector), [photos], make_settings(out))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from acae_jax.media import inputs, prefetch, videos
+from acae_jax.media import inputs, prefetch, stills, videos
 
 
 def make_frame(index: int, height: int = 48, width: int = 64) -> np.ndarray:
@@ -257,11 +257,13 @@ def test_ten_thousand_frames_take_no_more_memory_than_a_few():
 
 @pytest.fixture
 def folder(tmp_path):
-    for name in ("b/2.JPG", "b/10.png", "a.jpg", "b/.hidden.jpg", ".thumbs/c.jpg", "out/done.jpg"):
+    for name in ("b/2.JPG", "b/10.png", "a.jpg", "b/.hidden.jpg", ".thumbs/c.jpg"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         kind = "png" if name.endswith("png") else "jpeg"
         Image.new("RGB", (9, 9)).save(tmp_path / name, format=kind)
     (tmp_path / "b/notes.doc").write_text("no image")
+    (tmp_path / "out/overlays").mkdir(parents=True)
+    Image.new("RGB", (9, 9)).save(tmp_path / "out/overlays/00000_done.jpg")
     frames = [Image.new("RGB", (9, 9), colour) for colour in ("red", "lime")]
     frames[0].save(tmp_path / "b/moves.gif", save_all=True, append_images=frames[1:])
     (tmp_path / "b/walk.mp4").write_bytes(b"never opened here")
@@ -286,6 +288,35 @@ def test_folders_patterns_lists_and_cameras(folder):
         f"{folder}/b/2.JPG\n\n{folder}/a.jpg\n{folder}/b/2.JPG\n", encoding="utf-8-sig"
     )  # as Windows' editors write it
     assert found([str(folder / "list.txt")], folder) == (["b/2.JPG", "a.jpg"], [], [])
+
+
+@pytest.mark.parametrize("out", [".", "b"])
+def test_of_the_folder_for_results_only_results_are_left_out(folder, out):
+    target = folder / out
+    (folder / "out/overlays/00000_done.jpg").unlink()
+    (target / "overlays").mkdir()
+    for name in ("overlays/00000_a.jpg", "walk.overlay.mp4", "moves.overlay.part.mp4"):
+        (target / name).write_bytes((folder / "a.jpg").read_bytes())
+    for name in ("images.jsonl", "images.html", "walk.npz", "walk.person0.bvh"):
+        (target / name).write_text("poses")
+    paths = inputs.find([str(folder)], target)
+    names = [path.relative_to(folder).as_posix() for path in (*paths.stills, *paths.videos)]
+    assert names == ["a.jpg", "b/10.png", "b/2.JPG", "b/moves.gif", "b/walk.mp4"]
+    paths = inputs.find([str(folder / "**/*.*")], target)
+    found = {path.name for path in (*paths.stills, *paths.videos)}
+    assert found == {"a.jpg", "10.png", "2.JPG", "moves.gif", "walk.mp4", "notes.doc"}
+
+
+def test_pictures_that_cannot_be_read_here_are_found_and_refused_with_advice(folder):
+    for name in ("phone.HEIC", "camera.nef", "camera.dng", "b/disc.vob"):
+        (folder / name).write_bytes((folder / "a.jpg").read_bytes())
+    names, moving, _ = found([str(folder)], folder)
+    assert moving == ["b/disc.vob", "b/moves.gif", "b/walk.mp4"]
+    assert set(names) == {"a.jpg", "b/10.png", "b/2.JPG", "camera.dng", "camera.nef", "phone.HEIC"}
+    for name, kind in (("phone.HEIC", "HEIC"), ("camera.nef", "NEF"), ("camera.dng", "DNG")):
+        assert name in found([str(folder / name)], folder)[0]
+        with pytest.raises(ValueError, match=rf"{name} is {kind}, .*: save it as JPEG"):
+            stills.read(folder / name)
 
 
 def test_files_of_unknown_kinds_are_looked_into(folder):
