@@ -69,23 +69,19 @@ def format_colours(union: JointUnion) -> dict[str, str]:
     return {name: colors.to_hex(colour) for name, colour in zip(names, ramp, strict=True)}
 
 
-def side_of(joint_name: str) -> str:
-    """The letter l or r of a sided joint, empty for a central one."""
-    return joint_name[0] if joint_name[0] in skeleton.OTHER_SIDE else ""
-
-
 def draw_skeletons(
     axes: Axes, points: Float[np.ndarray, "j 2"], union: JointUnion, width: float = 1.1
 ) -> None:
     """All formats' skeletons at 2D points of the axes, later formats over earlier ones."""
     colours = format_colours(union)
+    sides = skeleton.sides(union.joint_names)
     for name, indices in union.members.items():
         inside = set(indices)
         runs: dict[str, list] = {side: [] for side in DASHES}
         for a, b in union.edges:
             if a in inside and b in inside:
-                sides = {side_of(union.joint_names[a]), side_of(union.joint_names[b])} - {""}
-                runs[sides.pop() if len(sides) == 1 else ""].append(points[[a, b]])
+                both = {sides[a], sides[b]} - {""}
+                runs[both.pop() if len(both) == 1 else ""].append(points[[a, b]])
         for side, segments in runs.items():
             lines = LineCollection(
                 segments, colors=colours[name], linewidths=width, linestyles=[DASHES[side]]
@@ -146,13 +142,13 @@ def body_points(union: JointUnion, true_mm: Float[np.ndarray, "n j 3"]) -> dict[
     enough = max(2, len(union.members) // 2 + 1)
     points = {base: [*owners.values()] for base, owners in found.items() if len(owners) >= enough}
     height = true_mm[..., 1].mean(axis=0)
-    pairs: dict[str, list[int]] = {}
-    for base, indices in points.items():
-        pairs.setdefault(base.removeprefix(side_of(base)), []).extend(indices)
+    pairs = skeleton.pairs(list(points))
+    partner = {**pairs, **{right: left for left, right in pairs.items()}}
 
     def rank(base: str) -> tuple[float, str]:
         # Left and right stand together, at the height of both.
-        return float(height[pairs[base.removeprefix(side_of(base))]].mean()), base
+        both = points[base] + points.get(partner.get(base, ""), [])
+        return float(height[both].mean()), base
 
     return {base: points[base] for base in sorted(points, key=rank)}
 
@@ -185,17 +181,19 @@ def draw_depth_errors(
         )
     axes.axvline(0.0, color=charts.QUIET, linewidth=0.8)
     axes.set(xlim=(-reach_mm, reach_mm), ylim=(len(points) - 0.4, -0.6))
-    axes.set_yticks(range(len(points)), [spoken(name) for name in points])
+    axes.set_yticks(range(len(points)), spoken(list(points)))
     axes.tick_params(labelsize=7, length=2, colors=charts.TEXT)
     axes.set_xlabel("depth error, mm", fontsize=8, color=charts.TEXT)
     charts.frame(axes)
 
 
-def spoken(base_name: str) -> str:
-    """A joint's base name in words, as far as known: ``lkne`` becomes ``L knee``."""
-    side = side_of(base_name)
-    name = base_name.removeprefix(side)
-    return f"{side.upper()} {WORDS.get(name, name)}".strip()
+def spoken(base_names: Sequence[str]) -> list[str]:
+    """Joints' base names in words, as far as known: ``lkne``, beside ``rkne``, is ``L knee``."""
+    said = []
+    for base, side in zip(base_names, skeleton.sides(base_names), strict=True):
+        name = skeleton.part_name(base) if side else base
+        said.append(f"{side.upper()} {WORDS.get(name, name)}".strip())
+    return said
 
 
 def full(width_in: float, height_in: float) -> tuple[Figure, Axes]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from acae_jax.skeletons import skeleton
 from acae_jax.skeletons.skeleton import base_name, near_misses
 
 # What skeletons call the joint at the bottom of the spine, the best first.
@@ -73,12 +74,13 @@ def _default_root(joint_names: Sequence[str], neighbours: list[set[int]]) -> int
     connected = [joint for joint in range(len(joint_names)) if neighbours[joint]]
     for name in ROOTS:
         for joint in connected:
-            if base_name(joint_names[joint]) == name:
+            if base_name(joint_names[joint]).lower() == name:
                 return joint
+    sides = skeleton.sides(joint_names)
     walks = {joint: _walk(neighbours, joint) for joint in connected}
 
     def remoteness(joint: int) -> tuple[int, int, bool, int]:
         distances = [distance for _, distance in walks[joint].values()]
-        return -len(distances), sum(distances), joint_names[joint][0] in "lr", joint
+        return -len(distances), sum(distances), sides[joint] != "", joint
 
     return min(connected, key=remoteness)

@@ -46,14 +46,24 @@ def base_name(joint_name: str) -> str:
     return found[0]
 
 
+def part_name(sided_name: str) -> str:
+    """What a left or right joint's name says beside its side: of ``LeftKnee`` it is ``knee``."""
+    name = base_name(sided_name)
+    for spelling in (WORD, LETTER_APART, CAPITAL, FIRST_LETTER):
+        side = spelling.search(name)
+        if side:
+            return (name[: side.start()] + name[side.end() :]).strip("_.- ").lower()
+    return name.lower()
+
+
 def mirror_map(joint_names: Sequence[str]) -> Int32[np.ndarray, "J"]:
     """For every joint the index of its mirror image; central joints are their own.
 
     A ValueError names a joint without a partner that is sided by its first letter, l or r, or by
     the word left or right.
     """
-    pairs = _pairs(joint_names)
-    other = {**pairs, **{right: left for left, right in pairs.items()}}
+    found = pairs(joint_names)
+    other = {**found, **{right: left for left, right in found.items()}}
     for name in joint_names:
         if name not in other:
             _check_central(name)
@@ -63,24 +73,24 @@ def mirror_map(joint_names: Sequence[str]) -> Int32[np.ndarray, "J"]:
 
 def sides(joint_names: Sequence[str]) -> list[str]:
     """For every joint the letter l or r of its side, empty for one without a partner."""
-    pairs = _pairs(joint_names)
-    letters = {**dict.fromkeys(pairs, "l"), **dict.fromkeys(pairs.values(), "r")}
+    found = pairs(joint_names)
+    letters = {**dict.fromkeys(found, "l"), **dict.fromkeys(found.values(), "r")}
     return [letters.get(name, "") for name in joint_names]
 
 
-def _pairs(joint_names: Sequence[str]) -> dict[str, str]:
-    """The right joint of each left one. One spelling after the other, so that nobody has two."""
+def pairs(joint_names: Sequence[str]) -> dict[str, str]:
+    """The name of each left joint, and of the right one that is its mirror image."""
     names = dict.fromkeys(joint_names)
     taken: set[str] = set()
-    pairs = {}
+    found = {}
     for spelling in SPELLINGS:
         for name in names:
             for side in spelling.finditer(name):
                 other = _mirrored(name, side)
                 if side[0][0] in "lL" and other in names and taken.isdisjoint((name, other)):
-                    pairs[name] = other
-                    taken |= {name, other}
-    return pairs
+                    found[name] = other
+                    taken |= {name, other}  # nobody has two, in whatever spellings
+    return found
 
 
 def _mirrored(name: str, side: re.Match[str]) -> str:

@@ -217,7 +217,8 @@ def test_body_points_are_shared_by_most_formats(run):
     points = pictures.body_points(run.union, run.true_mm)
     assert {len(indices) for indices in points.values()} == {3}
     assert next(iter(points)) == "head" and list(points)[-2:] == ["lank", "rank"]
-    assert pictures.spoken("lank") == "L ankle" and pictures.spoken("head") == "head"
+    spoken = pictures.spoken(["lank", "rank", "head", "left_hip", "right_hip"])
+    assert spoken == ["L ankle", "R ankle", "head", "L hip", "R hip"]
 
 
 def test_latent_sides_are_found(run):

@@ -133,6 +133,36 @@ def test_the_rest_pose_of_a_walk_is_a_t_pose(tmp_path):
     assert rest["head"][1] > 40
 
 
+WORDS = {
+    "pelv": "pelvis", "kne": "knee", "ank": "ankle", "sho": "shoulder", "elb": "elbow",
+    "wri": "wrist",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("spelling", ["{word}_{part}", "{word}{part}", "{part}.{letter}"])
+def test_parts_and_sides_may_be_spelled_as_coco_and_others_do(tmp_path, spelling):
+    names, edges, positions = t_pose(4)
+    turns = moving.smooth_turns(np.random.default_rng(3), 4)
+    positions = np.einsum("fij,fkj->fki", turns, positions)
+    spelled = []
+    for name in names:
+        side = name[0] if name[1:] in {n[1:] for n in names if n[0] == "l"} else ""
+        part = WORDS.get(name.removeprefix(side), name.removeprefix(side))
+        part = part.title() if spelling == "{word}{part}" else part
+        word = {"l": "Left", "r": "Right"}.get(side)
+        plain = spelling.format(word=word, part=part, letter=side.upper())
+        spelled.append(plain if side else part)
+    bvh.write(tmp_path / "a.bvh", names, edges, positions, 30.0)
+    bvh.write(tmp_path / "b.bvh", spelled, edges, positions, 30.0)
+    values = [channels(tmp_path / name)[1] for name in ("a.bvh", "b.bvh")]
+    np.testing.assert_array_equal(*values)
+    offsets = [
+        [line for line in (tmp_path / name).read_text().splitlines() if "OFFSET" in line]
+        for name in ("a.bvh", "b.bvh")
+    ]
+    assert offsets[0] == offsets[1]
+
+
 def test_turning_the_whole_body_changes_only_the_roots_channels(tmp_path):
     for case, (shape, positions) in enumerate(
         (moving.swinging("smpl_24"), moving.clip("cmu_mb", "dance_a", 6))

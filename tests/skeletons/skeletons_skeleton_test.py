@@ -78,6 +78,11 @@ def test_what_only_looks_like_a_side_is_central():
     assert skeleton.sides(names) == [""] * len(names)
 
 
+def test_part_names():
+    names = ("lhip", "lhip_h36m", "left_hip_mine", "LeftHip", "HipRight", "hip_l", "Hip.R", "LHip")
+    assert {skeleton.part_name(name) for name in names} == {"hip"}
+
+
 @pytest.mark.parametrize(
     ("alone", "message"),
     [
