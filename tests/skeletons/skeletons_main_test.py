@@ -183,3 +183,15 @@ def test_a_bundle_without_bones_stays_without(folder):
     new = Skeleton("mine", ("belly", "lthi", "rthi"), ((0, 1), (0, 2)))
     changed = skeleton_bundle.with_skeleton(contents, new, WEIGHTS, np.ones(2), "a note")
     assert changed.facts.bones_mm == () and "a note" in changed.card
+
+
+@pytest.mark.parametrize("sides", [("left_hip", "right_hip"), ("Hip.L", "Hip.R")])
+def test_a_bundle_with_sides_in_another_spelling_is_still_mirrored(folder, tmp_path, sides):
+    contents = bundles.read(folder)
+    new = Skeleton("coco_like", ("Pelvis", *sides), ((0, 1), (0, 2)))
+    changed = skeleton_bundle.with_skeleton(contents, new, WEIGHTS, np.ones(2), "a note")
+    bundles.write(tmp_path / "new", changed)
+    estimator = estimators.load(tmp_path / "new")
+    image, box = np.full((40, 50, 3), (200, 30, 90), np.uint8), np.array([[10.0, 5, 20, 25]])
+    found = estimator.estimate_poses(image, box, num_aug=5)["poses3d"][0]  # with mirror images
+    np.testing.assert_allclose(found[6:], WEIGHTS @ found[:6], atol=0.5)
