@@ -6,7 +6,7 @@ many images, camera arguments are one for all or one per image.
 
 import operator
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
@@ -99,11 +99,13 @@ def check_lens(
     return matrix, coefficients
 
 
-def check_boxes(boxes: Sequence[ArrayLike] | np.ndarray, count: int) -> list[np.ndarray]:
+def check_boxes(boxes: Any, count: int) -> list[np.ndarray]:
     """The boxes of `count` images as float32 (n, 5), with score 1 where there was none.
 
     ValueError unless every image has (n, 4) or (n, 5) of them, each with an extent.
     """
+    if not isinstance(boxes, Sequence) and not getattr(boxes, "shape", ()):
+        raise ValueError(f"boxes must be a list with one array for each image, not {boxes!r:.80}")
     if len(boxes) != count:
         raise ValueError(
             f"boxes are for {len(boxes)} images but there are {count} images; "
@@ -136,13 +138,14 @@ def clip_to_lens(boxes: Float32[np.ndarray, "n 5"], scene: Scene) -> Float[np.nd
 # ------------------------------------------------------------------------------------------ images
 
 
-def check_images(images: Sequence[ArrayLike] | np.ndarray) -> list[np.ndarray]:
+def check_images(images: Any) -> list[np.ndarray]:
     """The images as uint8 arrays (h, w, 3); ValueError that says what to do with others."""
     shape = getattr(images, "shape", None)
-    if isinstance(images, str) or (shape is not None and len(shape) != 4):
+    is_list = isinstance(images, Sequence) and not isinstance(images, str)
+    if not is_list and (shape is None or len(shape) != 4):
         raise ValueError(
-            f"images must be a list of (h, w, 3) arrays or one (n, h, w, 3) array, got {shape}; "
-            "for a single image use detect_poses or estimate_poses"
+            "images must be a list of (h, w, 3) arrays or one (n, h, w, 3) array, got "
+            f"{shape or images!r:.80}; for a single image use detect_poses or estimate_poses"
         )
     return [_check_image(image) for image in images]
 

@@ -17,7 +17,7 @@ import pytest
 import acae_jax
 from acae_jax.geometry import cameras, rotations
 from acae_jax.images import crops as virtual
-from acae_jax.inference import batches, views
+from acae_jax.inference import batches, scenes, views
 from acae_jax.inference.bundle import Bundle, Facts, Selection
 from acae_jax.inference.estimator import Estimator
 from acae_jax.inference.uncertainty import Calibration
@@ -444,6 +444,11 @@ def test_lists_must_match():
         estimator.estimate_poses_batched([IMAGE, IMAGE], [BOX])
     with pytest.raises(ValueError, match="for a single image use detect_poses"):
         estimator.estimate_poses_batched(IMAGE, [BOX])
+    for nothing in (None, 3, iter([IMAGE])):
+        with pytest.raises(ValueError, match="images must be a list"):
+            scenes.check_images(nothing)
+        with pytest.raises(ValueError, match="boxes must be a list with one"):
+            scenes.check_boxes(nothing, 1)
     with pytest.raises(ValueError, match="outside of the 50 × 40 image"):
         estimator.estimate_poses(IMAGE, [[60, 50, 5, 5]], distortion_coeffs=LENS)
 
