@@ -8,7 +8,8 @@ An input is an image, a video, a folder, a pattern, a text file of inputs or the
 Results go to --out, as acae_jax/inference/running.py describes: poses as JSON-lines and npz, people
 drawn on the images or video, and a page that shows them in 3D. The same command continues what was
 stopped. Exit code 130 after Ctrl-C, which only ends the recording of a webcam; 1 after an error
-that one line explains, or if some input could not be read.
+that one line explains, or if something was left out: an input that could not be read, a result that
+could not be written.
 """
 
 import argparse
@@ -67,7 +68,7 @@ def json_file(path: str | None) -> Any:
 
 
 def predict(given: argparse.Namespace) -> list[str]:
-    """Open the model and run it; returns a line for each input that could not be read."""
+    """Open the model and run it; returns a line for each thing that was left out."""
     # These take a while to import: usage and errors of arguments come at once.
     import acae_jax
     from acae_jax.inference import finishing, running, scenes
@@ -142,7 +143,7 @@ def main(arguments: Sequence[str]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     if failures:
-        print(f"inputs that could not be read: {len(failures)}", file=sys.stderr)
+        print(f"left out, as said above: {len(failures)}", file=sys.stderr)
     return 1 if failures else 0
 
 
