@@ -5,8 +5,8 @@
     python -m acae_jax.import_weights timm FILE --model tf_efficientnetv2_s --out FOLDER
 
 The first turns a published MeTRAbs folder (PyTorch layout) into a bundle. The others make an image
-classifier (.pth, .pt, .bin or .safetensors) the backbone that stage 1 starts from; they print the
-settings to train with. --model takes the library's own names.
+classifier (.pth, .pth.tar, .pt, .bin or .safetensors) the backbone that stage 1 starts from; they
+print the settings to train with. --model takes the library's own names.
 """
 
 import argparse
@@ -51,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
     metrabs.add_argument("source", help="the folder, in PyTorch's layout")
     for library in layouts.LIBRARIES:
         one = kinds.add_parser(library, help="an image classifier becomes a backbone")
-        one.add_argument("source", help="its file: .pth, .pt, .bin or .safetensors")
+        one.add_argument("source", help="its file: .pth, .pth.tar, .pt, .bin or .safetensors")
         one.add_argument("--model", required=True, help=f"which model it is, as {library} says")
     for one in kinds.choices.values():
         one.add_argument("--out", required=True, help="folder to write")

@@ -50,8 +50,8 @@ def variables(state: State, layers: Layers, like: Any, ignored: Sequence[str] = 
         counted = key.endswith(".num_batches_tracked")
         if key not in used and not counted and not key.startswith(tuple(ignored)):
             raise ValueError(
-                f"it also holds {key}, which this model does not have: is it of another model or "
-                "size?"
+                f"it also holds {key[:80]!r}, which this model does not have: is it of another "
+                "model or size?"
             )
     return converted
 

@@ -7,8 +7,10 @@ index of 2³¹ claims 16 GB, nested tuples as keys take exponential time or over
 So nothing is unpickled here. `pickletools` of the standard library splits the bytes into
 operations, and the interpreter below carries out those that build data. A global is only its name;
 "calling" it looks the name up in the table of the caller, whose functions get plain data; anything
-else is a ValueError. Every operation takes time and memory in proportion to its bytes (memory of a
-text is shared, however often it is referred to), and the bytes are limited.
+else is a ValueError. Every operation takes time and memory in proportion to its bytes, and these
+are limited. But values are shared however often they are referred to: a few bytes may be a list of
+a trillion items, or a number as long as the file a thousand times. So whoever gets plain data looks
+at types, lengths and sizes before anything else, and never prints or copies it whole.
 """
 
 import pickletools
@@ -74,9 +76,15 @@ def read(
             if operation.name == "STOP":
                 return machine.stack.pop()
             machine.run(operation.name, argument)
-    except (IndexError, KeyError, TypeError, UnicodeError) as error:
-        raise ValueError(f"its pickle is damaged ({error})") from error
+    except (LookupError, TypeError, UnicodeError) as error:
+        raise ValueError(f"its pickle is damaged ({brief(error)})") from error
     raise ValueError("its pickle has no end")
+
+
+def brief(error: Exception) -> str:
+    """What an error says on one line of bounded length: it may quote the file."""
+    line = " ".join(str(error).split())
+    return (line if len(line) < 400 else f"{line[:400]} …") or type(error).__name__
 
 
 class _Machine:
@@ -128,12 +136,9 @@ class _Machine:
         """The operations that would import, call or change something."""
         stack = self.stack
         if name == "GLOBAL":
-            stack.append(Name(*argument.split(" ", 1)))
+            stack.append(_named(*argument.split(" ", 1)))
         elif name == "STACK_GLOBAL":
-            module, attribute = self._popped(2)
-            if not (isinstance(module, str) and isinstance(attribute, str)):
-                raise ValueError("it imports by something that is not a name")
-            stack.append(Name(module, attribute))
+            stack.append(_named(*self._popped(2)))
         elif name == "REDUCE":
             called, arguments = self._popped(2)
             stack.append(self._made(called, arguments))
@@ -151,7 +156,7 @@ class _Machine:
     def _made(self, called: Any, arguments: Any) -> Any:
         maker = self._makers.get(str(called)) if isinstance(called, Name) else None
         if maker is None or not isinstance(arguments, tuple):
-            what = str(called)[:80] if isinstance(called, Name) else "an object"
+            what = str(called) if isinstance(called, Name) else "an object"
             raise ValueError(
                 f"it calls {what}, which is code and not weights: nothing was run. "
                 "Do not open this file with torch or pickle unless you trust where it comes from"
@@ -182,6 +187,14 @@ class _Machine:
         return values
 
 
+def _named(module: Any, attribute: Any) -> Name:
+    name = Name(module, attribute)
+    short = all(isinstance(part, str) and len(part) <= 100 for part in name)
+    if not short or not all(part.isidentifier() for part in str(name).split(".")):
+        raise ValueError("it imports by something that is not a name")
+    return name
+
+
 def _extend(target: Any, values: list[Any]) -> None:
     if type(target) is not list:
         raise ValueError("it appends to something that is not a list")
@@ -193,6 +206,6 @@ def _update(target: Any, flat: list[Any]) -> None:
     keys, values = flat[::2], flat[1::2]
     if type(target) is not dict or len(keys) != len(values):
         raise ValueError("it sets items of something that is not a dict")
-    if not all(isinstance(k, str) or (isinstance(k, int) and abs(k) < 2**31) for k in keys):
+    if not all(isinstance(k, str) or (isinstance(k, int) and -(2**31) < k < 2**31) for k in keys):
         raise ValueError("it has a dict whose keys are neither text nor small numbers")
     target.update(zip(keys, values, strict=True))

@@ -11,10 +11,13 @@ import numpy as np
 
 from acae_jax.foreign import pickled
 
-_CODE = re.compile(r"[<>|=]?(b1|[iu][1248]|f[248]|U\d{1,4})$")
+LONGEST_TEXT = 200
+"""Characters; in an array each text takes the room of the longest."""
+LARGEST = 100_000
+"""Items of a list with those of the lists in it: the same list may stand in it many times."""
+_LONGEST_ROW = 16
+_CODE = re.compile(r"[<>|=]?(b1|[iu][1248]|f[248]|U[0-9]{1,3})")
 _ENCODINGS = ("latin1", "latin-1")
-_LONGEST = (100_000, 16)
-"""Items of a list and of the lists in it: one and the same list may stand in it many times."""
 
 
 class PickledType(pickled.Stateful):
@@ -25,13 +28,15 @@ class PickledType(pickled.Stateful):
 
     def dtype(self) -> np.dtype:
         """NumPy's type; a ValueError if it is none of numbers or text."""
-        match = _CODE.match(self._code)
-        if match is None:
+        if _CODE.fullmatch(self._code[:20]) is None:
             raise ValueError(f"it holds an array of type {self._code[:20]!r}, not numbers or text")
-        order = self.state[1] if self.state else "="
+        order = self.state[1] if isinstance(self.state, tuple) and len(self.state) > 1 else "="
         if order not in ("<", ">", "|", "="):
             raise ValueError("it holds an array of unknown byte order")
-        return np.dtype(self._code).newbyteorder(order)
+        dtype = np.dtype(self._code)
+        if dtype.kind == "U" and not 0 < dtype.itemsize <= 4 * LONGEST_TEXT:
+            raise ValueError(f"it holds texts of more than {LONGEST_TEXT} characters, or of none")
+        return dtype.newbyteorder(order)
 
 
 class PickledArray(pickled.Stateful):
@@ -49,37 +54,62 @@ def array_of(value: Any) -> np.ndarray:
     """A list or array of a pickle as an array of numbers or text; a ValueError otherwise."""
     if isinstance(value, PickledArray):
         return value.array()
-    plain = _plain(value, depth=0)
+    if not isinstance(value, list | tuple) or len(value) > LARGEST:
+        raise ValueError(f"it holds something other than a list of at most {LARGEST} items")
+    rows = [_small(row) if isinstance(row, PickledArray) else row for row in value]
+    lengths = [len(row) for row in rows if isinstance(row, list | tuple)]
+    if max(lengths, default=0) > _LONGEST_ROW:
+        raise ValueError("it holds lists that are longer or deeper than any array here")
+    if sum(lengths) > LARGEST:
+        raise ValueError(f"it holds a list of more than {LARGEST} items")
+    rows = [
+        [_small(one) if isinstance(one, PickledArray) else one for one in row]
+        if isinstance(row, list | tuple)
+        else row
+        for row in rows
+    ]
+    _check([one for row in rows for one in (row if isinstance(row, list) else (row,))])
     try:
-        found = np.array(plain)
+        return np.array(rows)
     except ValueError:
-        found = np.array(None)
-    if found.dtype.kind not in "biufU":
+        raise ValueError("it holds a list of lists that are not of the same length") from None
+
+
+def _small(shell: PickledArray) -> Any:
+    """A number, a text or a short list: what an array within a list may be."""
+    array = shell.array()
+    if array.ndim > 1 or array.size > _LONGEST_ROW:
+        raise ValueError("it holds lists that are longer or deeper than any array here")
+    return array.tolist()
+
+
+def _check(values: list[Any]) -> None:
+    """Raise a ValueError unless these are numbers or texts that make an array of their size."""
+    if any(isinstance(one, list | tuple) for one in values):
+        raise ValueError("it holds lists that are longer or deeper than any array here")
+    if not all(isinstance(one, bool | int | float | str) for one in values):
         raise ValueError("it holds a list of something other than numbers or text")
-    return found
-
-
-def _plain(value: Any, depth: int) -> Any:
-    """Lists with the arrays in them, such as NumPy's own numbers, taken out of their shells."""
-    if isinstance(value, PickledArray):
-        return value.array()
-    if isinstance(value, list | tuple):
-        if depth == len(_LONGEST) or len(value) > _LONGEST[depth]:
-            raise ValueError("it holds lists that are longer or deeper than any array here")
-        return [_plain(item, depth + 1) for item in value]
-    return value
+    if any(isinstance(one, str) and len(one) > LONGEST_TEXT for one in values):
+        raise ValueError(f"it holds a text of more than {LONGEST_TEXT} characters")
+    if any(isinstance(one, int) and not -(2**63) <= one < 2**63 for one in values):
+        raise ValueError("it holds a number of more than 64 bits")
 
 
 def _array(content: Any, kind: Any, shape: Any, order: str) -> np.ndarray:
-    if not isinstance(kind, PickledType) or not isinstance(content, bytes | bytearray):
+    if not isinstance(kind, PickledType) or not isinstance(content, bytes | bytearray | str):
         raise ValueError("it holds an array of objects, not of numbers or text")
     dtype = kind.dtype()
-    if not isinstance(shape, tuple) or not all(isinstance(n, int) and n >= 0 for n in shape):
+    if not isinstance(shape, tuple) or len(shape) > 8 or not all(_is_size(n) for n in shape):
         raise ValueError("it holds an array without a shape")
-    if int(np.prod(shape, dtype=object)) * dtype.itemsize != len(content) or len(shape) > 8:
+    if int(np.prod(shape, dtype=object)) * dtype.itemsize != len(content):
         raise ValueError(f"it holds an array of {len(content)} bytes that do not fill its shape")
+    content = content.encode("latin-1") if isinstance(content, str) else content
     flat = np.frombuffer(content, dtype) if content else np.empty(0, dtype)
     return flat.reshape(shape, order="F" if order == "F" else "C")
+
+
+def _is_size(number: Any) -> bool:
+    return type(number) is int and 0 <= number < 1 << 48
 
 
 def _shell(*_: Any) -> PickledArray:
@@ -102,10 +132,11 @@ def _scalar(kind: Any, content: Any) -> PickledArray:
     return _from_buffer(content, kind, (), "C")
 
 
-def _encode(text: Any, encoding: Any = "") -> bytes:
+def _encode(text: Any, encoding: Any = "") -> str:
+    """The text as it is: `_array` encodes what it needs, not every call that a pickle makes."""
     if not isinstance(text, str) or encoding not in _ENCODINGS:
         raise ValueError("it encodes something other than the bytes of an array")
-    return text.encode("latin-1")
+    return text
 
 
 def _no_bytes() -> bytes:

@@ -28,7 +28,7 @@ from acae_jax.models import backbones, efficientnet, mobilenet, resnet
 FILE = "backbone.safetensors"
 KIND = "acae_jax backbone"
 HEADS = ("fc.", "classifier.", "conv_head.")
-SUFFIXES = (".pth", ".pt", ".bin", ".safetensors")
+SUFFIXES = (".pth", ".pth.tar", ".pt", ".bin", ".safetensors")
 
 
 class Model(NamedTuple):
@@ -89,12 +89,12 @@ def model(library: str, name: str) -> Model:
 
 
 def read_state(path: str | Path) -> dict[str, np.ndarray]:
-    """The arrays of a .pth, .pt, .bin or .safetensors file by name; no code of it is run.
+    """The arrays of a .pth, .pth.tar, .pt, .bin or .safetensors file by name; no code of it is run.
 
     A ValueError or OSError of one line if it cannot be read.
     """
     path = Path(path)
-    if path.suffix not in SUFFIXES:
+    if not path.name.endswith(SUFFIXES):
         raise ValueError(f"{path} must be a file of weights: {', '.join(SUFFIXES)}")
     if path.suffix != ".safetensors":
         return torch_file.read(path)
@@ -172,5 +172,7 @@ def _opened(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         with safe_open(path, framework="np") as file:
             names = file.keys()
             return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
+    except AttributeError as error:  # how types that NumPy does not have end, such as float8
+        raise ValueError(f"{path} holds numbers of a type that cannot be read ({error})") from error
     except (SafetensorError, KeyError, ValueError, TypeError) as error:
         raise ValueError(f"{path} is no safetensors file, or is damaged: {error}") from error

@@ -31,6 +31,9 @@ _DTYPES: dict[str, Any] = {
     "torch.BoolStorage": np.bool_,
 }
 _LEGACY = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."  # a pickle of torch's old magic number
+_STATE_DICTS = ("state_dict", "model_state_dict", "model")
+_LARGEST = 1 << 48
+"""Far above any offset, size or stride: sums and products of a few such numbers cost nothing."""
 _RESAVE = "in an environment with torch, torch.save(torch.load(OLD, weights_only=True), NEW)"
 
 
@@ -48,9 +51,10 @@ class Tensor(NamedTuple):
 def read(path: str | Path) -> dict[str, np.ndarray]:
     """The tensors of a state dict by name, in the file's types; they are read-only.
 
-    The state dict may stand under "state_dict" or "model", as in training checkpoints. An OSError
-    if the file cannot be opened; a ValueError of one line if it is no state dict in the zip format,
-    is damaged, or holds anything but weights.
+    The state dict may stand under "state_dict", "model_state_dict" or "model", as in training
+    checkpoints; a moving average of the weights beside it, such as "state_dict_ema", is not read.
+    An OSError if the file cannot be opened; a ValueError of one line if it is no state dict in the
+    zip format, is damaged, or holds anything but weights.
     """
     with Path(path).open("rb") as file:
         beginning = file.read(len(_LEGACY))
@@ -61,10 +65,11 @@ def read(path: str | Path) -> dict[str, np.ndarray]:
     try:
         with zipfile.ZipFile(path) as archive:
             return _tensors(archive, Path(path).stat().st_size)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
-        raise ValueError(f"{path} is damaged or incomplete, download it again ({error})") from error
+    except (zipfile.BadZipFile, EOFError, OSError, RuntimeError, OverflowError) as error:
+        why = pickled.brief(error)
+        raise ValueError(f"{path} is damaged or incomplete, download it again ({why})") from error
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+        raise ValueError(f"{path}: {pickled.brief(error)}") from error
 
 
 def _tensors(archive: zipfile.ZipFile, file_bytes: int) -> dict[str, np.ndarray]:
@@ -75,8 +80,10 @@ def _tensors(archive: zipfile.ZipFile, file_bytes: int) -> dict[str, np.ndarray]
     root = names[0].removesuffix("data.pkl")
     if f"{root}constants.pkl" in entries:
         raise ValueError(f"it is a TorchScript program; save its state_dict() instead: {_RESAVE}")
-    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries.values()):
-        raise ValueError("its entries are compressed, which torch does not do: " + _RESAVE)
+    if any(e.compress_type != zipfile.ZIP_STORED or e.flag_bits & 1 for e in entries.values()):
+        raise ValueError(
+            "its entries are encrypted or compressed, which torch does not do: " + _RESAVE
+        )
     if sum(entry.file_size for entry in entries.values()) > file_bytes:
         raise ValueError("its entries claim more bytes than the file has")
     if f"{root}byteorder" in entries and archive.read(f"{root}byteorder") != b"little":
@@ -84,44 +91,45 @@ def _tensors(archive: zipfile.ZipFile, file_bytes: int) -> dict[str, np.ndarray]
     if entries[names[0]].file_size > pickled.LIMIT_BYTES:
         raise ValueError(f"its data.pkl is larger than {pickled.LIMIT_BYTES} bytes")
     content = pickled.read(archive.read(names[0]), _MAKERS, _storage)
-    storages: dict[Tensor, np.ndarray] = {}
+    storages: dict[str, bytes] = {}
     result = {}
     for name, tensor in _state_dict(content).items():
-        storage = Tensor(*tensor[:3])
-        if storage not in storages:
-            storages[storage] = _numbers(archive, f"{root}data/{storage.key}", storage)
-        result[name] = _view(storages[storage], tensor, name)
+        entry = f"{root}data/{tensor.key}"
+        if entry not in storages:
+            if entry not in entries:
+                raise ValueError(f"the archive lacks {entry}")
+            storages[entry] = archive.read(entry)
+        result[name] = _view(_numbers(storages[entry], entry, tensor), tensor, name)
     return result
 
 
 def _state_dict(content: Any) -> Mapping[str, Tensor]:
-    """The named tensors of the content itself, or of what stands in it under a usual name."""
+    """The named tensors of what stands in the content under a usual name, or else of itself.
+
+    Beside the state dict of a checkpoint there may be single tensors, such as the best accuracy.
+    """
     inner = [content]
     if isinstance(content, dict):
-        inner += [content[key] for key in ("state_dict", "model") if key in content]
+        inner = [*(content[key] for key in _STATE_DICTS if key in content), content]
     for found in inner:
         if isinstance(found, dict):
             tensors = {str(k): v for k, v in found.items() if isinstance(v, Tensor)}
             if tensors:
                 return tensors
     raise ValueError(
-        "it holds no state dict (tensors by name, at the top or under 'state_dict' or 'model'): "
-        "save with torch.save(model.state_dict(), FILE)"
+        "it holds no state dict (tensors by name, at the top or under "
+        f"{', '.join(_STATE_DICTS)}): save with torch.save(model.state_dict(), FILE)"
     )
 
 
-def _numbers(archive: zipfile.ZipFile, entry: str, storage: Tensor) -> np.ndarray:
+def _numbers(content: bytes, entry: str, storage: Tensor) -> np.ndarray:
     """All numbers of a storage."""
-    try:
-        found = archive.getinfo(entry).file_size
-    except KeyError:
-        raise ValueError(f"the archive lacks {entry}") from None
-    if found != storage.stored * storage.dtype.itemsize:
+    if len(content) != storage.stored * storage.dtype.itemsize:
         raise ValueError(
-            f"{entry} has {found} bytes, but {storage.stored} numbers of {storage.dtype} are said "
-            "to be in it"
+            f"{entry} has {len(content)} bytes, but {storage.stored} numbers of {storage.dtype} "
+            "are said to be in it"
         )
-    return np.frombuffer(archive.read(entry), storage.dtype)
+    return np.frombuffer(content, storage.dtype)
 
 
 def _view(numbers: np.ndarray, tensor: Tensor, name: str) -> np.ndarray:
@@ -129,8 +137,7 @@ def _view(numbers: np.ndarray, tensor: Tensor, name: str) -> np.ndarray:
     shape, strides = tensor.shape, tensor.strides
     count = int(np.prod(shape, dtype=object)) if shape else 1
     last = tensor.offset + sum((n - 1) * step for n, step in zip(shape, strides, strict=True))
-    fits = tensor.offset >= 0 and min((*shape, *strides), default=0) >= 0
-    if not fits or count > len(numbers) or (count and last >= len(numbers)):
+    if count > len(numbers) or (count and last >= len(numbers)):
         raise ValueError(f"tensor {name[:80]!r} reaches beyond its {len(numbers)} numbers")
     steps = tuple(step * numbers.itemsize for step in strides)
     if not count:
@@ -141,22 +148,28 @@ def _view(numbers: np.ndarray, tensor: Tensor, name: str) -> np.ndarray:
 
 def _storage(identity: Any) -> Tensor:
     """The whole storage that a persistent id ("storage", type, key, device, count) names."""
-    kind, storage_type, key, _, count = identity
-    if kind != "storage" or not isinstance(count, int) or not isinstance(key, str) or count < 0:
+    if not isinstance(identity, tuple) or len(identity) != 5 or identity[0] != "storage":
         raise ValueError("it refers to something that is not a storage")
-    if str(storage_type) not in _DTYPES:
-        raise ValueError(
-            f"it has numbers of type {storage_type}; known are {', '.join(sorted(_DTYPES))}"
-        )
-    return Tensor(key, np.dtype(_DTYPES[str(storage_type)]), count)
+    _, kind, key, _, count = identity
+    named = isinstance(key, str) and len(key) <= 40 and key.isalnum()
+    if not isinstance(kind, pickled.Name) or not named or not _is_size(count):
+        raise ValueError("it refers to something that is not a storage")
+    if str(kind) not in _DTYPES:
+        raise ValueError(f"it has numbers of type {kind}; known are {', '.join(sorted(_DTYPES))}")
+    return Tensor(key, np.dtype(_DTYPES[str(kind)]), count)
 
 
 def _tensor(storage: Tensor, offset: int, shape: tuple, strides: tuple, *_: Any) -> Tensor:
     if not isinstance(storage, Tensor) or len(shape) != len(strides) or len(shape) > 32:
         raise ValueError("it describes a tensor that cannot be")
-    if not all(isinstance(number, int) for number in (offset, *shape, *strides)):
-        raise ValueError("it describes a tensor by something other than whole numbers")
+    if not all(_is_size(number) for number in (offset, *shape, *strides)):
+        raise ValueError("it describes a tensor by something other than whole numbers from 0")
     return Tensor(*storage[:3], offset, tuple(shape), tuple(strides))
+
+
+def _is_size(number: Any) -> bool:
+    """Whether it is a whole number from 0 that can be reckoned with at no cost."""
+    return type(number) is int and 0 <= number < _LARGEST
 
 
 def _parameter(tensor: Tensor, *_: Any) -> Tensor:

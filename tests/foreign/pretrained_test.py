@@ -4,6 +4,7 @@ That features are equal is in parity_test.py, which needs torch.
 """
 
 import hashlib
+import json
 import subprocess
 import sys
 
@@ -125,7 +126,7 @@ KEY = "features.4.block.1.0.weight"
     "state, message",
     [
         ({k: a for k, a in random_state().items() if k != KEY}, rf"it lacks {KEY} of shape \(96,"),
-        (changed(features__99__weight=np.ones(2)), "also holds features.99.weight"),
+        (changed(features__99__weight=np.ones(2)), "also holds 'features.99.weight'"),
         ({**random_state(), KEY: np.ones((7, 1, 5, 5))}, rf"{KEY} has shape \(7, 1, 5, 5\), but"),
         ({**random_state(), KEY: np.ones((96, 1, 5, 5), int)}, "of type int64"),
         ({**random_state(), KEY: np.full((96, 1, 5, 5), np.nan)}, "not finite"),
@@ -243,3 +244,32 @@ def test_a_folder_that_import_weights_did_not_write(tmp_path):
     safetensors.numpy.save_file({"a": np.ones(2, np.float32)}, tmp_path / pretrained.FILE)
     with pytest.raises(ValueError, match=r"was not written by acae_jax\.import_weights"):
         pretrained.read(tmp_path)
+
+
+@pytest.mark.parametrize("kind, size", [("F8_E4M3", 1), ("F8_E5M2", 1), ("F8_E8M0", 1), ("F4", 1)])
+def test_types_of_safetensors_that_numpy_does_not_have(tmp_path, kind, size):
+    path = tmp_path / "weights.safetensors"
+    facts = {"dtype": kind, "shape": [2] if kind == "F4" else [1], "data_offsets": [0, size]}
+    header = json.dumps({"a": facts}).encode()
+    path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(size))
+    with pytest.raises(
+        ValueError, match=r"weights\.safetensors .*cannot be read|is damaged"
+    ) as error:
+        pretrained.read_state(path)
+    assert "\n" not in str(error.value)
+
+
+def test_checkpoints_of_training_scripts_are_read_whatever_they_are_called(tmp_path):
+    path = tmp_path / "model_best.pth.tar"
+    state = {f"module.{key}": array for key, array in random_state().items()}
+    content = {"epoch": 90, "arch": "x", "state_dict": state, "best_acc1": np.array(69.7)}
+    torch_bytes.save(path, content)
+    found = pretrained.read_state(path)
+    pretrained.convert(found, "torchvision", "mobilenet_v3_small", path.name)
+
+
+def test_a_name_that_is_left_over_is_quoted_in_one_short_line():
+    state = {**random_state(), "a\nb" * 10_000: np.ones(2)}
+    with pytest.raises(ValueError, match="also holds") as error:
+        pretrained.convert(state, "torchvision", "mobilenet_v3_small", "")
+    assert len(str(error.value)) < 300 and "\n" not in str(error.value)

@@ -59,12 +59,22 @@ def test_windows_of_a_shared_storage(tmp_path):
     assert not found["rows"].flags.writeable
 
 
-@pytest.mark.parametrize("key", ["state_dict", "model"])
+@pytest.mark.parametrize("key", ["state_dict", "model_state_dict", "model"])
 def test_a_checkpoint_around_the_state_dict(tmp_path, key):
+    """The average of the weights comes first and has more tensors, the accuracy is a tensor."""
     path = tmp_path / "checkpoint.pth"
     weights = {"a": np.ones(3, np.float32)}
-    torch_bytes.save(path, {"epoch": 3, "best": 0.5, "note": "x", key: weights, "other": [1, None]})
-    assert list(torch_file.read(path)) == ["a"]
+    average = {"a": np.zeros(3, np.float32), "n_averaged": np.array(5)}
+    around = {"epoch": 3, "arch": "resnet18", f"{key}_ema": average, key: weights}
+    torch_bytes.save(path, {**around, "best_acc1": np.array([69.7]), "other": [1, None]})
+    found = torch_file.read(path)
+    assert list(found) == ["a"] and found["a"].all()
+
+
+def test_a_tensor_may_have_the_name_of_a_state_dict(tmp_path):
+    path = tmp_path / "weights.pth"
+    torch_bytes.save(path, {"model": np.ones(2), "state_dict": {}, "a": np.ones(3)})
+    assert list(torch_file.read(path)) == ["model", "a"]
 
 
 @pytest.mark.parametrize(
@@ -72,8 +82,8 @@ def test_a_checkpoint_around_the_state_dict(tmp_path, key):
     [
         ((0, (5,), (1,)), "reaches beyond its 4"),
         ((1, (2, 2), (2, 1)), "reaches beyond"),
-        ((0, (2, 2), (-1, 1)), "reaches beyond"),
-        ((-1, (2,), (1,)), "reaches beyond"),
+        ((0, (2, 2), (-1, 1)), "whole numbers from 0"),
+        ((-1, (2,), (1,)), "whole numbers from 0"),
         ((0, (10**12,), (0,)), "reaches beyond"),
         ((0, (2,), (1, 1)), "cannot be"),
         ((0, (2.5,), (1,)), "whole numbers"),
