@@ -8,11 +8,10 @@ holds, and where its crop model computes otherwise than ours.
     skeleton_infos.pkl          for each skeleton: indices into J', names, edges within it
 
 Nothing of them is run: see `pickled`; NumPy's files are read without objects, YAML by its safe
-loader.
+loader and without aliases.
 """
 
 import re
-import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +20,14 @@ import numpy as np
 import yaml
 from jaxtyping import Array, Float
 
-from acae_jax.foreign import conversion, layouts, pickled, pickled_arrays, torch_file
+from acae_jax.foreign import (
+    conversion,
+    layouts,
+    numpy_files,
+    pickled,
+    pickled_arrays,
+    torch_file,
+)
 from acae_jax.geometry import absolute
 from acae_jax.models import efficientnet
 
@@ -29,7 +35,12 @@ STRIDE = 32
 HEAD = "heatmap_heads.conv_final"
 BORDER_PX = 0.75 * STRIDE
 LIMIT_BYTES = 64 << 20
-_DAMAGED = (ValueError, KeyError, EOFError, MemoryError, zipfile.BadZipFile, RecursionError)
+LIMIT_SETTINGS_BYTES = 64 << 10
+LARGEST = pickled_arrays.LARGEST
+"""Names of joints, or edges, of all skeletons together: 100 times the published ones."""
+LONGEST_TEXT = pickled_arrays.LONGEST_TEXT
+OFF_AFFINE = 1e-3
+"""How far from 1 the weights of a joint may sum."""
 
 
 class Settings(NamedTuple):
@@ -74,7 +85,7 @@ def read(folder: str | Path) -> Published:
     settings = _in_file(folder / "config.yaml", _settings)
     names, edges = _in_file(folder / "joint_info.npz", _joint_info)
     state = torch_file.read(folder / "ckpt.pt")
-    points = len(state.get(f"{HEAD}.bias", ())) // (1 + settings.depth_bins)
+    points = np.size(state.get(f"{HEAD}.bias", ())) // (1 + settings.depth_bins)
     matrix = None
     if (folder / "joint_transform_matrix.npy").exists():
         matrix = _in_file(folder / "joint_transform_matrix.npy", _matrix)
@@ -156,24 +167,40 @@ def _in_file(path: Path, read: Any) -> Any:
         raise ValueError(f"{path} has more than {LIMIT_BYTES} bytes")
     try:
         return read(path)
-    except (
-        ValueError,
-        KeyError,
-        EOFError,
-        MemoryError,
-        zipfile.BadZipFile,
-        RecursionError,
-    ) as error:
-        what = f"it lacks {error}" if isinstance(error, KeyError) else str(error).splitlines()[0]
+    except (ValueError, KeyError) as error:
+        what = f"it lacks {error}" if isinstance(error, KeyError) else pickled.brief(error)
         raise ValueError(f"{path}: {what}") from error
 
 
-def _settings(path: Path) -> Settings:
+class _Loader(yaml.SafeLoader):
+    """YAML without aliases, by which a small file can mean more than any memory holds."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """The next node; an error if it is an alias."""
+        if self.check_event(yaml.AliasEvent):
+            raise ValueError("it has an alias (*), which settings do not need")
+        return super().compose_node(parent, index)
+
+
+def _yaml(path: Path) -> Any:
+    if path.stat().st_size > LIMIT_SETTINGS_BYTES:
+        raise ValueError(f"it has more than {LIMIT_SETTINGS_BYTES} bytes")
     try:
-        config = yaml.safe_load(path.read_bytes())
-    except yaml.YAMLError as error:
-        reason = str(error).replace("\n", " ")
-        raise ValueError(f"it is not plain YAML: {reason}") from error
+        return yaml.load(path.read_bytes(), _Loader)
+    except Exception as error:  # values that are not of the type they say raise whatever they like
+        raise ValueError(f"it is not plain YAML: {pickled.brief(error)}") from error
+
+
+def _told(value: Any) -> str:
+    """A value for a message: containers and long texts only by their type."""
+    text = repr(value) if value is None or isinstance(value, bool | float | str) else ""
+    if isinstance(value, int) and abs(value) < 2**63:
+        text = str(value)
+    return text if 0 < len(text) <= 80 else f"a {type(value).__name__}"
+
+
+def _settings(path: Path) -> Settings:
+    config = _yaml(path)
     if not isinstance(config, dict):
         raise ValueError("it is not a list of settings by name")
     for name in ("transform_coords", "predict_all_and_latents", "weak_perspective"):
@@ -181,7 +208,7 @@ def _settings(path: Path) -> Settings:
             raise ValueError(f"{name} is set: models with this setting cannot be imported")
     for name in ("stride_train", "stride_test"):
         if config.get(name, STRIDE) != STRIDE:
-            raise ValueError(f"{name} is {config[name]!r}; only {STRIDE} can be imported")
+            raise ValueError(f"{name} is {_told(config[name])}; only {STRIDE} can be imported")
     mix = config["mix_3d_inside_fov"]
     settings = Settings(
         size=config["efficientnet_size"],
@@ -195,28 +222,37 @@ def _settings(path: Path) -> Settings:
     kinds = (str, int, bool, bool, int, int | float, int | float)
     for value, kind, name in zip(settings, kinds, Settings._fields, strict=True):
         if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-            raise ValueError(f"its value {value!r} for {name} is of the wrong type")
+            raise ValueError(f"its value {_told(value)} for {name} is of the wrong type")
     if settings.size not in efficientnet.STAGES:
-        raise ValueError(f"efficientnet_size is {settings.size!r}; it must be s, m or l")
+        raise ValueError(f"efficientnet_size is {_told(settings.size)}; it must be s, m or l")
     side_px, bins = settings.side_px, settings.depth_bins
     if side_px < STRIDE or side_px > 4096 or side_px % STRIDE or not 1 <= bins <= 256:
-        raise ValueError(f"a side of {side_px} px with {bins} depths makes no sense")
+        raise ValueError(f"a side of {_told(side_px)} px with {_told(bins)} depths makes no sense")
+    if not 0 < settings.box_mm < 1e6 or not 0 <= settings.mix_3d <= 1:
+        raise ValueError(
+            f"a box of {_told(settings.box_mm)} mm with {_told(settings.mix_3d)} for "
+            "mix_3d_inside_fov makes no sense"
+        )
     return settings
 
 
 def _joint_info(path: Path) -> tuple[tuple[str, ...], tuple[tuple[int, int], ...]]:
-    with zipfile.ZipFile(path) as archive:
-        if sum(entry.file_size for entry in archive.infolist()) > LIMIT_BYTES:
-            raise ValueError(f"it expands to more than {LIMIT_BYTES} bytes")
-    with np.load(path, allow_pickle=False) as file:
-        names, edges = file["joint_names"], file["joint_edges"]
+    names, edges = numpy_files.arrays(path, ("joint_names", "joint_edges"), LIMIT_BYTES)
     return _texts(names), _pairs(edges)
 
 
 def _matrix(path: Path) -> Float[np.ndarray, "k j"]:
-    matrix = np.load(path, mmap_mode="r", allow_pickle=False)  # maps no more than is there
-    if matrix.ndim != 2 or matrix.dtype.kind != "f" or not np.isfinite(matrix).all():
+    matrix = numpy_files.matrix(path)
+    finite = matrix.dtype.kind == "f" and np.isfinite(matrix).all()
+    if matrix.ndim != 2 or not matrix.size or not finite:
         raise ValueError("it must hold a matrix of finite numbers")
+    sums = matrix.sum(axis=0, dtype=np.float64)
+    worst = int(np.argmax(np.abs(sums - 1)))
+    if abs(sums[worst] - 1) > OFF_AFFINE:
+        raise ValueError(
+            f"the weights in column {worst} of its (J, J') sum to {sums[worst]:.6g}, by "
+            f"{abs(sums[worst] - 1):.2g} not to 1: joints that come out must be weighted averages"
+        )
     return np.ascontiguousarray(matrix.T, np.float32)
 
 
@@ -224,20 +260,25 @@ def _skeletons(path: Path, count: int) -> dict[str, Skeleton]:
     content = pickled.read(path.read_bytes(), pickled_arrays.MAKERS)
     if not isinstance(content, dict) or not content:
         raise ValueError("it is not a dict of skeletons by name")
-    found = {}
+    found, room = {}, LARGEST
     for name, info in content.items():
+        if not isinstance(name, str) or len(name) > LONGEST_TEXT:
+            raise ValueError(f"names of skeletons must have at most {LONGEST_TEXT} characters")
         if not isinstance(info, dict) or not {"indices", "names", "edges"} <= info.keys():
-            raise ValueError(f"skeleton {str(name)[:40]!r} lacks indices, names or edges")
+            raise ValueError(f"skeleton {name[:40]!r} lacks indices, names or edges")
         indices = pickled_arrays.array_of(info["indices"])
         names = _texts(pickled_arrays.array_of(info["names"]))
         edges = _pairs(pickled_arrays.array_of(info["edges"]))
         if indices.dtype.kind not in "iu" or indices.shape != (len(names),) or not len(names):
-            raise ValueError(f"skeleton {str(name)[:40]!r} must have an index for each name")
+            raise ValueError(f"skeleton {name[:40]!r} must have an index for each name")
         if indices.min() < 0 or indices.max() >= count:
-            raise ValueError(f"skeleton {str(name)[:40]!r} takes joints beyond the {count}")
+            raise ValueError(f"skeleton {name[:40]!r} takes joints beyond the {count}")
         if max(np.ravel(edges), default=0) >= len(names):
-            raise ValueError(f"skeleton {str(name)[:40]!r} has edges beyond its joints")
-        found[str(name)] = Skeleton(tuple(indices.tolist()), names, edges)
+            raise ValueError(f"skeleton {name[:40]!r} has edges beyond its joints")
+        room -= len(names) + len(edges)
+        if room < 0:
+            raise ValueError(f"its skeletons have more than {LARGEST} joints and edges together")
+        found[name] = Skeleton(tuple(indices.tolist()), names, edges)
     return found
 
 
@@ -258,11 +299,17 @@ def _all_names(
 def _texts(names: np.ndarray) -> tuple[str, ...]:
     if names.dtype.kind != "U" or names.ndim != 1:
         raise ValueError("joint names must be a list of texts")
+    if names.size > LARGEST or names.itemsize > 4 * LONGEST_TEXT:
+        raise ValueError(
+            f"there must be at most {LARGEST} joint names of at most {LONGEST_TEXT} characters"
+        )
     return tuple(names.tolist())
 
 
 def _pairs(edges: np.ndarray) -> tuple[tuple[int, int], ...]:
     edges = edges.reshape(-1, 2) if edges.size == 0 else edges
+    if len(edges) > LARGEST:
+        raise ValueError(f"there must be at most {LARGEST} edges")
     if (edges.size and edges.dtype.kind not in "iu") or edges.ndim != 2 or edges.shape[1] != 2:
         raise ValueError("edges must be pairs of whole numbers")
     if edges.size and edges.min() < 0:
