@@ -57,16 +57,9 @@ def part_name(sided_name: str) -> str:
 
 
 def mirror_map(joint_names: Sequence[str]) -> Int32[np.ndarray, "J"]:
-    """For every joint the index of its mirror image; central joints are their own.
-
-    A ValueError names a joint without a partner that is sided by its first letter, l or r, or by
-    the word left or right.
-    """
+    """For every joint the index of its mirror image; joints without a partner are their own."""
     found = pairs(joint_names)
     other = {**found, **{right: left for left, right in found.items()}}
-    for name in joint_names:
-        if name not in other:
-            _check_central(name)
     index = {name: i for i, name in enumerate(joint_names)}
     return np.array([index[other.get(name, name)] for name in joint_names], np.int32)
 
@@ -101,23 +94,29 @@ def _mirrored(name: str, side: re.Match[str]) -> str:
     return name[: side.start()] + other + name[side.end() :]
 
 
-def _check_central(name: str) -> None:
-    """A ValueError if the name of a joint without a partner says a side."""
-    word, first = WHOLE_WORD.search(name), FIRST_LETTER.search(name)
-    said = word or (first and LETTER_APART.search(name)) or first
-    if said is None:
-        return
-    other = _mirrored(name, said)
-    side = "left" if said[0][0] in "lL" else "right"
-    how, mend = "", "to begin with neither l nor r"
-    if word:
-        mend = f"without '{said[0]}'"
-    elif said is first:
-        how = " by its first letter"
-    raise ValueError(
-        f"joint '{name}' is {side}{how} but '{other}' is missing; add '{other}', or rename "
-        f"'{name}' {mend}"
-    )
+def _check_sides(joint_names: Sequence[str]) -> None:
+    """A ValueError if a joint's name says a side and its partner is missing.
+
+    A first letter l or r says one unless other joints have their sides elsewhere: ``root``.
+    """
+    found = pairs(joint_names)
+    by_letter = not found or any(f"r{left[1:]}" == right for left, right in found.items())
+    for name in joint_names:
+        if name in found or name in found.values():
+            continue
+        word, letter = WHOLE_WORD.search(name), by_letter and FIRST_LETTER.search(name)
+        if word:
+            said, how, mend = word, "", f"without '{word[0]}'"
+        elif letter:
+            said, how, mend = letter, " by its first letter", "to begin with neither l nor r"
+        else:
+            continue
+        other = _mirrored(name, said)
+        side = "left" if said[0][0] in "lL" else "right"
+        raise ValueError(
+            f"joint '{name}' is {side}{how} but '{other}' is missing; add '{other}', or rename "
+            f"'{name}' {mend}"
+        )
 
 
 def select(skeleton: Skeleton, names: Iterable[str]) -> Int32[np.ndarray, "K"]:
@@ -163,7 +162,7 @@ def validate(skeleton: Skeleton) -> Skeleton:
                 f"of 0…{len(joint_names) - 1}"
             )
     try:
-        mirror_map(joint_names)
+        _check_sides(joint_names)
     except ValueError as error:
         raise ValueError(f"skeleton '{name}': {error}") from None
     if WHOLE_WORD.search(f"_{name}"):
