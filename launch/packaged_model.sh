@@ -24,5 +24,5 @@ train initial stage=initial 20000
 train autoencoder stage=autoencoder 100
 train regularised stage=consistency,variant=regularised 1500
 echo "== bundle"
-python -m acae_jax.export "$run/regularised" --to bundle --weights float16 --name embedded --out "$run/bundle" \
+[[ -d $run/bundle ]] || python -m acae_jax.export "$run/regularised" --to bundle --weights float16 --name embedded --out "$run/bundle" \
     --licence "Apache-2.0, as acae_jax. Trained on pictures that acae_jax rendered from MakeHuman's body (CC0) and DeepMimic's motions (MIT)."
