@@ -15,14 +15,18 @@ def arrays(file: Path | io.BytesIO, names: Sequence[str], limit_bytes: int) -> l
     """The arrays of these names in a .npz file, in this order.
 
     A ValueError of one line if it expands to more than `limit_bytes`, lacks one, is damaged, or
-    holds objects.
+    holds objects; a FileNotFoundError if it is not there.
     """
     try:
         with zipfile.ZipFile(file) as archive:
             expanded = sum(entry.file_size for entry in archive.infolist())
             if expanded > limit_bytes:
-                raise ValueError(f"it expands to more than {limit_bytes} bytes")
+                raise ValueError(
+                    f"it expands to more than allowed, the limit is {limit_bytes} bytes"
+                )
             return [_member(archive, name) for name in names]
+    except FileNotFoundError:
+        raise
     except Exception as error:  # zipfile, zlib and numpy's parser stumble in a dozen ways
         raise ValueError(pickled.brief(error)) from error
 

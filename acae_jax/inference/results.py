@@ -11,7 +11,6 @@ An entry is one person in one frame. Nothing here is ever unpickled.
 """
 
 import json
-import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -19,10 +18,16 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float32, Int32
 
+from acae_jax.foreign import numpy_files
 from acae_jax.inference.facts import Selection
 
 FORMAT = "acae_jax poses 1"
 MAX_BYTES = 8 << 30  # what an npz may unpack to
+# What an npz holds of a `Sequence`, in its order.
+ARRAYS = (
+    "joint_names", "edges", "fps", "frame_count",
+    "frame", "track", "box", "pose3d_mm", "pose2d_px", "uncertainty_mm", "skeletons",
+)  # fmt: skip
 ABOUT = {
     "frame": "index of the image or video frame, from 0; its time is frame / fps in seconds",
     "track": "number of a person, the same in all frames of a video; of images, the place in each",
@@ -175,25 +180,24 @@ def write_npz(path: str | Path, sequence: Sequence, sources: Iterable[str] = ())
 def read_npz(path: str | Path) -> Sequence:
     """Read what `write_npz` wrote; a ValueError if the file is something else or damaged."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            unpacked = sum(entry.file_size for entry in archive.infolist())
-        if unpacked > MAX_BYTES:
-            raise ValueError(f"it would unpack to {unpacked} bytes, the limit is {MAX_BYTES}")
-        with np.load(path, allow_pickle=False) as file:
-            return Sequence(
-                tuple(file["joint_names"].tolist()),
-                edges_of_json(file["edges"].tolist()),
-                float(file["fps"]),
-                int(file["frame_count"]),
-                file["frame"],
-                file["track"],
-                file["box"],
-                file["pose3d_mm"],
-                file["pose2d_px"],
-                file["uncertainty_mm"],
-                skeletons_of_json(json.loads(str(file["skeletons"]))),
-            )
-    except (ValueError, KeyError, TypeError, zipfile.BadZipFile, EOFError) as error:
+        joint_names, edges, fps, frame_count, *entries, skeletons = numpy_files.arrays(
+            Path(path), ARRAYS, MAX_BYTES
+        )
+        frame, track, boxes, poses_mm, poses_px, uncertainty_mm = entries
+        return Sequence(
+            tuple(joint_names.tolist()),
+            edges_of_json(edges.tolist()),
+            float(fps),
+            int(frame_count),
+            frame,
+            track,
+            boxes,
+            poses_mm,
+            poses_px,
+            uncertainty_mm,
+            skeletons_of_json(json.loads(str(skeletons))),
+        )
+    except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} holds no poses as acae_jax writes them: {error}") from None
 
 
