@@ -62,7 +62,7 @@ class Matrices(NamedTuple):
 
 
 def sides_of(joint_names: Sequence[str]) -> Sides:
-    """Split joints by side; a sided joint without its mirror image is an error of `mirror_map`."""
+    """Split joints by side; one without a mirror image is central."""
     mirror = skeleton.mirror_map(joint_names)
     left = tuple(i for i, side in enumerate(skeleton.sides(joint_names)) if side == "l")
     centre = tuple(i for i, other in enumerate(mirror) if other == i)

@@ -142,12 +142,12 @@ def body_points(union: JointUnion, true_mm: Float[np.ndarray, "n j 3"]) -> dict[
     enough = max(2, len(union.members) // 2 + 1)
     points = {base: [*owners.values()] for base, owners in found.items() if len(owners) >= enough}
     height = true_mm[..., 1].mean(axis=0)
-    pairs = skeleton.pairs(list(points))
-    partner = {**pairs, **{right: left for left, right in pairs.items()}}
+    bases = list(points)
+    partner = {base: bases[i] for base, i in zip(bases, skeleton.mirror_map(bases), strict=True)}
 
     def rank(base: str) -> tuple[float, str]:
         # Left and right stand together, at the height of both.
-        both = points[base] + points.get(partner.get(base, ""), [])
+        both = points[base] + points[partner[base]]
         return float(height[both].mean()), base
 
     return {base: points[base] for base in sorted(points, key=rank)}

@@ -87,6 +87,13 @@ def brief(error: Exception) -> str:
     return (line if len(line) < 400 else f"{line[:400]} …") or type(error).__name__
 
 
+def is_size(number: Any) -> bool:
+    """Whether it is a whole number from 0 that can be reckoned with at no cost: far above any
+    offset, size or stride, but sums and products of a few such numbers are short.
+    """
+    return type(number) is int and 0 <= number < 1 << 48
+
+
 class _Machine:
     """The stack, the marks under it and the memo of one pickle."""
 

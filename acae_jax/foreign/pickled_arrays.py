@@ -99,17 +99,13 @@ def _array(content: Any, kind: Any, shape: Any, order: str) -> np.ndarray:
     if not isinstance(kind, PickledType) or not isinstance(content, bytes | bytearray | str):
         raise ValueError("it holds an array of objects, not of numbers or text")
     dtype = kind.dtype()
-    if not isinstance(shape, tuple) or len(shape) > 8 or not all(_is_size(n) for n in shape):
+    if not isinstance(shape, tuple) or len(shape) > 8 or not all(pickled.is_size(n) for n in shape):
         raise ValueError("it holds an array without a shape")
     if int(np.prod(shape, dtype=object)) * dtype.itemsize != len(content):
         raise ValueError(f"it holds an array of {len(content)} bytes that do not fill its shape")
     content = content.encode("latin-1") if isinstance(content, str) else content
     flat = np.frombuffer(content, dtype) if content else np.empty(0, dtype)
     return flat.reshape(shape, order="F" if order == "F" else "C")
-
-
-def _is_size(number: Any) -> bool:
-    return type(number) is int and 0 <= number < 1 << 48
 
 
 def _shell(*_: Any) -> PickledArray:

@@ -32,8 +32,6 @@ _DTYPES: dict[str, Any] = {
 }
 _LEGACY = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."  # a pickle of torch's old magic number
 _STATE_DICTS = ("state_dict", "model_state_dict", "model")
-_LARGEST = 1 << 48
-"""Far above any offset, size or stride: sums and products of a few such numbers cost nothing."""
 _RESAVE = "in an environment with torch, torch.save(torch.load(OLD, weights_only=True), NEW)"
 
 
@@ -152,7 +150,7 @@ def _storage(identity: Any) -> Tensor:
         raise ValueError("it refers to something that is not a storage")
     _, kind, key, _, count = identity
     named = isinstance(key, str) and len(key) <= 40 and key.isalnum()
-    if not isinstance(kind, pickled.Name) or not named or not _is_size(count):
+    if not isinstance(kind, pickled.Name) or not named or not pickled.is_size(count):
         raise ValueError("it refers to something that is not a storage")
     if str(kind) not in _DTYPES:
         raise ValueError(f"it has numbers of type {kind}; known are {', '.join(sorted(_DTYPES))}")
@@ -162,14 +160,9 @@ def _storage(identity: Any) -> Tensor:
 def _tensor(storage: Tensor, offset: int, shape: tuple, strides: tuple, *_: Any) -> Tensor:
     if not isinstance(storage, Tensor) or len(shape) != len(strides) or len(shape) > 32:
         raise ValueError("it describes a tensor that cannot be")
-    if not all(_is_size(number) for number in (offset, *shape, *strides)):
+    if not all(pickled.is_size(number) for number in (offset, *shape, *strides)):
         raise ValueError("it describes a tensor by something other than whole numbers from 0")
     return Tensor(*storage[:3], offset, tuple(shape), tuple(strides))
-
-
-def _is_size(number: Any) -> bool:
-    """Whether it is a whole number from 0 that can be reckoned with at no cost."""
-    return type(number) is int and 0 <= number < _LARGEST
 
 
 def _parameter(tensor: Tensor, *_: Any) -> Tensor:

@@ -8,6 +8,7 @@ Edges are pairs of joint indices, the smaller first, in ascending order.
 """
 
 import difflib
+import functools
 import json
 import re
 from collections import Counter
@@ -73,6 +74,12 @@ def sides(joint_names: Sequence[str]) -> list[str]:
 
 def pairs(joint_names: Sequence[str]) -> dict[str, str]:
     """The name of each left joint, and of the right one that is its mirror image."""
+    return dict(_pairs(tuple(joint_names)))
+
+
+@functools.lru_cache(maxsize=64)
+def _pairs(joint_names: tuple[str, ...]) -> dict[str, str]:
+    # Remembered, because pictures ask for every person in every frame.
     names = dict.fromkeys(joint_names)
     taken: set[str] = set()
     found = {}
