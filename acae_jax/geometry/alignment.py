@@ -1,4 +1,4 @@
-"""Aligning poses: by their mean, by a root joint, and by the best similarity (Procrustes).
+"""Aligning poses: by their mean, and by the best similarity (Procrustes).
 
 Poses are (*b, J, 3) in millimetres. `mask` is (*b, J), true for the joints that count; coordinates
 where it is false may be anything, NaN included.
@@ -42,11 +42,6 @@ def mean_relative(
 ) -> Float[Array, "*b j c"]:
     """Subtract the mean of the masked joints."""
     return points - _mean(namespace(points, mask), points, mask)
-
-
-def root_relative(points: Float[Array, "*b j c"], root: int) -> Float[Array, "*b j c"]:
-    """Subtract the root joint."""
-    return points - points[..., root : root + 1, :]
 
 
 def _mean(xp, points: Array, mask: Array) -> Array:

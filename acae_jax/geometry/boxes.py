@@ -55,14 +55,6 @@ def to_square(box: Float[Array, "*b 4"]) -> Float[Array, "*b 4"]:
     return of_centre(centre(box), namespace(box).concat([side, side], axis=-1))
 
 
-def square_for_rolls(box: Float[Array, "*b 4"], angle: float) -> Float[Array, "*b 4"]:
-    """Return the square about the same centre that holds the box rolled by ±angle (at most 45°)."""
-    cosine, sine = np.cos(angle), np.sin(angle)
-    size = box[..., 2:]
-    turned = size * float(cosine) + size[..., ::-1] * float(sine)
-    return to_square(of_centre(centre(box), turned))
-
-
 def intersect(one: Float[Array, "*b 4"], other: Float[Array, "*b 4"]) -> Float[Array, "*b 4"]:
     """Return the common part of two boxes; without one, a box of no area."""
     xp = namespace(one, other)
@@ -70,14 +62,6 @@ def intersect(one: Float[Array, "*b 4"], other: Float[Array, "*b 4"]) -> Float[A
     high = xp.minimum(one[..., :2] + one[..., 2:], other[..., :2] + other[..., 2:])
     size = high - low
     return xp.concat([low, xp.where(size > 0, size, xp.zeros_like(size))], axis=-1)
-
-
-def hull(one: Float[Array, "*b 4"], other: Float[Array, "*b 4"]) -> Float[Array, "*b 4"]:
-    """Return the smallest box that holds both."""
-    xp = namespace(one, other)
-    low = xp.minimum(one[..., :2], other[..., :2])
-    high = xp.maximum(one[..., :2] + one[..., 2:], other[..., :2] + other[..., 2:])
-    return xp.concat([low, high - low], axis=-1)
 
 
 def iou(one: Float[Array, "*b 4"], other: Float[Array, "*b 4"]) -> Float[Array, "*b"]:

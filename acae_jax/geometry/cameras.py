@@ -227,9 +227,9 @@ def square_pixels(camera: Camera) -> Camera:
     """Give both axes the mean focal length and no skew, keeping the principal point."""
     k = camera.intrinsics
     focal = _per_camera(k, (k[..., 0, 0] + k[..., 1, 1]) / 2)
-    kept = _like(k, [[0, 0, 1], [0, 0, 1], [0, 0, 1]])
+    mask = _like(k, [[0, 0, 1], [0, 0, 1], [0, 0, 1]])
     return camera._replace(
-        intrinsics=k * kept + focal * _like(k, [[1, 0, 0], [0, 1, 0], [0, 0, 0]])
+        intrinsics=k * mask + focal * _like(k, [[1, 0, 0], [0, 1, 0], [0, 0, 0]])
     )
 
 
@@ -237,9 +237,9 @@ def centre_principal_point(camera: Camera, side_px: int | tuple[int, int]) -> Ca
     """Move the principal point to the centre of a square image, or of one of (width, height)."""
     width, height = (side_px, side_px) if isinstance(side_px, int) else side_px
     k = camera.intrinsics
-    kept = _like(k, [[1, 1, 0], [1, 1, 0], [1, 1, 1]])
+    mask = _like(k, [[1, 1, 0], [1, 1, 0], [1, 1, 1]])
     centre = _like(k, [[0, 0, (width - 1) / 2], [0, 0, (height - 1) / 2], [0, 0, 0]])
-    return camera._replace(intrinsics=k * kept + centre)
+    return camera._replace(intrinsics=k * mask + centre)
 
 
 def scale_output(camera: Camera, factor: float | Float[Array, "*b"]) -> Camera:

@@ -34,25 +34,25 @@ def marginals(logits: Float[Array, "..."], axes: Sequence[int]) -> list[Float[Ar
     weights = xp.exp(logits - peak)
     total = weights.sum(axes)[..., None]
     rest = [axis for axis in range(logits.ndim) if axis not in axes]
-    found = []
+    distributions = []
     for axis in axes:
         others = tuple(other for other in axes if other != axis)
-        kept = sorted([*rest, axis])
-        found.append(xp.moveaxis(weights.sum(others), kept.index(axis), -1) / total)
-    return found
+        place = sorted([*rest, axis]).index(axis)
+        distributions.append(xp.moveaxis(weights.sum(others), place, -1) / total)
+    return distributions
 
 
 def expectation(distributions: Sequence[Float[Array, "..."]]) -> Float[Array, "*rest d"]:
     """Expected coordinates, in 0 … 1, of distributions over the cells of their last axes."""
     xp = namespace(*distributions)
-    means = [(found * _grid(found)).sum(-1) for found in distributions]
+    means = [(weights * _grid(weights)).sum(-1) for weights in distributions]
     return xp.stack(means, axis=-1)
 
 
-def _grid(found: Float[Array, "*rest c"]) -> np.ndarray:
-    """0 … 1 along the last axis, with as many axes as `found`."""
-    grid = np.linspace(0, 1, found.shape[-1], dtype=found.dtype)
-    return grid.reshape((1,) * (found.ndim - 1) + (-1,))
+def _grid(like: Float[Array, "*rest c"]) -> np.ndarray:
+    """0 … 1 along the last axis, with as many axes as `like`."""
+    grid = np.linspace(0, 1, like.shape[-1], dtype=like.dtype)
+    return grid.reshape((1,) * (like.ndim - 1) + (-1,))
 
 
 def heatmap_to_px(

@@ -63,9 +63,9 @@ def create(
         close = difflib.get_close_matches(name, names(), n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(names())}"
         raise ValueError(f"unknown backbone {name!r}: {hint}")
-    known = 16 if name == "narrow" else 32
-    if stride != known:
-        raise ValueError(f"backbone {name} has no stride {stride}: choose {known}")
+    own_stride = 16 if name == "narrow" else 32
+    if stride != own_stride:
+        raise ValueError(f"backbone {name} has no stride {stride}: choose {own_stride}")
     if name == "narrow":
         if not centred:
             raise ValueError("backbone narrow is always centred: set centred=True")

@@ -80,13 +80,13 @@ def _norms(
 ) -> dict[Path, tuple[float, Path | None]]:
     """Each norm's epsilon and the convolution whose very output it gets, if any."""
     results: list[tuple[Any, nn.Module]] = []  # kept, so that no other array takes an identity
-    found: dict[Path, tuple[float, Path | None]] = {}
+    norms: dict[Path, tuple[float, Path | None]] = {}
 
     def watch(call: Callable[..., Any], args: tuple, kwargs: dict, context: Any) -> Any:
         module = context.module
         if isinstance(module, GhostNorm) and context.method_name == "__call__":
-            conv = next((made for result, made in results if result is args[0]), None)
-            found[module.path] = (module.epsilon, None if conv is None else conv.path)
+            conv = next((module for result, module in results if result is args[0]), None)
+            norms[module.path] = (module.epsilon, None if conv is None else conv.path)
         result = call(*args, **kwargs)
         if isinstance(module, Conv | DepthwiseConv) and context.method_name == "__call__":
             results.append((result, module))
@@ -94,4 +94,4 @@ def _norms(
 
     with nn.intercept_methods(watch):
         jax.eval_shape(lambda v, x: network.apply(v, x, train=False), variables, images)
-    return found
+    return norms

@@ -112,5 +112,5 @@ def drop_examples(
     x: Inexact[Array, "b h w c"], rate: float, key: Array
 ) -> Inexact[Array, "b h w c"]:
     """Stochastic depth: zeroes examples with chance `rate`, divides the rest by 1 − rate."""
-    kept = jax.random.bernoulli(key, 1 - rate, (x.shape[0], 1, 1, 1))
-    return jnp.where(kept, x / (1 - rate), jnp.zeros((), x.dtype))
+    stays = jax.random.bernoulli(key, 1 - rate, (x.shape[0], 1, 1, 1))
+    return jnp.where(stays, x / (1 - rate), jnp.zeros((), x.dtype))

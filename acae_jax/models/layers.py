@@ -119,13 +119,13 @@ def folded_kernel(
     """
     k, _, channels, features = kernel.shape
     into = fold * stride
-    seen = np.arange(fold)[None] * stride - before + np.arange(k)[:, None]  # (tap, cell)
-    block, place = seen // into, seen % into
+    source = np.arange(fold)[None] * stride - before + np.arange(k)[:, None]  # (tap, cell)
+    block, place = source // into, source % into
     first, last = int(block.min()), int(block.max())
-    taps, cells = np.indices(seen.shape)
-    chosen = np.zeros((k, last - first + 1, into, fold), np.float32)
-    chosen[taps, block - first, place, cells] = 1
-    wide = jnp.einsum("htcd,tnsr->hnscrd", kernel, jnp.asarray(chosen, kernel.dtype))
+    taps, cells = np.indices(source.shape)
+    places = np.zeros((k, last - first + 1, into, fold), np.float32)
+    places[taps, block - first, place, cells] = 1
+    wide = jnp.einsum("htcd,tnsr->hnscrd", kernel, jnp.asarray(places, kernel.dtype))
     return wide.reshape(k, -1, into * channels, fold * features), (-first, last)
 
 

@@ -51,11 +51,11 @@ class NanoDet(nn.Module):
             maps.append(Conv(128, kernel_size=1, use_bias=True, name=f"lateral{stride}")(x))
         for to, by in ((1, 2), (0, 1), (1, 0), (2, 1)):
             maps[to] += jax.image.resize(maps[by], maps[to].shape, "linear", antialias=False)
-        found = [
+        levels = [
             _decode(Head(name=f"head{stride}")(level), stride)
             for stride, level in zip(STRIDES, maps, strict=True)
         ]
-        scores, boxes = (jnp.concatenate(parts, axis=1) for parts in zip(*found, strict=True))
+        scores, boxes = (jnp.concatenate(parts, axis=1) for parts in zip(*levels, strict=True))
         return scores, boxes
 
 

@@ -63,10 +63,10 @@ def curves(
     """
     figure = canvas(*size_in)
     axes = figure.add_subplot()
-    drawn = [curve for curve in shown if len(curve.x)]
-    for label, x, y, (colour, line) in drawn:
+    series = [curve for curve in shown if len(curve.x)]
+    for label, x, y, (colour, line) in series:
         steps, few = slice(None, None, -(-len(x) // POINTS)), len(x) <= FEW
-        if smooth and not few and len(drawn) <= FAINT:
+        if smooth and not few and len(series) <= FAINT:
             axes.plot(x[steps], y[steps], color=colour, linewidth=0.7, alpha=0.35)
         bold = running_mean(y) if smooth else y
         marks = "o" if few else ""
@@ -76,7 +76,7 @@ def curves(
         )  # fmt: skip
     axes.set_xlabel(x_label, fontsize=8, color=TEXT)
     axes.set_ylabel(y_label, fontsize=8, color=TEXT)
-    if log and all((curve.y > 0).all() for curve in drawn):
+    if log and all((curve.y > 0).all() for curve in series):
         axes.set_yscale("log")
     elif from_zero:
         axes.set_ylim(bottom=0)

@@ -110,4 +110,3 @@ def test_relative_poses():
     centred = alignment.mean_relative(pose, mask)
     np.testing.assert_allclose((centred * mask[..., None]).sum(-2), 0, atol=1e-9)
     np.testing.assert_allclose(np.diff(centred, axis=-2), np.diff(pose, axis=-2), atol=1e-9)
-    assert not alignment.root_relative(pose, 3)[..., 3, :].any()

@@ -17,24 +17,15 @@ def test_box_of_points_skips_unlabelled_ones():
 
 def test_expanding_and_squaring_keep_the_centre():
     box = np.array([[1.0, 2.0, 30.0, 10.0], [0.0, 0.0, 4.0, 8.0]])
-    for changed in (boxes.expand(box, 1.5), boxes.to_square(box), boxes.square_for_rolls(box, 0.5)):
+    for changed in (boxes.expand(box, 1.5), boxes.to_square(box)):
         np.testing.assert_allclose(boxes.centre(changed), boxes.centre(box))
     np.testing.assert_allclose(boxes.expand(box, 1.5)[:, 2:], box[:, 2:] * 1.5)
     np.testing.assert_allclose(boxes.to_square(box)[:, 2:], [[30, 30], [8, 8]])
 
 
-def test_a_square_for_rolls_holds_the_rolled_corners():
-    box, angle = np.array([-10.0, -20.0, 20.0, 40.0]), np.deg2rad(30)
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    corners = np.array([[10.0, 20.0], [-10.0, 20.0], [10.0, -20.0], [-10.0, -20.0]]) @ turn.T
-    side = boxes.square_for_rolls(box, float(angle))[2]
-    assert np.abs(corners).max() == pytest.approx(side / 2)
-
-
-def test_intersection_hull_and_overlap():
+def test_intersection_and_overlap():
     one, other = np.array([0.0, 0.0, 4.0, 4.0]), np.array([2.0, 1.0, 4.0, 2.0])
     np.testing.assert_allclose(boxes.intersect(one, other), [2, 1, 2, 2])
-    np.testing.assert_allclose(boxes.hull(one, other), [0, 0, 6, 4])
     assert boxes.iou(one, other) == pytest.approx(4 / 20)
     assert boxes.iou(one, one) == 1
     apart = np.array([10.0, 10.0, 1.0, 1.0])
