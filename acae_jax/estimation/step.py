@@ -36,12 +36,12 @@ def fresh_variables(network: networks.PoseNetwork, key: jax.Array) -> dict:
 def initial_state(
     optimizer: optax.GradientTransformation, variables: dict, averaged: bool = False
 ) -> TrainState:
-    """The state at step 0 with these params and batch_stats, also as its average if `averaged`."""
+    """The state at step 0 with these variables, also as its average if `averaged`."""
     params = variables["params"]
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         params=params,
-        batch_stats=variables["batch_stats"],
+        collections={"batch_stats": variables["batch_stats"]},
         opt_state=optimizer.init(params),
         # A copy, because the state is donated to the first update, and a buffer only once.
         average=jax.tree.map(jnp.copy, variables) if averaged else (),
@@ -126,7 +126,7 @@ def make_update(
         params: dict, state: TrainState, batch: Batch, train: bool
     ) -> tuple[Array, tuple[Metrics, dict]]:
         mix_key, drop_key = jax.random.split(step_key(seed, state.step))
-        variables = {"params": params, "batch_stats": state.batch_stats}
+        variables = {"params": params, **state.collections}
         output, batch_stats = apply(network, variables, batch, drop_key, train)
         mix = jax.random.uniform(mix_key, batch["dataset"].shape)
         if mix.ndim == 2:
@@ -161,9 +161,10 @@ def make_update(
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         metrics["gradient_norm"] = optax.tree.norm(grads)
-        newest = {"params": params, "batch_stats": batch_stats}
+        collections = {"batch_stats": batch_stats}
+        newest = {"params": params, **collections}
         average = state.average and moving_average(state.average, newest, average_decay, state.step)
-        return TrainState(state.step + 1, params, batch_stats, opt_state, average), metrics
+        return TrainState(state.step + 1, params, collections, opt_state, average), metrics
 
     def stepwise(step: int, state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         frozen = schedule.frozen_norm_from is not None and step >= schedule.frozen_norm_from

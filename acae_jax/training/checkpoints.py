@@ -23,6 +23,7 @@ import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
 from jax.sharding import Sharding
 
+from acae_jax.training import layout
 from acae_jax.training.state import TrainState
 
 FOLDER = "checkpoints"
@@ -126,9 +127,11 @@ class Checkpoints:
     def _read(
         self, step: int, like: TrainState, sharding: Sharding
     ) -> tuple[TrainState, Mapping[str, Any]]:
-        _check_structure(self._manager.item_metadata(step)["state"].tree, like)
+        stored = self._manager.item_metadata(step)["state"].tree
+        expected = layout.stored(like, stored)
+        _check_structure(stored, expected)
         placed = jax.tree.map(
-            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), like
+            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), expected
         )
         restored = self._manager.restore(
             step,
@@ -141,7 +144,7 @@ class Checkpoints:
         )
         if checksum(restored["state"]) != restored["facts"]["crc32"]:
             raise ValueError("its numbers do not match their checksum")
-        return restored["state"], restored["facts"]
+        return layout.restored(restored["state"]), restored["facts"]
 
     def _check_facts(self, facts: Mapping[str, Any]) -> None:
         if facts["seed"] != self._facts["seed"]:
@@ -189,8 +192,8 @@ def checksum(tree: Any) -> int:
 
 
 def load_params(path: str | Path, step: int | None = None, folder: str = FOLDER) -> dict[str, Any]:
-    """The network of a finished or running run: {"params": …, "batch_stats": …} as host arrays, the
-    moving average of them if the run keeps one.
+    """The network of a finished or running run: {"params": …} and the other collections of
+    `TrainState` as host arrays, the moving average of them if the run keeps one.
 
     `path` is the run's workdir, `folder` its "checkpoints" or the "best" one; without `step`, the
     newest checkpoint. A FileNotFoundError if there is none.
@@ -206,14 +209,12 @@ def load_params(path: str | Path, step: int | None = None, folder: str = FOLDER)
     options = ocp.CheckpointManagerOptions(create=False, enable_async_checkpointing=False)
     with ocp.CheckpointManager(folder_path, options=options, item_handlers=_handlers()) as manager:
         stored = manager.item_metadata(step)["state"].tree
-        if stored.get("average"):
-            wanted = {"average": stored["average"]}
-        else:
-            wanted = {name: stored[name] for name in ("params", "batch_stats")}
-        as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), wanted)
-        reading = ocp.args.PyTreeRestore(wanted, restore_args=as_numpy, partial_restore=True)
+        names = ("average",) if stored.get("average") else layout.network_names(stored)
+        part = {name: stored[name] for name in names}
+        as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), part)
+        reading = ocp.args.PyTreeRestore(part, restore_args=as_numpy, partial_restore=True)
         restored = manager.restore(step, args=ocp.args.Composite(state=reading))["state"]
-        return restored.get("average", restored)
+        return restored.get("average") or layout.network(restored)
 
 
 def newest_facts(path: str | Path, folder: str = FOLDER) -> dict[str, Any]:
@@ -232,7 +233,7 @@ def init_from(
 ) -> tuple[dict[str, Any], list[str]]:
     """Fresh variables with another run's weights in their place, and the names that stayed fresh.
 
-    Both are {"params": …, "batch_stats": …}. `part` is "whole", which must fit completely, or
+    Both are {"params": …} and other collections. `part` is "whole", which must fit completely, or
     "backbone": all but the head. A ValueError if a name or shape that should be loaded does not
     fit.
     """
@@ -272,7 +273,7 @@ def _handlers() -> dict[str, ocp.CheckpointHandler]:
     return {"state": ocp.PyTreeCheckpointHandler(), "facts": ocp.JsonCheckpointHandler()}
 
 
-def _check_structure(stored: Any, like: TrainState) -> None:
+def _check_structure(stored: Any, like: Any) -> None:
     """A ValueError that names the first array of another name, shape or type."""
     held, wanted = (
         {_name(path): (leaf.shape, leaf.dtype) for path, leaf in _leaves(tree)}

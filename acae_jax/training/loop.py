@@ -222,7 +222,7 @@ def _show(workdir: Path, step: int, picture: bytes | None) -> None:
 
 def _check_finite(state: TrainState) -> None:
     """A FloatingPointError rather than a checkpoint that cannot be trained on."""
-    if not all_finite((state.params, state.batch_stats, state.opt_state)):
+    if not all_finite((state.params, state.collections, state.opt_state, state.extra)):
         raise FloatingPointError(_not_finite("a parameter or statistic is", int(state.step)))
 
 

@@ -15,15 +15,19 @@ from jaxtyping import Array, Bool, Int
 class TrainState(NamedTuple):
     """Finished updates, network variables and optimiser state.
 
-    `average` is empty, or the moving average of {"params", "batch_stats"}, which is then what is
-    evaluated and what later stages load.
+    `collections` are the variables besides the parameters by their kind, such as {"batch_stats":
+    …}; together with {"params": …} they are what flax calls the variables of a network. `average`
+    is empty, or the moving average of the variables, which is then what is evaluated and what later
+    stages load. `extra` is whatever else a system carries from step to step, such as a pool of
+    earlier images.
     """
 
     step: Int[Any, ""]
     params: Any
-    batch_stats: Any
+    collections: Any
     opt_state: Any
     average: Any = ()
+    extra: Any = ()
 
 
 def step_key(seed: int, step: Int[Array, ""] | int) -> jax.Array:
@@ -40,9 +44,14 @@ def moving_average(average: Any, newest: Any, decay: float, step: Int[Array, ""]
     return jax.tree.map(lambda old, new: old + (1 - kept) * (new - old), average, newest)
 
 
+def variables(state: TrainState) -> dict[str, Any]:
+    """The newest variables: {"params": …} and the other collections."""
+    return {"params": state.params, **state.collections}
+
+
 def evaluated(state: TrainState) -> dict[str, Any]:
-    """What is evaluated: {"params", "batch_stats"}, averaged if the state holds an average."""
-    return state.average or {"params": state.params, "batch_stats": state.batch_stats}
+    """What is evaluated: the variables, averaged if the state holds an average."""
+    return state.average or variables(state)
 
 
 def parameter_count(params: Any) -> int:

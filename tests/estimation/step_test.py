@@ -75,7 +75,7 @@ def test_a_step_in_parts_is_the_same_step(whole, parts, devices):
     _, cut, others, program = one_step(parts, devices)
     for name, value in metrics.items():
         np.testing.assert_allclose(others[name], value, rtol=1e-4, atol=1e-6, err_msg=name)
-    jax.tree.map(close, cut.batch_stats, expected.batch_stats)
+    jax.tree.map(close, cut.collections, expected.collections)
     jax.tree.map(close, cut.opt_state, expected.opt_state)  # holds the gradients
     # Examples are put into parts without moving any to another device.
     assert ("all-reduce" in program) == (devices > 1)
@@ -84,8 +84,8 @@ def test_a_step_in_parts_is_the_same_step(whole, parts, devices):
 
 def test_the_average_follows_the_weights_and_is_what_counts(whole):
     first, then, _, _ = whole
-    start = {"params": first.params, "batch_stats": first.batch_stats}
-    newest = {"params": then.params, "batch_stats": then.batch_stats}
+    start = {"params": first.params, **first.collections}
+    newest = {"params": then.params, **then.collections}
     jax.tree.map(np.testing.assert_array_equal, state.evaluated(first), start)
     expected = jax.tree.map(lambda old, new: old + 0.9 * (new - old), start, newest)
     jax.tree.map(close, state.evaluated(then), expected)

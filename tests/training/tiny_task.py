@@ -22,7 +22,7 @@ def init(key):
         "backbone": {"kernel": jax.random.normal(first, (5, 16))},
         "head": {"kernel": jax.random.normal(second, (16, 3)), "bias": jnp.zeros(3)},
     }
-    statistics = {"mean": jnp.zeros(5, jnp.bfloat16)}
+    statistics = {"batch_stats": {"mean": jnp.zeros(5, jnp.bfloat16)}}
     return TrainState(jnp.zeros((), jnp.int32), params, statistics, OPTIMIZER.init(params))
 
 
@@ -42,7 +42,8 @@ def update(now, batch):
     updates, opt_state = OPTIMIZER.update(gradient, now.opt_state)
     mean = batch["x"].mean(axis=0).astype(jnp.bfloat16)
     params = optax.apply_updates(now.params, updates)
-    return TrainState(now.step + 1, params, {"mean": mean}, opt_state), {"loss": loss}
+    statistics = {"batch_stats": {"mean": mean}}
+    return TrainState(now.step + 1, params, statistics, opt_state), {"loss": loss}
 
 
 def batches(step, seconds=0.0):

@@ -4,13 +4,16 @@ import errno
 import gc
 import logging
 import os
+import shutil
 import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 import tiny_task
 
@@ -140,7 +143,7 @@ def test_full_disk_is_one_line_and_loses_nothing(run, monkeypatch, error):
 def test_load_params_gives_the_saved_bits(run):
     workdir, state = run
     loaded = checkpoints.load_params(workdir)
-    expected = {"params": state.params, "batch_stats": state.batch_stats}
+    expected = {"params": state.params, **state.collections}
     assert jax.tree.structure(loaded) == jax.tree.structure(expected)
     for left, right in zip(jax.tree.leaves(loaded), jax.tree.leaves(expected), strict=True):
         assert isinstance(left, np.ndarray)
@@ -148,6 +151,40 @@ def test_load_params_gives_the_saved_bits(run):
         np.testing.assert_array_equal(left, np.asarray(right))
     earlier = checkpoints.load_params(workdir, step=10)
     assert (earlier["params"]["head"]["bias"] != loaded["params"]["head"]["bias"]).all()
+
+
+@pytest.fixture
+def run_of_version_0_1(tmp_path):
+    """A run of 20 steps whose checkpoints lie as version 0.1 wrote them, and its last state."""
+    state = loop.fit(tiny_task.make(), tmp_path, steps=20, **EVERY)
+    first = tmp_path / "checkpoints"
+    shutil.rmtree(first)
+    names = ("step", "params", "batch_stats", "opt_state", "average")
+    written = NamedTuple("TrainState", [(name, Any) for name in names])(
+        state.step, state.params, state.collections["batch_stats"], state.opt_state, ()
+    )
+    facts = {"seed": 7, "steps": 20, "crc32": checkpoints.checksum(written)}
+    with ocp.CheckpointManager(first) as manager:
+        manager.save(
+            20,
+            args=ocp.args.Composite(
+                state=ocp.args.PyTreeSave(written), facts=ocp.args.JsonSave(facts)
+            ),
+        )
+    return tmp_path, state
+
+
+def test_a_run_of_version_0_1_is_loaded_and_continued_to_the_bit(run_of_version_0_1, tmp_path):
+    workdir, state = run_of_version_0_1
+    loaded = checkpoints.load_params(workdir)
+    assert jax.tree.structure(loaded) == jax.tree.structure(
+        {"params": state.params, **state.collections}
+    )
+    np.testing.assert_array_equal(loaded["params"]["head"]["bias"], state.params["head"]["bias"])
+    continued = loop.fit(tiny_task.make(), workdir, steps=30, **EVERY)
+    whole = loop.fit(tiny_task.make(), tmp_path / "whole", steps=30, **EVERY)
+    jax.tree.map(np.testing.assert_array_equal, jax.device_get(continued), jax.device_get(whole))
+    assert jax.tree.structure(continued) == jax.tree.structure(whole)
 
 
 def test_load_params_names_what_is_missing(tmp_path, run):
