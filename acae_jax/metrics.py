@@ -11,7 +11,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from acae_jax.geometry import alignment
-from acae_jax.skeletons import skeleton
+from acae_jax.skeletons import body_parts
+from acae_jax.skeletons.body_parts import BodyPart
 
 PCK_MM = 150.0
 _HIGHER_IS_BETTER = ("pck150", "auc150")  # all others are errors
@@ -26,14 +27,15 @@ def root_weights(joint_names: Sequence[str]) -> Float[np.ndarray, " j"]:
     """Weights of the joints whose combination is the root: the pelvis, else the middle of the hips,
     else the mean.
     """
-    base = [skeleton.base_name(name) for name in joint_names]
-    weights = np.zeros(len(base), np.float32)
-    if "pelv" in base:
-        weights[base.index("pelv")] = 1.0
-    elif "lhip" in base and "rhip" in base:
-        weights[[base.index("lhip"), base.index("rhip")]] = 0.5
+    weights = np.zeros(len(joint_names), np.float32)
+    parts, hips = body_parts.of(joint_names), (BodyPart("hip", "l"), BodyPart("hip", "r"))
+    pelvis = body_parts.pelvis(joint_names)
+    if pelvis is not None:
+        weights[pelvis] = 1.0
+    elif all(hip in parts for hip in hips):
+        weights[[parts.index(hip) for hip in hips]] = 0.5
     else:
-        weights[:] = 1.0 / len(base)
+        weights[:] = 1.0 / len(parts)
     return weights
 
 

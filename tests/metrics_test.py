@@ -19,6 +19,10 @@ def test_root_is_the_pelvis_or_the_middle_of_the_hips_or_the_mean():
         metrics.root_weights(["lhip_a", "neck_a", "rhip_a"]), [0.5, 0, 0.5]
     )
     np.testing.assert_allclose(metrics.root_weights(["lwri", "rwri"]), [0.5, 0.5])
+    for names in (["neck", "Hips", "LeftUpLeg", "RightUpLeg"], ["left_hip", "pelvis", "right_hip"]):
+        np.testing.assert_array_equal(metrics.root_weights(names), np.eye(len(names))[1])
+    weights = metrics.root_weights(["nose", "left_hip", "right_hip", "left_knee", "right_knee"])
+    np.testing.assert_array_equal(weights, [0, 0.5, 0.5, 0, 0])
 
 
 def test_mpjpe_ignores_translation_and_pa_mpjpe_any_similarity():

@@ -22,7 +22,7 @@ from PIL import Image
 from acae_jax.estimation import outcome
 from acae_jax.estimation.outcome import Run
 from acae_jax.pages import charts
-from acae_jax.skeletons import skeleton
+from acae_jax.skeletons import body_parts, skeleton
 from acae_jax.skeletons.union import JointUnion
 
 TITLES = {
@@ -33,23 +33,6 @@ TITLES = {
     "hybrid": "Hybrid",
     "merged": "Merged by name",
     "autoencoder": "Autoencoder (stage 2)",
-}
-WORDS = {
-    "ank": "ankle",
-    "cla": "collarbone",
-    "elb": "elbow",
-    "fin": "finger",
-    "foo": "foot",
-    "han": "hand",
-    "htop": "head top",
-    "kne": "knee",
-    "pelv": "pelvis",
-    "sca": "shoulder blade",
-    "sho": "shoulder",
-    "spin": "spine",
-    "thor": "thorax",
-    "thu": "thumb",
-    "wri": "wrist",
 }
 DASHES = {"l": "-", "r": (0, (2.2, 1.4)), "": (0, (0.8, 0.8))}
 PNG_BYTES = 400_000
@@ -189,11 +172,7 @@ def draw_depth_errors(
 
 def spoken(base_names: Sequence[str]) -> list[str]:
     """Joints' base names in words, as far as known: ``lkne``, beside ``rkne``, is ``L knee``."""
-    said = []
-    for base, side in zip(base_names, skeleton.sides(base_names), strict=True):
-        name = skeleton.part_name(base) if side else base
-        said.append(f"{side.upper()} {WORDS.get(name, name)}".strip())
-    return said
+    return [f"{part.side.upper()} {part.name}".strip() for part in body_parts.of(base_names)]
 
 
 def full(width_in: float, height_in: float) -> tuple[Figure, Axes]:

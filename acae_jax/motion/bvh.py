@@ -21,7 +21,7 @@ import numpy as np
 from jaxtyping import Float, Float64
 
 from acae_jax.motion import solve, track, tree
-from acae_jax.skeletons import skeleton
+from acae_jax.skeletons import body_parts
 
 
 class Written(NamedTuple):
@@ -71,8 +71,8 @@ def write(
     positions = track.levelled(positions[:, places], up, "y")
     given = ~np.isnan(positions[..., 0])
     filled = track.without_gaps(positions)
-    sides = skeleton.sides(names)
-    rig = solve.solve(hierarchy, kept, [sides[joint] for joint in places], filled, given)
+    parts = body_parts.of(names)
+    rig = solve.solve(hierarchy, kept, [parts[joint] for joint in places], filled, given)
     with track.replacing(path) as part:
         part.write_text(_text(rig, fps, unit_mm), encoding="utf-8", newline="\n")
     apart = solve.posed(rig)[:, np.array(rig.joints) >= 0] - filled

@@ -21,10 +21,11 @@ from jaxtyping import Bool, Float64
 from acae_jax.geometry import rotations
 from acae_jax.motion.tree import Tree
 from acae_jax.skeletons import skeleton
+from acae_jax.skeletons.body_parts import BodyPart
 
-# Joints, less their side, whose bone from the parent is part of a stretched arm or leg in rest.
-ARM = {"upa", "elb", "for", "wri", "elbow", "wrist"}
-LEG = {"thi", "kne", "shi", "ank", "knee", "ankle"}
+# Left and right joints whose bone from the parent is part of a stretched arm or leg in rest.
+ARM = {"mid upper arm", "elbow", "mid forearm", "wrist"}
+LEG = {"mid thigh", "knee", "mid shin", "ankle"}
 # How much a joint with several children holds on to its parent's orientation: it decides where the
 # children lie on one line, as two shoulders do, and hardly matters elsewhere.
 HOLD = 0.05
@@ -44,15 +45,14 @@ class Rig(NamedTuple):
 def solve(
     tree: Tree,
     names: Sequence[str],
-    sides: Sequence[str],
+    parts: Sequence[BodyPart],
     positions_mm: Float64[np.ndarray, "F J 3"],
     given: Bool[np.ndarray, "F J"],
 ) -> Rig:
     """Fit a rig to positions without gaps.
 
-    Names, sides (as of `skeleton.sides`), positions and `given`, which positions were measured and
-    not filled in, are those of the tree's joints in its order. Only measured bones count for
-    lengths.
+    Names, parts of the body, positions and `given`, which positions were measured and not filled
+    in, are those of the tree's joints in its order. Only measured bones count for lengths.
     """
     node_names, parents, joints = _nodes(tree, names)
     bones = positions_mm - positions_mm[:, np.maximum(tree.parents, 0)]
@@ -61,13 +61,13 @@ def solve(
     rest = np.zeros((len(names), 3))
     world = np.empty((len(positions_mm), len(joints), 3, 3))
     for node, place in enumerate(joints):
-        carried = world[:, parents[node]] if node else _body_axes(names, sides, positions_mm)
+        carried = world[:, parents[node]] if node else _body_axes(names, parts, positions_mm)
         if place < 0:  # a hinge: one bone, to the node that follows
             ends = [joints[node + 1]]
         else:
             ends = tree.children(place)
             for end in ends:
-                rest[end] = _rest_direction(names[end], sides[end], carried, bones[:, end])
+                rest[end] = _rest_direction(parts[end], carried, bones[:, end])
         world[:, node] = _oriented(carried, rest[ends] * lengths[ends, None], bones[:, ends])
     local = world.copy()
     local[:, 1:] = world[:, parents[1:]].mT @ world[:, 1:]
@@ -119,17 +119,15 @@ def _median_lengths(
 
 
 def _rest_direction(
-    name: str,
-    side: str,
+    end: BodyPart,
     carried: Float64[np.ndarray, "F 3 3"],
     bone: Float64[np.ndarray, "F 3"],
 ) -> Float64[np.ndarray, "3"]:
-    """The unit direction of the bone that ends in the named joint, in the rest pose."""
-    part = skeleton.part_name(name)
-    if side and part in LEG:
+    """The unit direction of the bone that ends in this part of the body, in the rest pose."""
+    if end.side and end.name in LEG:
         return np.array([0.0, -1.0, 0.0])
-    if side and part in ARM:
-        return np.array([1.0 if side == "l" else -1.0, 0.0, 0.0])
+    if end.side and end.name in ARM:
+        return np.array([1.0 if end.side == "l" else -1.0, 0.0, 0.0])
     mean = (carried.mT @ _unit(bone)[..., None])[..., 0].mean(0)
     # A bone without length, or as often here as there, may rest in any direction.
     return _unit(mean) if np.linalg.norm(mean) > 1e-6 else np.array([0.0, 1.0, 0.0])
@@ -155,7 +153,7 @@ def _shortest_arc(
 ) -> Float64[np.ndarray, "F 3 3"]:
     """Rotations by the smallest angle between unit vectors; none where one of them is zero.
 
-    Half a turn about the start and half a turn about the middle of the two, exact to 1e-7 at all
+    Half a turn about the start and half a turn about the mid two, exact to 1e-7 at all
     angles. Opposite vectors have no middle, and any axis across them serves.
     """
     start = np.where(start.any(-1, keepdims=True), start, end)
@@ -171,22 +169,18 @@ def _half_turn(axis: Float64[np.ndarray, "F 3"]) -> Float64[np.ndarray, "F 3 3"]
 
 
 def _body_axes(
-    names: Sequence[str], sides: Sequence[str], positions_mm: Float64[np.ndarray, "F J 3"]
+    names: Sequence[str], parts: Sequence[BodyPart], positions_mm: Float64[np.ndarray, "F J 3"]
 ) -> Float64[np.ndarray, "F 3 3"]:
     """The body's orientation: columns left, up and front, from hips and shoulders.
 
     A skeleton whose names show neither takes its first frame as unturned.
     """
-    parts = [
-        skeleton.part_name(name) if side else skeleton.base_name(name).lower()
-        for name, side in zip(names, sides, strict=True)
-    ]
 
-    def called(*wanted: str) -> list[int]:
-        return [place for place, part in enumerate(parts) if part in wanted]
+    def places(*part_names: str) -> list[int]:
+        return [place for place, part in enumerate(parts) if part.name in part_names]
 
-    low = called("hip") or called("pelv", "pelvis")
-    high = called("sho", "shoulder") or called("neck", "thor", "head")
+    low = places("hip") or places("pelvis")
+    high = places("shoulder") or places("neck", "thorax", "head")
     index = {name: place for place, name in enumerate(names)}
     pairs = [(index[left], index[right]) for left, right in skeleton.pairs(names).items()]
     sided = [pair for pair in pairs if pair[0] in low + high] or pairs

@@ -3,11 +3,8 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from acae_jax.skeletons import skeleton
+from acae_jax.skeletons import body_parts, skeleton
 from acae_jax.skeletons.skeleton import base_name, near_misses
-
-# What skeletons call the joint at the bottom of the spine, the best first.
-ROOTS = ("pelv", "pelvis", "hips", "root", "spinebase", "mhip")
 
 
 class Tree(NamedTuple):
@@ -72,10 +69,12 @@ def _walk(neighbours: list[set[int]], start: int) -> dict[int, tuple[int, int]]:
 
 def _default_root(joint_names: Sequence[str], neighbours: list[set[int]]) -> int:
     connected = [joint for joint in range(len(joint_names)) if neighbours[joint]]
-    for name in ROOTS:
-        for joint in connected:
-            if base_name(joint_names[joint]).lower() == name:
-                return joint
+    pelvis = body_parts.pelvis([joint_names[joint] for joint in connected])
+    if pelvis is not None:
+        return connected[pelvis]
+    for joint in connected:
+        if base_name(joint_names[joint]).lower() == "root":
+            return joint
     sides = skeleton.sides(joint_names)
     walks = {joint: _walk(neighbours, joint) for joint in connected}
 

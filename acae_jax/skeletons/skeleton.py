@@ -42,55 +42,56 @@ class Skeleton(NamedTuple):
 
 def base_name(joint_name: str) -> str:
     """Name of a joint without the format it comes from: ``lhip_h36m`` is ``lhip``."""
-    found = BASE.match(joint_name)
-    assert found is not None  # it matches nothing, too
-    return found[0]
+    base = BASE.match(joint_name)
+    assert base is not None  # it matches nothing, too
+    return base[0]
 
 
-def part_name(sided_name: str) -> str:
-    """What a left or right joint's name says beside its side: of ``LeftKnee`` it is ``knee``."""
-    name = base_name(sided_name)
-    for spelling in (WORD, LETTER_APART, CAPITAL, FIRST_LETTER):
-        side = spelling.search(name)
-        if side:
-            return (name[: side.start()] + name[side.end() :]).strip("_.- ").lower()
-    return name.lower()
+def without_sides(joint_names: Sequence[str]) -> list[str]:
+    """The names less what says a side: of ``LeftKnee_mine``, beside its partner, ``Knee_mine``."""
+    rests = {
+        name: left[: side.start()] + left[side.end() :]
+        for left, (right, side) in _pairs(tuple(joint_names)).items()
+        for name in (left, right)
+    }
+    return [rests.get(name, name) for name in joint_names]
 
 
 def mirror_map(joint_names: Sequence[str]) -> Int32[np.ndarray, "J"]:
     """For every joint the index of its mirror image; joints without a partner are their own."""
-    found = pairs(joint_names)
-    other = {**found, **{right: left for left, right in found.items()}}
+    partners = pairs(joint_names)
+    other = {**partners, **{right: left for left, right in partners.items()}}
     index = {name: i for i, name in enumerate(joint_names)}
     return np.array([index[other.get(name, name)] for name in joint_names], np.int32)
 
 
 def sides(joint_names: Sequence[str]) -> list[str]:
     """For every joint the letter l or r of its side, empty for one without a partner."""
-    found = pairs(joint_names)
-    letters = {**dict.fromkeys(found, "l"), **dict.fromkeys(found.values(), "r")}
+    partners = pairs(joint_names)
+    letters = {**dict.fromkeys(partners, "l"), **dict.fromkeys(partners.values(), "r")}
     return [letters.get(name, "") for name in joint_names]
 
 
 def pairs(joint_names: Sequence[str]) -> dict[str, str]:
     """The name of each left joint, and of the right one that is its mirror image."""
-    return dict(_pairs(tuple(joint_names)))
+    return {left: right for left, (right, _) in _pairs(tuple(joint_names)).items()}
 
 
 @functools.lru_cache(maxsize=64)
-def _pairs(joint_names: tuple[str, ...]) -> dict[str, str]:
+def _pairs(joint_names: tuple[str, ...]) -> dict[str, tuple[str, re.Match[str]]]:
+    """Each left joint's partner, and where its own name says the side."""
     # Remembered, because pictures ask for every person in every frame.
     names = dict.fromkeys(joint_names)
     taken: set[str] = set()
-    found = {}
+    partners = {}
     for spelling in SPELLINGS:
         for name in names:
             for side in spelling.finditer(name):
                 other = _mirrored(name, side)
                 if side[0][0] in "lL" and other in names and taken.isdisjoint((name, other)):
-                    found[name] = other
+                    partners[name] = other, side
                     taken |= {name, other}  # nobody has two, in whatever spellings
-    return found
+    return partners
 
 
 def _mirrored(name: str, side: re.Match[str]) -> str:
@@ -106,10 +107,10 @@ def _check_sides(joint_names: Sequence[str]) -> None:
 
     A first letter l or r says one unless other joints have their sides elsewhere: ``root``.
     """
-    found = pairs(joint_names)
-    by_letter = not found or any(f"r{left[1:]}" == right for left, right in found.items())
+    partners = pairs(joint_names)
+    by_letter = not partners or any(f"r{left[1:]}" == right for left, right in partners.items())
     for name in joint_names:
-        if name in found or name in found.values():
+        if name in partners or name in partners.values():
             continue
         word, letter = WHOLE_WORD.search(name), by_letter and FIRST_LETTER.search(name)
         if word:
@@ -202,10 +203,10 @@ def read(path: str | Path) -> Skeleton:
 
 def of_json(content: object) -> Skeleton:
     """The validated skeleton in decoded JSON, such as the file that `read` reads."""
-    wanted = ("name", "joint_names", "edges")
-    if not isinstance(content, dict) or set(content) != set(wanted):
+    keys = ("name", "joint_names", "edges")
+    if not isinstance(content, dict) or set(content) != set(keys):
         raise ValueError("a skeleton file is one object with the keys name, joint_names and edges")
-    name, joint_names, edges = (content[key] for key in wanted)
+    name, joint_names, edges = (content[key] for key in keys)
     if not isinstance(name, str) or not name:
         raise ValueError("name must be a text, such as 'mine'")
     if not _is_list_of_texts(joint_names):

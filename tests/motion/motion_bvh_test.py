@@ -133,27 +133,36 @@ def test_the_rest_pose_of_a_walk_is_a_t_pose(tmp_path):
     assert rest["head"][1] > 40
 
 
-WORDS = {
-    "pelv": "pelvis", "kne": "knee", "ank": "ankle", "sho": "shoulder", "elb": "elbow",
-    "wri": "wrist",
-}  # fmt: skip
+VOCABULARIES = {
+    "COCO": "pelvis {left}_hip {left}_knee {left}_ankle {left}_shoulder {left}_elbow {left}_wrist",
+    "H36M": "Hip {L}Hip {L}Knee {L}Foot {L}Shoulder {L}Elbow {L}Wrist",
+    "Mixamo": "mixamorig:Hips mixamorig:{Left}UpLeg mixamorig:{Left}Leg mixamorig:{Left}Foot "
+    "mixamorig:{Left}Arm mixamorig:{Left}ForeArm mixamorig:{Left}Hand",
+    "Blender": "hips thigh.{L} shin.{L} foot.{L} upper_arm.{L} forearm.{L} hand.{L}",
+}
 
 
-@pytest.mark.parametrize("spelling", ["{word}_{part}", "{word}{part}", "{part}.{letter}"])
-def test_parts_and_sides_may_be_spelled_as_coco_and_others_do(tmp_path, spelling):
+def spelled(names, vocabulary):
+    """The T-pose's names as another vocabulary has them, where it has them."""
+    words = VOCABULARIES[vocabulary].split()
+    words = dict(zip(("pelv", "hip", "kne", "ank", "sho", "elb", "wri"), words, strict=True))
+    left = {"left": "left", "Left": "Left", "L": "L"}
+    right = {"left": "right", "Left": "Right", "L": "R"}
+    sides = {"l": left, "r": right}
+    return [
+        words[name[1:]].format(**sides[name[0]]) if name[1:] in words else words.get(name, name)
+        for name in names
+    ]
+
+
+@pytest.mark.parametrize("vocabulary", VOCABULARIES)
+def test_names_of_other_vocabularies_give_the_same_motion(tmp_path, vocabulary):
     names, edges, positions = t_pose(4)
     turns = moving.smooth_turns(np.random.default_rng(3), 4)
     positions = np.einsum("fij,fkj->fki", turns, positions)
-    spelled = []
-    for name in names:
-        side = name[0] if name[1:] in {n[1:] for n in names if n[0] == "l"} else ""
-        part = WORDS.get(name.removeprefix(side), name.removeprefix(side))
-        part = part.title() if spelling == "{word}{part}" else part
-        word = {"l": "Left", "r": "Right"}.get(side)
-        plain = spelling.format(word=word, part=part, letter=side.upper())
-        spelled.append(plain if side else part)
+    other = spelled(names, vocabulary)
     bvh.write(tmp_path / "a.bvh", names, edges, positions, 30.0)
-    bvh.write(tmp_path / "b.bvh", spelled, edges, positions, 30.0)
+    bvh.write(tmp_path / "b.bvh", other, edges, positions, 30.0)
     values = [channels(tmp_path / name)[1] for name in ("a.bvh", "b.bvh")]
     np.testing.assert_array_equal(*values)
     offsets = [
@@ -161,6 +170,31 @@ def test_parts_and_sides_may_be_spelled_as_coco_and_others_do(tmp_path, spelling
         for name in ("a.bvh", "b.bvh")
     ]
     assert offsets[0] == offsets[1]
+
+
+@pytest.mark.parametrize("vocabulary", VOCABULARIES)
+def test_a_turned_person_with_lowered_arms_rests_in_a_t_pose(tmp_path, vocabulary):
+    names, edges, positions = t_pose(3)
+    place = {name: index for index, name in enumerate(names)}
+    for side in "lr":  # arms hang down
+        for joint in ("elb", "wri"):
+            positions[:, place[side + joint]] = positions[:, place[f"{side}sho"]]
+            positions[:, place[side + joint], 1] += 270.0 if joint == "elb" else 520.0
+    angle = np.radians(70)
+    turn = np.array(
+        [[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]]
+    )
+    bvh.write(tmp_path / "a.bvh", spelled(names, vocabulary), edges, positions @ turn.T, 30.0)
+    root = bvhio.readAsHierarchy(str(tmp_path / "a.bvh"))
+    root.loadRestPose()
+    at = {joint.Name: np.array(list(joint.PositionWorld)) for joint, _, _ in root.layout()}
+    rest = dict(zip(names, (at[name] for name in spelled(names, vocabulary)), strict=True))
+    for side, sign in (("l", 1), ("r", -1)):
+        np.testing.assert_allclose(
+            rest[f"{side}wri"] - rest[f"{side}sho"], [52 * sign, 0, 0], atol=1e-3
+        )
+        np.testing.assert_allclose(rest[f"{side}ank"] - rest[f"{side}hip"], [0, -82, 0], atol=1e-3)
+    np.testing.assert_allclose(rest["lhip"] - rest["rhip"], [20, 0, 0], atol=1e-3)
 
 
 def test_turning_the_whole_body_changes_only_the_roots_channels(tmp_path):

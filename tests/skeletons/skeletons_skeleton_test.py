@@ -75,9 +75,12 @@ def test_what_only_looks_like_a_side_is_central():
     assert skeleton.sides(names) == [""] * len(names)
 
 
-def test_part_names():
-    names = ("lhip", "lhip_h36m", "left_hip_mine", "LeftHip", "HipRight", "hip_l", "Hip.R", "LHip")
-    assert {skeleton.part_name(name) for name in names} == {"hip"}
+def test_names_without_their_sides():
+    lefts = ("lhip", "left_hip", "LeftHip", "HipLeft", "hip_l", "Hip.L", "mixamorig:LeftLeg_mine")
+    rights = ("rhip", "right_hip", "RightHip", "HipRight", "hip_r", "Hip.R")
+    rests = ["hip", "_hip", "Hip", "Hip", "hip_", "Hip.", "mixamorig:Leg_mine"]
+    names = [*lefts, *rights, "mixamorig:RightLeg_mine", "left_alone"]
+    assert skeleton.without_sides(names) == [*rests, *rests, "left_alone"]
 
 
 @pytest.mark.parametrize(
