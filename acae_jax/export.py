@@ -17,7 +17,7 @@ from pathlib import Path
 from acae_jax.inference import bundle, reference
 
 FORMS = ("bundle", "safetensors", "savedmodel", "onnx")
-# Options for runs only, and what `packaging.runs.Options` calls them.
+# Options for runs only, and what `packing.runs.Options` calls them.
 OF_RUNS = {
     "name": "name",
     "weights": "storage",
@@ -47,7 +47,7 @@ def export(given: argparse.Namespace) -> None:
 
         forms.write(given.to, out, contents)
     if measured:
-        from acae_jax.packaging import measuring
+        from acae_jax.estimation.packing import measuring
 
         measuring.picture(measured, out / "calibration.png")
     print(f"{out}: {sum(path.stat().st_size for path in out.rglob('*')) / 1e6:.1f} MB")
@@ -88,7 +88,7 @@ def _check_no_options(source: Path, given: argparse.Namespace) -> None:
 
 def _of_run(source: Path, given: argparse.Namespace):
     # Takes seconds and all the packages for training, which a bundle does not need.
-    from acae_jax.packaging import runs
+    from acae_jax.estimation.packing import runs
 
     packed = runs.pack(source, runs.Options(**_options(given)))
     if packed.measured is None:

@@ -20,9 +20,9 @@ from acae_jax.foreign import layouts, pretrained
 def published_model(source: Path, out: Path) -> None:
     """Write the bundle of a published MeTRAbs folder."""
     # These load what exporting needs, which a backbone does not.
+    from acae_jax.estimation.packing import imported
     from acae_jax.foreign import metrabs
     from acae_jax.inference import bundle
-    from acae_jax.packaging import imported
 
     if out.exists():
         raise FileExistsError(f"{out} exists: choose another folder, or remove it first")

@@ -13,4 +13,5 @@ evaluation   errors per format and disagreement between formats
 building     from a config to unions, batches, networks, evaluation
 collect      from the folders of a finished workflow to an outcome
 outcome      what a report shows; report, pictures, latent_pictures: the page itself
+packing      how a trained network leaves, from a run to the contents of a bundle
 """

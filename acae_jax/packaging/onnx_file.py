@@ -14,12 +14,13 @@ import jax
 import jax.export
 import jax.numpy as jnp
 
+from acae_jax.estimation.packing import architecture, program
 from acae_jax.inference import onnx_export
 from acae_jax.inference.bundle import Contents
 from acae_jax.models import depthwise
 from acae_jax.models.depthwise import DepthwiseConv
 from acae_jax.models.layers import fixed_padding
-from acae_jax.packaging import architecture, forms, program
+from acae_jax.packaging import forms
 
 MISSING = (
     "ONNX needs jax2onnx: in an environment of its own, pip install jax2onnx onnxruntime and "

@@ -16,9 +16,9 @@ import numpy as np
 import published_layout
 import pytest
 
+from acae_jax.estimation.packing import imported, program
 from acae_jax.foreign import layouts, metrabs, pretrained
 from acae_jax.models import backbones, layers
-from acae_jax.packaging import imported, program
 
 torch = pytest.importorskip("torch")
 

@@ -9,11 +9,11 @@ import pytest
 
 import acae_jax
 from acae_jax.estimation import network as networks
+from acae_jax.estimation.packing import program
 from acae_jax.geometry import cameras
 from acae_jax.images import crops
 from acae_jax.inference import bundle
 from acae_jax.models import backbones
-from acae_jax.packaging import program
 
 SIDE_PX = 48
 NAMES = ("pelv", "lhip", "rhip", "neck")

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from acae_jax.estimation.packing import program
 from acae_jax.inference import bundle as bundles
 from acae_jax.inference import estimator as estimators
 from acae_jax.inference import skeleton_bundle
 from acae_jax.inference.facts import Facts, Selection
-from acae_jax.packaging import program
 from acae_jax.skeletons import __main__ as command
 from acae_jax.skeletons.skeleton import Skeleton
 

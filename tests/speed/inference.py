@@ -24,10 +24,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from acae_jax.estimation.packing import architecture, program
 from acae_jax.geometry import cameras
 from acae_jax.inference import batches, bundle, detection, onnx_export
 from acae_jax.inference.estimator import Estimator
-from acae_jax.packaging import architecture, program
 
 SIDE_PX, JOINTS, DEPTH_BINS = 256, 555, 8
 NETWORK = architecture.Architecture(

@@ -19,8 +19,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from acae_jax.estimation.packing import architecture, assembling, program
 from acae_jax.inference import bundle, compiling
-from acae_jax.packaging import architecture, assembling, program
 from acae_jax.skeletons import union as unions
 
 REPEATS = 3

@@ -11,9 +11,9 @@ import pytest
 from acae_jax.estimation import network as networks
 from acae_jax.estimation import objective
 from acae_jax.estimation.autoencoder import Matrices
+from acae_jax.estimation.packing import architecture, assembling, program
+from acae_jax.estimation.packing.architecture import Architecture
 from acae_jax.geometry import heatmaps
-from acae_jax.packaging import architecture, assembling, program
-from acae_jax.packaging.architecture import Architecture
 
 SIDE = 32
 LATENTS, JOINTS = 5, 9
