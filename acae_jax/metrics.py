@@ -15,12 +15,7 @@ from acae_jax.skeletons import body_parts
 from acae_jax.skeletons.body_parts import BodyPart
 
 PCK_MM = 150.0
-_HIGHER_IS_BETTER = ("pck150", "auc150")  # all others are errors
-
-
-def higher_is_better(name: str) -> bool:
-    """Whether a score, such as "test/pck150", counts hits; all others are errors and losses."""
-    return any(part in _HIGHER_IS_BETTER for part in name.split("/"))
+HIGHER_IS_BETTER = ("pck150", "auc150")  # all others are errors
 
 
 def root_weights(joint_names: Sequence[str]) -> Float[np.ndarray, " j"]:

@@ -4,7 +4,6 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from acae_jax import metrics
 from acae_jax.comparison import runs, verdict
 from acae_jax.comparison.runs import Run
 from acae_jax.pages import tables
@@ -21,56 +20,58 @@ class Values(NamedTuple):
     best: Mapping[str, int]
 
 
-def facts(found: Sequence[Run], name: str | None) -> Columns:
+def facts(group: Sequence[Run], name: str | None) -> Columns:
     """What each run reached of the value they are ranked by, how far and how fast it went."""
-    ends = [run.rows[-1] if run.rows else None for run in found]
+    ends = [run.rows[-1] if run.rows else None for run in group]
     columns: Columns = {}
     if name is not None:
-        columns[f"{name}, best"] = [_reached(verdict.best(run, name)) for run in found]
-        columns["last"] = [verdict.number(_value(verdict.last(run, name))) for run in found]
-        step = verdict.common_step(found, name) if len(found) > 1 else None
+        higher = runs.higher_is_better(group, name)
+        columns[f"{name}, best"] = [_reached(verdict.best(run, name, higher)) for run in group]
+        columns["last"] = [verdict.number(_value(verdict.last(run, name))) for run in group]
+        step = verdict.common_step(group, name) if len(group) > 1 else None
         if step is not None:
-            values = [verdict.at_step(run, name, step) for run in found]
+            values = [verdict.at_step(run, name, step) for run in group]
             columns[f"at step {step}"] = [verdict.number(value) for value in values]
     columns |= {
-        "step": [_progress(run, end) for run, end in zip(found, ends, strict=True)],
+        "step": [_progress(run, end) for run, end in zip(group, ends, strict=True)],
         "time": [duration(end["seconds"]) if end else NONE for end in ends],
-        "of it training": [_percent(runs.time_spent(run), "train") for run in found],
-        "steps/s": [verdict.number(_rate(run)) for run in found],
-        "version": [run.version or NONE for run in found],
+        "of it training": [_percent(runs.time_spent(run), "train") for run in group],
+        "steps/s": [verdict.number(_rate(run)) for run in group],
+        "version": [run.version or NONE for run in group],
     }
     return {key: cells for key, cells in columns.items() if set(cells) != {NONE}}
 
 
-def time_shares(found: Sequence[Run]) -> Columns:
+def time_shares(group: Sequence[Run]) -> Columns:
     """Percent of each run's time by kind; empty if none was logged."""
-    spent = [runs.time_spent(run) for run in found]
+    spent = [runs.time_spent(run) for run in group]
     kinds = dict.fromkeys(kind for each in spent for kind in each)
     return {kind: [_percent(each, kind) for each in spent] for kind in kinds}
 
 
-def config(found: Sequence[Run]) -> Columns:
+def config(group: Sequence[Run]) -> Columns:
     """The config values that differ."""
     return {
         name: [NONE if value is None else str(value) for value in values]
-        for name, values in runs.differences(found).items()
+        for name, values in runs.differences(group).items()
     }
 
 
-def values(found: Sequence[Run]) -> Values:
+def values(group: Sequence[Run]) -> Values:
     """The last value under every name, in brackets the best one if it is another; and whose score
     is best.
     """
-    scores = [name for run in found for name in runs.score_names(run)]
-    names = [*scores, *(name for run in found for name in runs.training_names(run))]
+    scores = [name for run in group for name in runs.score_names(run)]
+    names = [*scores, *(name for run in group for name in runs.training_names(run))]
     texts, best = {}, {}
     for name in dict.fromkeys(names):
-        reached = [(verdict.last(run, name), verdict.best(run, name)) for run in found]
+        higher = runs.higher_is_better(group, name)
+        reached = [(verdict.last(run, name), verdict.best(run, name, higher)) for run in group]
         texts[name] = [
             verdict.number(_value(last)) + ("" if last == top else f" ({_reached(top)})")
             for last, top in reached
         ]
-        sign = -1 if metrics.higher_is_better(name) else 1
+        sign = -1 if higher else 1
         tops = [sign * top.value if top else float("inf") for _, top in reached]
         # Losses of different recipes are sums of different terms: only scores can be compared.
         if name in scores and len(set(tops)) > 1:
@@ -78,7 +79,7 @@ def values(found: Sequence[Run]) -> Values:
     return Values(texts, best)
 
 
-def text(found: Sequence[Run], columns: Columns, best: Mapping[str, int] | None = None) -> str:
+def text(group: Sequence[Run], columns: Columns, best: Mapping[str, int] | None = None) -> str:
     """Columns as a table for a terminal: the longer side down, the best values starred."""
     marked = {
         name: [
@@ -87,7 +88,7 @@ def text(found: Sequence[Run], columns: Columns, best: Mapping[str, int] | None 
         ]
         for name, cells in columns.items()
     }
-    names = [run.name for run in found]
+    names = [run.name for run in group]
     if len(columns) > len(names):
         return tables.text(["", *names], [[name, *cells] for name, cells in marked.items()])
     rows = zip(names, *marked.values(), strict=True)

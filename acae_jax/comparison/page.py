@@ -14,42 +14,42 @@ BORDERS = ("solid", "dashed", "dotted", "double")  # in the key, for the line st
 LARGE, SMALL = (6.0, 3.0), (2.9, 1.9)
 
 
-def summary(found: Sequence[Run], wanted: str | None = None) -> str:
-    """The comparison for a terminal; `wanted` names the value to rank by."""
-    name = verdict.chosen(found, wanted)
-    found = verdict.ranked(found, name)
-    parts = [columns.text(found, columns.facts(found, name))]
-    differing = columns.config(found)
+def summary(group: Sequence[Run], by: str | None = None) -> str:
+    """The comparison for a terminal; `by` names the value to rank by."""
+    name = verdict.chosen(group, by)
+    group = verdict.ranked(group, name)
+    parts = [columns.text(group, columns.facts(group, name))]
+    differing = columns.config(group)
     if differing:
-        parts.append("Config values that differ\n" + columns.text(found, differing))
-    values = columns.values(found)
+        parts.append("Config values that differ\n" + columns.text(group, differing))
+    values = columns.values(group)
     if values.texts:
         told = "Last values, in brackets the best (* of all scores); of losses, running means\n"
-        parts.append(told + columns.text(found, values.texts, values.best))
-    return "\n\n".join([*parts, verdict.headline(found, name)])
+        parts.append(told + columns.text(group, values.texts, values.best))
+    return "\n\n".join([*parts, verdict.headline(group, name)])
 
 
-def html(given: Sequence[Run], wanted: str | None = None) -> str:
-    """The whole page; `wanted` names the value to rank by."""
-    name = verdict.chosen(given, wanted)
-    found = verdict.ranked(given, name)
-    styles = _styles(given)
+def html(group: Sequence[Run], by: str | None = None) -> str:
+    """The whole page; `by` names the value to rank by."""
+    name = verdict.chosen(group, by)
+    styles = _styles(group)  # in the order of the arguments
+    group = verdict.ranked(group, name)
     template = resources.files("acae_jax.comparison").joinpath("page.html")
     style = resources.files("acae_jax.pages").joinpath("style.css")
-    values, facts = columns.values(found), columns.facts(found, name)
-    ahead = {column: 0 for column in list(facts)[:1] if name and verdict.best(found[0], name)}
+    values, facts = columns.values(group), columns.facts(group, name)
+    ahead = {column: 0 for column in list(facts)[:1] if name and verdict.best(group[0], name)}
     return Template(template.read_text(encoding="utf-8")).substitute(
         style=style.read_text(encoding="utf-8"),
-        title=escape(f"{len(found)} training runs" if len(found) > 1 else found[0].name),
-        headline=escape(verdict.headline(found, name)),
-        key="".join(f"<li>{_label(run, styles)}</li>" for run in found),
-        facts=_by_run(found, facts, styles, ahead),
-        config=_section("What differs", _table(found, columns.config(found), styles)),
-        charts=_charts(found, name, styles),
-        time=_section("Where the time went", _time(found, styles)),
+        title=escape(f"{len(group)} training runs" if len(group) > 1 else group[0].name),
+        headline=escape(verdict.headline(group, name)),
+        key="".join(f"<li>{_label(run, styles)}</li>" for run in group),
+        facts=_by_run(group, facts, styles, ahead),
+        config=_section("What differs", _table(group, columns.config(group), styles)),
+        charts=_charts(group, name, styles),
+        time=_section("Where the time went", _time(group, styles)),
         values=_section(
             "All values",
-            _table(found, values.texts, styles, values.best),
+            _table(group, values.texts, styles, values.best),
             "The last values, and in brackets the best ones with their steps. Of what single "
             "batches gave, running means over a twentieth of the log.",
         ),
@@ -59,9 +59,9 @@ def html(given: Sequence[Run], wanted: str | None = None) -> str:
 Styles = Mapping[str, tuple[str, object]]
 
 
-def _styles(found: Sequence[Run]) -> Styles:
-    """Of each run, by the order in which they were given: it stays when another one is ahead."""
-    return dict(zip([run.name for run in found], charts.styles(len(found)), strict=True))
+def _styles(group: Sequence[Run]) -> Styles:
+    """Of each run, by the order in which they come: it stays when another one is ahead."""
+    return dict(zip([run.name for run in group], charts.styles(len(group)), strict=True))
 
 
 def _label(run: Run, styles: Styles) -> str:
@@ -76,30 +76,30 @@ def _section(title: str, content: str, note: str = "") -> str:
 
 
 def _table(
-    found: Sequence[Run], shown: Columns, styles: Styles, best: Mapping[str, int] | None = None
+    group: Sequence[Run], shown: Columns, styles: Styles, best: Mapping[str, int] | None = None
 ) -> str:
     """One column for each run, or one row if there are more runs than columns."""
     if not shown:
         return ""
-    if len(found) > len(shown):
-        return _by_run(found, shown, styles, best)
+    if len(group) > len(shown):
+        return _by_run(group, shown, styles, best)
     rows = [
         f"<tr><td>{escape(name)}</td>"
         + "".join(_cell(cell, (best or {}).get(name) == i) for i, cell in enumerate(cells))
         + "</tr>"
         for name, cells in shown.items()
     ]
-    return tables.html(["", *(_label(run, styles) for run in found)], rows)
+    return tables.html(["", *(_label(run, styles) for run in group)], rows)
 
 
 def _by_run(
-    found: Sequence[Run], shown: Columns, styles: Styles, best: Mapping[str, int] | None = None
+    group: Sequence[Run], shown: Columns, styles: Styles, best: Mapping[str, int] | None = None
 ) -> str:
     rows = [
         f"<tr><td>{_label(run, styles)}</td>"
         + "".join(_cell(cells[i], (best or {}).get(name) == i) for name, cells in shown.items())
         + "</tr>"
-        for i, run in enumerate(found)
+        for i, run in enumerate(group)
     ]
     return tables.html(["Run", *map(escape, shown)], rows)
 
@@ -109,11 +109,11 @@ def _cell(text: str, best: bool) -> str:
     return f'<td class="{kind}">{escape(text)}</td>' if kind else f"<td>{escape(text)}</td>"
 
 
-def _time(found: Sequence[Run], styles: Styles) -> str:
+def _time(group: Sequence[Run], styles: Styles) -> str:
     """Percent by kind, with a bar behind each number."""
-    shares = columns.time_shares(found)
+    shares = columns.time_shares(group)
     rows = []
-    for i, run in enumerate(found):
+    for i, run in enumerate(group):
         cells = [each[i] for each in shares.values()]
         widths = [cell.replace(" ", "") if cell.endswith("%") else "0%" for cell in cells]
         bars = "".join(
@@ -124,10 +124,10 @@ def _time(found: Sequence[Run], styles: Styles) -> str:
     return tables.html(["Run", *shares], rows) if shares else ""
 
 
-def _charts(found: Sequence[Run], name: str | None, styles: Styles) -> str:
+def _charts(group: Sequence[Run], name: str | None, styles: Styles) -> str:
     """Curves by topic: the value to rank by large, others in groups of small charts."""
-    scores = _union(runs.score_names(run) for run in found)
-    training = _union(runs.training_names(run) for run in found)
+    scores = _union(runs.score_names(run) for run in group)
+    training = _union(runs.training_names(run) for run in group)
     grouped = {
         "Scores": [each for each in scores if each.count("/") < 2 and each != name],
         **_by_prefix([each for each in scores if each.count("/") >= 2]),
@@ -137,26 +137,26 @@ def _charts(found: Sequence[Run], name: str | None, styles: Styles) -> str:
 
     def small(each: str, title: str) -> str:
         caption = each.removeprefix(title.removesuffix("…"))
-        return _chart(found, styles, lambda run: runs.series(run, each), caption, each in scores)
+        return _chart(group, styles, lambda run: runs.series(run, each), caption, each in scores)
 
-    parts = [_large(found, name, styles, name in scores)] if name else []
+    parts = [_large(group, name, styles, name in scores)] if name else []
     parts += [
         _section(title, _cards(small(each, title) for each in names))
         for title, names in grouped.items()
     ]
     speed = [
-        _chart(found, styles, runs.steps_per_second, "steps per second"),
-        _chart(found, styles, runs.training_share, "% of the time spent training"),
+        _chart(group, styles, runs.steps_per_second, "steps per second"),
+        _chart(group, styles, runs.training_share, "% of the time spent training"),
     ]
     if "gradient_norm" in training:
         norm = lambda run: runs.series(run, "gradient_norm")  # noqa: E731
-        speed.insert(0, _chart(found, styles, norm, "gradient norm", log=True))
+        speed.insert(0, _chart(group, styles, norm, "gradient norm", log=True))
     return "".join([*parts, _section("Training", _cards(speed))])
 
 
-def _large(found: Sequence[Run], name: str, styles: Styles, score: bool) -> str:
+def _large(group: Sequence[Run], name: str, styles: Styles, score: bool) -> str:
     """One value against steps, and against the time of training; empty if no run has it."""
-    drawn = {run.name: runs.series(run, name) for run in found}
+    drawn = {run.name: runs.series(run, name) for run in group}
     longest = max((each.seconds[-1] for each in drawn.values() if len(each.seconds)), default=None)
     if longest is None:
         return ""
@@ -175,7 +175,7 @@ def _large(found: Sequence[Run], name: str, styles: Styles, score: bool) -> str:
 
 
 def _chart(
-    found: Sequence[Run],
+    group: Sequence[Run],
     styles: Styles,
     series: Callable[[Run], Series],
     caption: str,
@@ -183,7 +183,7 @@ def _chart(
     log: bool = False,
 ) -> str:
     """A small chart of one series of every run that has it; empty if none has."""
-    drawn = {run.name: series(run) for run in found}
+    drawn = {run.name: series(run) for run in group}
     if not any(len(each.values) for each in drawn.values()):
         return ""
     shown = [charts.Curve(key, each.steps, each.values, styles[key]) for key, each in drawn.items()]

@@ -15,7 +15,6 @@ from acae_jax import config as configs
 from acae_jax.pages import charts
 from acae_jax.training import checkpoints, goodput, logs, loop
 
-ALWAYS = ("step", "time", "seconds")
 _OTHER = tuple(f"spent_{kind}_s" for kind in goodput.KINDS)
 
 
@@ -77,32 +76,37 @@ def score_names(run: Run) -> list[str]:
     return _names(row for row in run.rows if "loss" not in row)
 
 
+def higher_is_better(group: Sequence[Run], name: str) -> bool:
+    """Whether a value is best when high, as the newest log that says so has it."""
+    return logs.higher_is_better([row for run in group for row in run.rows], name)
+
+
 def training_names(run: Run) -> list[str]:
     """Names of what training steps give, the loss first: terms, the gradient's norm, datasets."""
-    found = _names(row for row in run.rows if "loss" in row)
-    others = [name for name in found if name != "loss" and not name.startswith("spent_")]
-    return ["loss", *others] if found else []
+    names = _names(row for row in run.rows if "loss" in row)
+    others = [name for name in names if name != "loss" and not name.startswith("spent_")]
+    return ["loss", *others] if names else []
 
 
 def _names(rows: Any) -> list[str]:
-    return list(dict.fromkeys(name for row in rows for name in row if name not in ALWAYS))
+    return list(dict.fromkeys(name for row in rows for name in row if name not in logs.ABOUT))
 
 
 def smoothed(run: Run, name: str) -> Series:
     """Scores as they are, and running means of what single batches gave."""
-    found = series(run, name)
-    if name in score_names(run) or not len(found.values):
-        return found
-    return found._replace(values=charts.running_mean(found.values))
+    logged = series(run, name)
+    if name in score_names(run) or not len(logged.values):
+        return logged
+    return logged._replace(values=charts.running_mean(logged.values))
 
 
 def steps_per_second(run: Run) -> Series:
     """The rate between rows of the training log, at the later of both."""
-    found = series(run, "loss")
-    seconds = np.diff(found.seconds)
+    losses = series(run, "loss")
+    seconds = np.diff(losses.seconds)
     timed = seconds > 0
-    rate = np.diff(found.steps)[timed] / seconds[timed]
-    return Series(found.steps[1:][timed], found.seconds[1:][timed], rate)
+    rate = np.diff(losses.steps)[timed] / seconds[timed]
+    return Series(losses.steps[1:][timed], losses.seconds[1:][timed], rate)
 
 
 def training_share(run: Run) -> Series:
@@ -151,8 +155,8 @@ def _offset(row: logs.Row) -> float:
     return row["seconds"] - row["spent_s"]
 
 
-def differences(found: Sequence[Run]) -> dict[str, list[Any]]:
+def differences(group: Sequence[Run]) -> dict[str, list[Any]]:
     """Config values that are not the same in all runs, by dotted name; None where it is absent."""
-    names = dict.fromkeys(name for run in found for name in run.config)
-    values = {name: [run.config.get(name) for run in found] for name in names}
+    names = dict.fromkeys(name for run in group for name in run.config)
+    values = {name: [run.config.get(name) for run in group] for name in names}
     return {name: each for name, each in values.items() if any(v != each[0] for v in each)}

@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from acae_jax import metrics
 from acae_jax.comparison import runs
 from acae_jax.comparison.runs import Run
 
@@ -17,12 +16,16 @@ class Reached(NamedTuple):
     step: int
 
 
-def best(run: Run, name: str) -> Reached | None:
-    """The best value of a run, of training metrics the best running mean; None if it has none."""
+def best(run: Run, name: str, higher: bool | None = None) -> Reached | None:
+    """The best value of a run, of training metrics the best running mean; None if it has none.
+
+    `higher` says whether it is best when high; without, the run's log does.
+    """
     steps, _, values = runs.smoothed(run, name)
     if not len(values):
         return None
-    index = int(np.argmax(values) if metrics.higher_is_better(name) else np.argmin(values))
+    higher = runs.higher_is_better([run], name) if higher is None else higher
+    index = int(np.argmax(values) if higher else np.argmin(values))
     return Reached(float(values[index]), int(steps[index]))
 
 
@@ -35,54 +38,56 @@ def last(run: Run, name: str) -> Reached | None:
 def at_step(run: Run, name: str, step: int) -> float | None:
     """The value at one step; None if it has none there."""
     steps, _, values = runs.smoothed(run, name)
-    found = values[steps == step]
-    return float(found[-1]) if len(found) else None
+    there = values[steps == step]
+    return float(there[-1]) if len(there) else None
 
 
-def common_step(found: Sequence[Run], name: str) -> int | None:
+def common_step(group: Sequence[Run], name: str) -> int | None:
     """The last step at which all runs that have this value have one; None if there is none."""
-    steps = [set(runs.series(run, name).steps.tolist()) for run in found]
+    steps = [set(runs.series(run, name).steps.tolist()) for run in group]
     return max(set.intersection(*filter(None, steps)), default=None) if any(steps) else None
 
 
-def chosen(found: Sequence[Run], wanted: str | None) -> str | None:
-    """The name of what runs are ranked by: `wanted`, else the score by which all keep their best
+def chosen(group: Sequence[Run], by: str | None) -> str | None:
+    """The name of what runs are ranked by: `by`, else the score by which all keep their best
     state, else the first score that all evaluated runs have, else the loss.
 
     None if there is none of these, or if losses are sums of different terms. A ValueError if no run
-    has `wanted`.
+    has `by`.
     """
-    every = [[*runs.score_names(run), *runs.training_names(run)] for run in found]
-    if wanted is not None:
-        if not any(wanted in names for names in every):
+    every = [[*runs.score_names(run), *runs.training_names(run)] for run in group]
+    if by is not None:
+        if not any(by in names for names in every):
             known = ", ".join(dict.fromkeys(name for names in every for name in names))
-            raise ValueError(f"no run has {wanted!r}; there are {known or 'no values yet'}")
-        return wanted
-    kept = {run.config.get("loop.best") for run in found}
-    scores = [names for run in found if (names := runs.score_names(run))]
+            raise ValueError(f"no run has {by!r}; there are {known or 'no values yet'}")
+        return by
+    kept = {run.config.get("loop.best") for run in group}
+    scores = [names for run in group if (names := runs.score_names(run))]
     shared = [name for name in (scores[0] if scores else []) if all(name in s for s in scores)]
     if len(kept) == 1 and kept <= set(shared):
         return kept.pop()
-    terms = {frozenset(names) for run in found if (names := runs.training_names(run))}
+    terms = {frozenset(names) for run in group if (names := runs.training_names(run))}
     return shared[0] if shared else "loss" if len(terms) == 1 else None
 
 
-def ranked(found: Sequence[Run], name: str | None) -> list[Run]:
+def ranked(group: Sequence[Run], name: str | None) -> list[Run]:
     """The runs, best first, those without a value last; as they are without a name."""
     if name is None:
-        return list(found)
-    sign = -1 if metrics.higher_is_better(name) else 1
-    reached = {run.name: best(run, name) for run in found}
-    return sorted(found, key=lambda run: sign * r.value if (r := reached[run.name]) else np.inf)
+        return list(group)
+    higher = runs.higher_is_better(group, name)
+    reached = {run.name: best(run, name, higher) for run in group}
+    sign = -1 if higher else 1
+    return sorted(group, key=lambda run: sign * r.value if (r := reached[run.name]) else np.inf)
 
 
-def headline(found: Sequence[Run], name: str | None) -> str:
+def headline(group: Sequence[Run], name: str | None) -> str:
     """The result in two or three sentences, of runs in the order of `ranked`."""
-    return " ".join(filter(None, (_ahead(found, name), _apart(found))))
+    return " ".join(filter(None, (_ahead(group, name), _apart(group))))
 
 
-def _ahead(found: Sequence[Run], name: str | None) -> str:
-    reached = [(run, best(run, name)) for run in found] if name else []
+def _ahead(group: Sequence[Run], name: str | None) -> str:
+    higher = runs.higher_is_better(group, name) if name else None
+    reached = [(run, best(run, name, higher)) for run in group] if name else []
     valued = [(run, value) for run, value in reached if value is not None]
     if not name or not valued:
         return "No value is logged that all runs could be ranked by."
@@ -92,7 +97,7 @@ def _ahead(found: Sequence[Run], name: str | None) -> str:
         return f"{text}."
     second, next_best = others[0]
     text += f", {_against(top.value, next_best.value)} {second.name} ({number(next_best.value)})."
-    step = common_step(found, name)
+    step = common_step(group, name)
     if step is None or {value.step for _, value in valued} == {step}:
         return text
     values = {run.name: at_step(run, name, step) for run, _ in valued[:2]}
@@ -107,9 +112,9 @@ def _against(value: float, other: float) -> str:
     return f"{percent:.1f} % {'below' if value < other else 'above'}"
 
 
-def _apart(found: Sequence[Run]) -> str:
-    names = list(runs.differences(found))
-    if len(found) < 2:
+def _apart(group: Sequence[Run]) -> str:
+    names = list(runs.differences(group))
+    if len(group) < 2:
         return ""
     if not names:
         return "Their configs are equal."

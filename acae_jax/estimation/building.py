@@ -15,6 +15,7 @@ from jax.sharding import Mesh
 from jaxtyping import Float
 from ml_collections import ConfigDict
 
+from acae_jax import metrics
 from acae_jax.data import examples, feed, mixture, sources
 from acae_jax.data.record import Record
 from acae_jax.datasets.synthetic import props
@@ -222,7 +223,8 @@ def evaluation_of(
         shown = slice(min(snapshots.CROPS, len(crops["image"]), test.count))
         images, intrinsics = crops["image"][shown], crops["intrinsics"][shown]
         poses, truth = predicted[shown], test.true_mm[shown]
-        return Evaluated(named, snapshots.png(images, intrinsics, poses, truth, test.union))
+        picture = snapshots.png(images, intrinsics, poses, truth, test.union)
+        return Evaluated(named, picture, [f"test/{key}" for key in metrics.HIGHER_IS_BETTER])
 
     return evaluate
 

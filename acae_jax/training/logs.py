@@ -2,7 +2,7 @@
 
 One JSON object a line: `step` (finished updates), `time` (Unix seconds), `seconds` (of training up
 to this line, interruptions left out) and the metrics. A number that is not finite is written as
-null.
+null. A line of scores may hold `higher_is_better`, the names of those that are best when high.
 """
 
 import errno
@@ -11,7 +11,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -20,7 +20,8 @@ import jax
 from tqdm import tqdm
 
 QUIET_SECONDS = 30.0  # between two lines where there is no terminal to draw a bar on
-
+HIGHER = "higher_is_better"
+ABOUT = ("step", "time", "seconds", HIGHER)  # what a row holds besides metrics
 
 Row = dict[str, Any]
 Listener = Callable[[Row], None]
@@ -51,6 +52,22 @@ def _row(line: bytes) -> Row | None:
         return None
     whole = line.endswith(b"\n") and isinstance(row, dict) and {"step", "seconds"} <= row.keys()
     return row if whole else None
+
+
+def higher_is_better(rows: Sequence[Row], name: str) -> bool:
+    """Whether a score is best when high: what the newest row that says so says, else its name."""
+    for row in reversed(rows):
+        if name in row and HIGHER in row:
+            return name in row[HIGHER]
+    return hits_by_name(name)
+
+
+def hits_by_name(name: str) -> bool:
+    """Whether a score's name tells that it counts hits: a part of it begins with "pck" or "auc".
+
+    The rule for evaluations that do not tell directions, and for all logs of version 0.1.
+    """
+    return any(part.startswith(("pck", "auc")) for part in name.split("/"))
 
 
 def truncate(path: str | Path, step: int) -> list[Row]:
@@ -85,11 +102,22 @@ class Log:
         # Unbuffered: a row is out or it is not, also when the disk is full.
         self._file = Path(path if first else os.devnull).open("ab", buffering=0)  # noqa: SIM115 - closed in __exit__
 
-    def write(self, step: int, metrics: Mapping[str, Any]) -> None:
-        """One row; metrics are scalars."""
+    def write(
+        self, step: int, metrics: Mapping[str, Any], higher: Collection[str] | None = None
+    ) -> None:
+        """One row; metrics are scalars, `higher` names those of them that are best when high.
+
+        A ValueError if it names others.
+        """
+        unknown = sorted(set(higher or ()) - metrics.keys())
+        if unknown:
+            raise ValueError(
+                f"higher_is_better names {', '.join(unknown)}; scores are {', '.join(metrics)}"
+            )
         seconds = round(time.monotonic() - self._start, 3)
         row = {"step": step, "time": round(time.time(), 3), "seconds": seconds}
         row |= {name: _number(value) for name, value in metrics.items()}
+        row |= {} if higher is None else {HIGHER: sorted(higher)}
         line = (json.dumps(row, allow_nan=False) + "\n").encode()
         try:
             complete = self._file.write(line) == len(line)

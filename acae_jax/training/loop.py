@@ -15,7 +15,7 @@ import math
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from types import FrameType
@@ -40,10 +40,15 @@ Metrics = Mapping[str, jax.Array | float]
 
 
 class Evaluated(NamedTuple):
-    """What is said of a state: scores such as "test/mpjpe_mm", and a PNG to look at."""
+    """What is said of a state: scores such as "test/mpjpe_mm", and a PNG to look at.
+
+    `higher_is_better` names the scores that are best when high; all others are best when low.
+    Without it the names decide, see `logs.hits_by_name`.
+    """
 
     scores: Mapping[str, float]
     picture: bytes | None = None
+    higher_is_better: Collection[str] | None = None
 
 
 class Task(NamedTuple):
@@ -145,10 +150,10 @@ def fit(
                 _check_finite(state)
                 if evaluates and task.evaluate:
                     with goodput.spent("evaluate"):
-                        scores, picture = task.evaluate(state)
+                        scores, picture, higher = task.evaluate(state)
                         _show(workdir, step + 1, picture)
-                        log.write(step + 1, scores)
-                        best_one.offer(state, scores)
+                        log.write(step + 1, scores, higher)
+                        best_one.offer(state, scores, higher)
                 if last or stop or (step + 1) % save_every == 0:
                     with goodput.spent("save"):
                         checkpoints.save(state, wait=last or stop is not None)

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from acae_jax.training.logs import Row
+from acae_jax.training.logs import ABOUT, Row
 
 FOLDER = "tensorboard"
 FILES = "events.out.tfevents."
@@ -43,7 +43,7 @@ class Events:
         values = [
             self._summary.Summary.Value(tag=tag, simple_value=float("nan") if y is None else y)
             for tag, y in row.items()
-            if tag not in ("step", "time")
+            if tag == "seconds" or tag not in ABOUT
         ]
         summary = self._summary.Summary(value=values)
         self._write(self._file, step=row["step"], wall_time=row["time"], summary=summary)

@@ -114,7 +114,8 @@ def test_losses_and_scores_agree(runs, name):
     worst = 0.0
     for row, other in zip(rows, others, strict=True):
         assert row.keys() == other.keys()
-        for key in row.keys() - {"time", "seconds"}:
+        assert row.get(logs.HIGHER) == other.get(logs.HIGHER)
+        for key in row.keys() - {"time", "seconds", logs.HIGHER}:
             if not key.startswith("spent"):
                 np.testing.assert_allclose(other[key], row[key], rtol=BOUND, atol=1e-5)
                 worst = max(worst, abs(other[key] - row[key]) / max(abs(row[key]), 1e-2))

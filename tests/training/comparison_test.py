@@ -93,6 +93,33 @@ def test_the_best_run_stands_first_and_equal_steps_are_compared(trained):
         verdict.chosen(found, "test/eror")
 
 
+def test_the_log_says_which_way_a_score_is_better():
+    """The newest log decides for all; without a word, as in logs of version 0.1, the name does."""
+
+    def run(name, values, **about):
+        rows = [
+            {"step": i, "seconds": float(i), "test/hits": value, "test/pck50": value} | about
+            for i, value in enumerate(values, 1)
+        ]
+        return runs.Run(name, {}, None, rows)
+
+    silent, more = run("silent", [3.0, 9.0]), run("more", [5.0, 1.0])
+    assert (
+        verdict.best(silent, "test/hits").value == 3 and verdict.best(more, "test/hits").step == 2
+    )
+    for name, first, best in (("test/hits", "more", 1), ("test/pck50", "silent", 0)):
+        assert verdict.ranked([silent, more], name)[0].name == first
+        assert columns.values([silent, more]).best[name] == best
+    told = run("more", [5.0, 1.0], higher_is_better=["test/hits", "test/pck50"])
+    assert [each.name for each in verdict.ranked([told, silent], "test/hits")] == ["silent", "more"]
+    assert columns.facts([told, silent], "test/hits")["test/hits, best"] == ["5 at 1", "9 at 2"]
+    assert columns.values([told, silent]).best == {"test/hits": 1, "test/pck50": 1}
+    assert runs.score_names(told) == ["test/hits", "test/pck50"]
+    for text in (page.summary([told, silent], "test/hits"), page.html([told, silent], "test/hits")):
+        assert "silent reached the best test/hits: 9 at step 2" in text
+    assert verdict.best(run("old", [3.0, 9.0], higher_is_better=[]), "test/pck50").value == 3
+
+
 def test_losses_of_different_terms_rank_nobody():
     rows = [{"step": 1, "seconds": 1.0, "loss": 2.0}]
     first = runs.Run("first", {}, None, rows)

@@ -59,7 +59,9 @@ def make(seconds=0.0, **changes):
         init=init,
         update=lambda step, now, batch: update(now, batch),
         batches=partial(batches, seconds=seconds),
-        evaluate=lambda now: loop.Evaluated({"test/bias": float(now.params["head"]["bias"].sum())}),
+        evaluate=lambda now: loop.Evaluated(
+            {"test/bias": float(now.params["head"]["bias"].sum())}, higher_is_better=["test/bias"]
+        ),
         group_size=4,
     )._replace(**changes)
 

@@ -290,6 +290,32 @@ def test_the_best_state_has_most_hits_and_is_found_anew_when_the_score_is_anothe
     assert best_steps() == ["30"]
 
 
+@pytest.mark.parametrize(
+    ("name", "higher", "kept"),
+    [
+        ("test/pck50", None, 20),  # by its name
+        ("test/found", ["test/found"], 20),
+        ("test/found", None, 30),
+        ("test/pck50", [], 30),  # an evaluation that says so is believed
+    ],
+)
+def test_the_best_state_is_best_in_the_scores_own_direction(tmp_path, name, higher, kept):
+    scores = {10: 2.0, 20: 3.0, 30: 1.0}
+    task = tiny_task.make(
+        evaluate=lambda now: loop.Evaluated({name: scores[int(now.step)]}, None, higher)
+    )
+    loop.fit(task, tmp_path, steps=30, **EVERY | {"evaluate_every": 10}, best=name)
+    assert [path.name for path in (tmp_path / "best").iterdir()] == [str(kept)]
+    rows = logs.read(tmp_path / loop.LOG)
+    assert logs.higher_is_better(rows, name) == (kept == 20)
+
+
+def test_a_direction_of_a_score_that_is_not_there_is_refused(tmp_path):
+    task = tiny_task.make(evaluate=lambda now: loop.Evaluated({"a": 1.0}, None, ["b"]))
+    with pytest.raises(ValueError, match="higher_is_better names b; scores are a"):
+        loop.fit(task, tmp_path, steps=10, **EVERY | {"evaluate_every": 10})
+
+
 def test_the_log_says_where_the_time_went(tmp_path):
     def slow_evaluation(now):
         time.sleep(0.2)

@@ -44,6 +44,7 @@ def logged(workdir):
         {
             name: value if name in ("step", "time") else np.float32(value)
             for name, value in r.items()
+            if name != logs.HIGHER
         }
         for r in logs.read(workdir / "metrics.jsonl")
     ]
