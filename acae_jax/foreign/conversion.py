@@ -5,6 +5,7 @@ kernels "in" is 1 in both. What torch calls weight, bias, running_mean and runni
 scale, bias, mean and var here.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,8 @@ from acae_jax.foreign.layouts import Layers
 
 State = Mapping[str, np.ndarray]
 
+# What holds a model: compiled, data-parallel or of a task (Lightning, MMSegmentation, …).
+_PREFIX = re.compile(r"(?:(?:_orig_mod|module|model|backbone|encoder|net)\.)*")
 _LEAVES = {
     "kernel": "weight",
     "scale": "weight",
@@ -37,7 +40,8 @@ def variables(state: State, layers: Layers, like: Any, ignored: Sequence[str] = 
         ValueError: which names the first array that is missing, of another shape, not of finite
             numbers, or left over.
     """
-    state = _without_prefix(state)
+    first_path, first = jax.tree_util.tree_leaves_with_path(like)[0]
+    state = without_prefix(state, counterpart(first_path, first.shape, layers)[0])
     used = set()
 
     def taken(path: tuple, leaf: Any) -> np.ndarray:
@@ -80,11 +84,21 @@ def with_epsilon(variables: Any, theirs: float, ours: float) -> Any:
     return jax.tree_util.tree_map_with_path(scaled, variables)
 
 
-def _without_prefix(state: State) -> State:
-    """Names without the "module." that data-parallel training puts before all of them."""
-    if all(key.startswith("module.") for key in state):
-        return {key.removeprefix("module."): array for key, array in state.items()}
-    return state
+def without_prefix(state: State, key: str) -> State:
+    """The arrays under the names that they have in a model which has one called `key`.
+
+    Training scripts put the names of what holds the model before it, such as "module." or
+    "model.backbone."; what these do not hold is left out.
+    """
+    leads = [name.removesuffix(key) for name in state if name.endswith(key)]
+    prefixes = [lead for lead in leads if _PREFIX.fullmatch(lead)]
+    if "" in prefixes or not prefixes:
+        return state
+    if len(prefixes) > 1:
+        names = " and ".join(f"{prefix}{key}" for prefix in prefixes[:2])
+        raise ValueError(f"it holds {names}: save only one of these models")
+    (prefix,) = prefixes
+    return {name.removeprefix(prefix): a for name, a in state.items() if name.startswith(prefix)}
 
 
 def _array(state: State, key: str, shape: tuple[int, ...]) -> np.ndarray:

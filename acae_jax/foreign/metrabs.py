@@ -84,7 +84,7 @@ def read(folder: str | Path) -> Published:
     folder = Path(folder)
     settings = _in_file(folder / "config.yaml", _settings)
     names, edges = _in_file(folder / "joint_info.npz", _joint_info)
-    state = torch_file.read(folder / "ckpt.pt")
+    state = conversion.without_prefix(torch_file.read(folder / "ckpt.pt"), f"{HEAD}.bias")
     points = np.size(state.get(f"{HEAD}.bias", ())) // (1 + settings.depth_bins)
     matrix = None
     if (folder / "joint_transform_matrix.npy").exists():
@@ -258,12 +258,16 @@ def _matrix(path: Path) -> Float[np.ndarray, "k j"]:
 
 def _skeletons(path: Path, count: int) -> dict[str, Skeleton]:
     content = pickled.read(path.read_bytes(), pickled_arrays.MAKERS)
+    if isinstance(content, pickled.Opaque):
+        raise content.refusal()
     if not isinstance(content, dict) or not content:
         raise ValueError("it is not a dict of skeletons by name")
     found, room = {}, LARGEST
     for name, info in content.items():
         if not isinstance(name, str) or len(name) > LONGEST_TEXT:
             raise ValueError(f"names of skeletons must have at most {LONGEST_TEXT} characters")
+        if isinstance(info, pickled.Opaque):
+            raise info.refusal()
         if not isinstance(info, dict) or not {"indices", "names", "edges"} <= info.keys():
             raise ValueError(f"skeleton {name[:40]!r} lacks indices, names or edges")
         indices = pickled_arrays.array_of(info["indices"])

@@ -6,11 +6,14 @@ imported leaves the rest open – attributes of the permitted functions can be o
 index of 2³¹ claims 16 GB, nested tuples as keys take exponential time or overflow the stack.
 So nothing is unpickled here. `pickletools` of the standard library splits the bytes into
 operations, and the interpreter below carries out those that build data. A global is only its name;
-"calling" it looks the name up in the table of the caller, whose functions get plain data; anything
-else is a ValueError. Every operation takes time and memory in proportion to its bytes, and these
-are limited. But values are shared however often they are referred to: a few bytes may be a list of
-a trillion items, or a number as long as the file a thousand times. So whoever gets plain data looks
-at types, lengths and sizes before anything else, and never prints or copies it whole.
+"calling" it looks the name up in the table of the caller, whose functions get plain data. What
+any other call would make is an `Opaque`, which holds only the name of what was called: settings
+and histories of every kind may stand beside weights. Who needs the value itself refuses it.
+
+Every operation takes time and memory in proportion to its bytes, and these are limited. But values
+are shared however often they are referred to: a few bytes may be a list of a trillion items, or a
+number as long as the file a thousand times. So whoever gets plain data looks at types, lengths and
+sizes before anything else, and never prints or copies it whole.
 """
 
 import pickletools
@@ -31,6 +34,24 @@ class Name(NamedTuple):
         return f"{self.module}.{self.name}"
 
 
+class Opaque:
+    """What only code could make, and nothing runs here: what the pickle calls to make it.
+
+    `items` are the keys and values that the pickle sets in it, as in a subclass of dict.
+    """
+
+    def __init__(self, call: str):
+        self.call = call
+        self.items: dict[str | int, Any] = {}
+
+    def refusal(self) -> ValueError:
+        """The error for those who need the value."""
+        return ValueError(
+            f"it calls {self.call}, which is code and not data: nothing was run. Do not open this "
+            "file with torch or pickle unless you trust where it comes from"
+        )
+
+
 class Stateful:
     """What a maker returns of an object whose state follows (the operation BUILD)."""
 
@@ -46,6 +67,10 @@ _BYTES = ("BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8")
 _PUSHED = frozenset((*_NUMBERS, *_STRINGS, *_TEXTS, *_BYTES))
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 _TUPLES = {"EMPTY_TUPLE": 0, "TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
+_NEW_OBJECTS = {"NEWOBJ": 2, "NEWOBJ_EX": 3}
+_WITH_MARKED = frozenset(
+    ("TUPLE", "LIST", "DICT", "POP_MARK", "APPENDS", "SETITEMS", "OBJ", "FROZENSET", "ADDITEMS")
+)
 _STORED = frozenset(("PUT", "BINPUT", "LONG_BINPUT"))
 _FETCHED = frozenset(("GET", "BINGET", "LONG_BINGET"))
 
@@ -61,12 +86,11 @@ def read(
         data: the pickle, at most LIMIT_BYTES; whatever follows its end is ignored.
         makers: functions by full name, such as "collections.OrderedDict", that get the arguments
             which the pickle passes to this name. They must be harmless whatever these are, and
-            their errors should be ValueErrors or TypeErrors.
+            their errors should be ValueErrors or TypeErrors. Calls of other names are `Opaque`.
         persistent: gives the object of a persistent id; without it such ids are an error.
 
     Raises:
-        ValueError: for a name that is not in `makers`, for operations that only programs need, and
-            for damaged data.
+        ValueError: for operations that only programs need, and for damaged data.
     """
     if len(data) > LIMIT_BYTES:
         raise ValueError(f"its pickle has {len(data)} bytes; at most {LIMIT_BYTES} are read")
@@ -126,12 +150,14 @@ class _Machine:
             self.stack = []
         elif name == "POP":
             stack.pop()
-        elif name in ("TUPLE", "LIST", "DICT", "POP_MARK", "APPENDS", "SETITEMS"):
+        elif name in _WITH_MARKED:
             self._with_marked(name)
         elif name == "EMPTY_LIST":
             stack.append([])
         elif name == "EMPTY_DICT":
             stack.append({})
+        elif name == "EMPTY_SET":
+            stack.append(Opaque("set"))
         elif name == "APPEND":
             _extend(stack[-2], self._popped(1))
         elif name == "SETITEM":
@@ -149,11 +175,16 @@ class _Machine:
         elif name == "REDUCE":
             called, arguments = self._popped(2)
             stack.append(self._made(called, arguments))
+        elif name in _NEW_OBJECTS:
+            stack.append(_opaque(self._popped(_NEW_OBJECTS[name])[0]))
+        elif name == "INST":
+            self._marked()
+            self.stack.append(_opaque(_named(*argument.split(" ", 1))))
         elif name == "BUILD":
             (state,) = self._popped(1)
             if isinstance(stack[-1], Stateful):
                 stack[-1].state = state
-            elif not isinstance(stack[-1], dict):  # torch hangs notes on its ordered dicts
+            elif not isinstance(stack[-1], dict | Opaque):  # torch hangs notes on ordered dicts
                 raise ValueError("it sets attributes of an object, which weights do not need")
         elif name == "BINPERSID" and self._persistent is not None:
             stack.append(self._persistent(stack.pop()))
@@ -161,18 +192,19 @@ class _Machine:
             raise ValueError(f"its pickle uses {name}, which weights do not need")
 
     def _made(self, called: Any, arguments: Any) -> Any:
+        if not isinstance(arguments, tuple):
+            raise ValueError("it calls something without a tuple of arguments")
         maker = self._makers.get(str(called)) if isinstance(called, Name) else None
-        if maker is None or not isinstance(arguments, tuple):
-            what = str(called) if isinstance(called, Name) else "an object"
-            raise ValueError(
-                f"it calls {what}, which is code and not weights: nothing was run. "
-                "Do not open this file with torch or pickle unless you trust where it comes from"
-            )
-        return maker(*arguments)
+        return _opaque(called) if maker is None else maker(*arguments)
+
+    def _marked(self) -> list[Any]:
+        """Everything above the last mark, taken off the stack."""
+        marked, self.stack = self.stack, self._marks.pop()
+        return marked
 
     def _with_marked(self, name: str) -> None:
         """The operations on everything above the last mark."""
-        marked, self.stack = self.stack, self._marks.pop()
+        marked = self._marked()
         if name == "TUPLE":
             self.stack.append(tuple(marked))
         elif name == "LIST":
@@ -184,6 +216,12 @@ class _Machine:
             _update(self.stack[-1], marked)
         elif name == "SETITEMS":
             _update(self.stack[-1], marked)
+        elif name == "OBJ":
+            self.stack.append(_opaque(marked[0]))
+        elif name == "FROZENSET":
+            self.stack.append(Opaque("frozenset"))
+        elif name == "ADDITEMS" and not isinstance(self.stack[-1], Opaque):
+            raise ValueError("it adds to something that is not a set")
 
     def _popped(self, count: int) -> list[Any]:
         """The uppermost values, taken off the stack."""
@@ -202,17 +240,31 @@ def _named(module: Any, attribute: Any) -> Name:
     return name
 
 
+def _opaque(called: Any) -> Opaque:
+    if not isinstance(called, Name | Opaque):
+        raise ValueError("it calls something that is not a name")
+    return Opaque(str(called) if isinstance(called, Name) else called.call)
+
+
 def _extend(target: Any, values: list[Any]) -> None:
+    if isinstance(target, Opaque):
+        return
     if type(target) is not list:
         raise ValueError("it appends to something that is not a list")
     target.extend(values)
 
 
 def _update(target: Any, flat: list[Any]) -> None:
-    """Set keys, which must be text or small numbers: others can be made to collide or never end."""
+    """Set keys that are text or small numbers: others, which can be made to collide or never end,
+    are left out with their values.
+    """
     keys, values = flat[::2], flat[1::2]
-    if type(target) is not dict or len(keys) != len(values):
+    items = target.items if isinstance(target, Opaque) else target
+    if type(items) is not dict or len(keys) != len(values):
         raise ValueError("it sets items of something that is not a dict")
-    if not all(isinstance(k, str) or (isinstance(k, int) and -(2**31) < k < 2**31) for k in keys):
-        raise ValueError("it has a dict whose keys are neither text nor small numbers")
-    target.update(zip(keys, values, strict=True))
+    pairs = zip(keys, values, strict=True)
+    items.update((key, value) for key, value in pairs if _is_plain_key(key))
+
+
+def _is_plain_key(key: Any) -> bool:
+    return isinstance(key, str) or (isinstance(key, int) and -(2**31) < key < 2**31)

@@ -54,6 +54,8 @@ def array_of(value: Any) -> np.ndarray:
     """A list or array of a pickle as an array of numbers or text; a ValueError otherwise."""
     if isinstance(value, PickledArray):
         return value.array()
+    if isinstance(value, pickled.Opaque):
+        raise value.refusal()
     if not isinstance(value, list | tuple) or len(value) > LARGEST:
         raise ValueError(f"it holds something other than a list of at most {LARGEST} items")
     rows = [_small(row) if isinstance(row, PickledArray) else row for row in value]

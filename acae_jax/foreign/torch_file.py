@@ -50,9 +50,9 @@ def read(path: str | Path) -> dict[str, np.ndarray]:
     """The tensors of a state dict by name, in the file's types; they are read-only.
 
     The state dict may stand under "state_dict", "model_state_dict" or "model", as in training
-    checkpoints; a moving average of the weights beside it, such as "state_dict_ema", is not read.
-    An OSError if the file cannot be opened; a ValueError of one line if it is no state dict in the
-    zip format, is damaged, or holds anything but weights.
+    checkpoints; whatever stands beside it is not read, such as settings of any type or a moving
+    average of the weights. An OSError if the file cannot be opened; a ValueError of one line if it
+    is no state dict in the zip format, is damaged, or code would have to make an array of it.
     """
     with Path(path).open("rb") as file:
         beginning = file.read(len(_LEGACY))
@@ -106,18 +106,44 @@ def _state_dict(content: Any) -> Mapping[str, Tensor]:
 
     Beside the state dict of a checkpoint there may be single tensors, such as the best accuracy.
     """
-    inner = [content]
-    if isinstance(content, dict):
-        inner = [*(content[key] for key in _STATE_DICTS if key in content), content]
-    for found in inner:
-        if isinstance(found, dict):
-            tensors = {str(k): v for k, v in found.items() if isinstance(v, Tensor)}
-            if tensors:
-                return tensors
+    top = _items(content)
+    for candidate in (*(_items(top[key]) for key in _STATE_DICTS if key in top), top):
+        tensors = {str(k): v for k, v in candidate.items() if isinstance(v, Tensor)}
+        _check_made(candidate, beside=candidate is top)
+        if tensors:
+            return tensors
+    for value in (content, *(top[key] for key in _STATE_DICTS if key in top)):
+        if isinstance(value, pickled.Opaque):
+            raise ValueError(
+                f"it holds what {value.call} makes, perhaps a whole model, and no code of a file "
+                "is run: save its weights alone with torch.save(model.state_dict(), FILE)"
+            )
     raise ValueError(
         "it holds no state dict (tensors by name, at the top or under "
         f"{', '.join(_STATE_DICTS)}): save with torch.save(model.state_dict(), FILE)"
     )
+
+
+def _items(value: Any) -> Mapping[Any, Any]:
+    """The items of a dict, or of a subclass of dict, whose own code does not run."""
+    if isinstance(value, pickled.Opaque):
+        return value.items
+    return value if isinstance(value, dict) else {}
+
+
+def _check_made(items: Mapping[Any, Any], beside: bool) -> None:
+    """A ValueError if code would have to make one of the weights.
+
+    With `beside` other things may stand beside the weights, but no tensors of other kinds.
+    """
+    for name, value in items.items():
+        if not isinstance(value, pickled.Opaque):
+            continue
+        if not beside or value.call.startswith("torch._") or value.call.endswith("Storage"):
+            raise ValueError(
+                f"{str(name)[:80]!r} is not a plain tensor of numbers: the file makes it by "
+                f"{value.call}, and no code of a file is run"
+            )
 
 
 def _numbers(content: bytes, entry: str, storage: Tensor) -> np.ndarray:
@@ -144,20 +170,25 @@ def _view(numbers: np.ndarray, tensor: Tensor, name: str) -> np.ndarray:
     return np.lib.stride_tricks.as_strided(window, shape, steps, writeable=False)
 
 
-def _storage(identity: Any) -> Tensor:
-    """The whole storage that a persistent id ("storage", type, key, device, count) names."""
+def _storage(identity: Any) -> Tensor | pickled.Opaque:
+    """The whole storage that a persistent id ("storage", type, key, device, count) names.
+
+    Opaque if NumPy has no such numbers.
+    """
     if not isinstance(identity, tuple) or len(identity) != 5 or identity[0] != "storage":
         raise ValueError("it refers to something that is not a storage")
     _, kind, key, _, count = identity
+    if isinstance(kind, pickled.Name) and str(kind) not in _DTYPES:
+        return pickled.Opaque(str(kind))
     named = isinstance(key, str) and len(key) <= 40 and key.isalnum()
     if not isinstance(kind, pickled.Name) or not named or not pickled.is_size(count):
         raise ValueError("it refers to something that is not a storage")
-    if str(kind) not in _DTYPES:
-        raise ValueError(f"it has numbers of type {kind}; known are {', '.join(sorted(_DTYPES))}")
     return Tensor(key, np.dtype(_DTYPES[str(kind)]), count)
 
 
-def _tensor(storage: Tensor, offset: int, shape: tuple, strides: tuple, *_: Any) -> Tensor:
+def _tensor(storage: Any, offset: int, shape: tuple, strides: tuple, *_: Any) -> Any:
+    if isinstance(storage, pickled.Opaque):
+        return storage
     if not isinstance(storage, Tensor) or len(shape) != len(strides) or len(shape) > 32:
         raise ValueError("it describes a tensor that cannot be")
     if not all(pickled.is_size(number) for number in (offset, *shape, *strides)):
@@ -165,14 +196,13 @@ def _tensor(storage: Tensor, offset: int, shape: tuple, strides: tuple, *_: Any)
     return Tensor(*storage[:3], offset, tuple(shape), tuple(strides))
 
 
-def _parameter(tensor: Tensor, *_: Any) -> Tensor:
+def _parameter(tensor: Any, *_: Any) -> Any:
     return tensor
 
 
-def _ordered(pairs: Any = ()) -> dict:
-    if pairs:
-        raise ValueError("it fills an ordered dict in a way that torch does not")
-    return {}
+def _ordered(pairs: Any = ()) -> Any:
+    """torch fills ordered dicts after it made them; others stand beside the weights."""
+    return pickled.Opaque("collections.OrderedDict") if pairs else {}
 
 
 _MAKERS: pickled.Makers = {

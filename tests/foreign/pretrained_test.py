@@ -108,11 +108,28 @@ def test_another_epsilon_is_the_same_function():
     np.testing.assert_array_equal(norm["bias"], state["bn1.bias"])
 
 
-@pytest.mark.parametrize("wrapped", [False, True])
-def test_data_parallel_names(wrapped):
-    prefix = "module." if wrapped else ""
+@pytest.mark.parametrize(
+    "prefix",
+    ["", "module.", "_orig_mod.", "model.", "backbone.", "module._orig_mod.", "model.net."],
+)
+def test_names_of_what_holds_the_model_are_left_out(prefix):
     state = {prefix + key: array for key, array in random_state().items()}
-    pretrained.convert(state, "torchvision", "mobilenet_v3_small", "")
+    plain = pretrained.convert(random_state(), "torchvision", "mobilenet_v3_small", "")
+    beside = {"loss.weight": np.ones(2)} if prefix else {}
+    held = pretrained.convert({**beside, **state}, "torchvision", "mobilenet_v3_small", "")
+    jax.tree.map(np.testing.assert_array_equal, held.variables, plain.variables)
+
+
+def test_two_models_in_one_file_are_named():
+    state = {f"{lead}.{key}": a for key, a in random_state().items() for lead in ("model", "net")}
+    with pytest.raises(ValueError, match=r"it holds model\.\S+ and net\.\S+: save only one"):
+        pretrained.convert(state, "torchvision", "mobilenet_v3_small", "")
+
+
+def test_what_else_is_in_the_model_is_named_under_any_prefix():
+    state = {f"model.{key}": a for key, a in changed(features__99__weight=np.ones(2)).items()}
+    with pytest.raises(ValueError, match=r"also holds 'features.99.weight'"):
+        pretrained.convert(state, "torchvision", "mobilenet_v3_small", "")
 
 
 def changed(**arrays):

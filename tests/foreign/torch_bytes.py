@@ -110,7 +110,8 @@ def _class(full_name):
     return type(name, (), {"__module__": module})
 
 
-_NAMES = ("torch._utils._rebuild_tensor_v2", *(f"torch.{name}" for name in STORAGES.values()))
+_CALLS = ("torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_qtensor")
+_NAMES = (*_CALLS, *(f"torch.{name}" for name in STORAGES.values()))
 _STAND_INS = {name: _class(name) for name in _NAMES}
 
 

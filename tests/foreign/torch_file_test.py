@@ -3,7 +3,10 @@
 What a hostile file does is in hostile_pickle_test.py.
 """
 
+import argparse
 import collections
+import datetime
+import pathlib
 import pickle
 import tarfile
 import zipfile
@@ -69,6 +72,44 @@ def test_a_checkpoint_around_the_state_dict(tmp_path, key):
     torch_bytes.save(path, {**around, "best_acc1": np.array([69.7]), "other": [1, None]})
     found = torch_file.read(path)
     assert list(found) == ["a"] and found["a"].all()
+
+
+class Ordered(collections.OrderedDict):
+    """A dict as some libraries have their own."""
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        {"args": argparse.Namespace(lr=0.1, device="cuda")},
+        {"best": np.float64(71.3), "history": {(1, 2): np.float32(3)}},
+        {"now": datetime.datetime(2026, 11, 27), "where": pathlib.PurePosixPath("/a")},
+        {
+            "metrics": Ordered(top1=np.float64(1)),
+            "seen": {1, 2},
+            "scheduler": collections.Counter("a"),
+        },
+    ],
+)
+def test_whatever_stands_beside_the_weights_is_left_out(tmp_path, around):
+    path = tmp_path / "checkpoint.pth"
+    weights = {"a": np.ones(3, np.float32)}
+    for content in ({"state_dict": weights, **around}, {**around, **weights}):
+        torch_bytes.save(path, content)
+        np.testing.assert_array_equal(torch_file.read(path)["a"], weights["a"])
+    torch_bytes.save(path, {"model": Ordered(weights), **around})
+    np.testing.assert_array_equal(torch_file.read(path)["a"], weights["a"])
+
+
+def test_weights_that_code_would_make_are_refused(tmp_path):
+    path = tmp_path / "checkpoint.pth"
+    made = torch_bytes.Call(torch_bytes.stand_in("torch._utils._rebuild_qtensor"), 1)
+    for content in ({"state_dict": {"a": np.ones(3), "b": made}}, {"a": np.ones(3), "b": made}):
+        torch_bytes.save(path, content)
+        with pytest.raises(
+            ValueError, match=r"'b' is not a plain tensor .*_rebuild_qtensor, and no"
+        ):
+            torch_file.read(path)
 
 
 def test_a_tensor_may_have_the_name_of_a_state_dict(tmp_path):
