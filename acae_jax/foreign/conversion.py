@@ -84,7 +84,7 @@ def with_epsilon(variables: Any, theirs: float, ours: float) -> Any:
     return jax.tree_util.tree_map_with_path(scaled, variables)
 
 
-def without_prefix(state: State, key: str) -> State:
+def without_prefix(state: State, key: str) -> dict[str, np.ndarray]:
     """The arrays under the names that they have in a model which has one called `key`.
 
     Training scripts put the names of what holds the model before it, such as "module." or
@@ -93,7 +93,7 @@ def without_prefix(state: State, key: str) -> State:
     leads = [name.removesuffix(key) for name in state if name.endswith(key)]
     prefixes = [lead for lead in leads if _PREFIX.fullmatch(lead)]
     if "" in prefixes or not prefixes:
-        return state
+        return dict(state)
     if len(prefixes) > 1:
         names = " and ".join(f"{prefix}{key}" for prefix in prefixes[:2])
         raise ValueError(f"it holds {names}: save only one of these models")
