@@ -63,6 +63,9 @@ SMALL5 = (("surreal", 32), ("h36m", 32), ("muco_3dhp", 32))
 
 TWO_D = (("mpii", 8), ("coco", 8), ("jrdb", 8), ("posetrack", 8))
 
+# Datasets whose people stand in realistic places already: less often before another background.
+BACKGROUND_PROBABILITIES = {"sailvos": 0.2, "agora": 0.2, "spec": 0.2, "hspace": 0.2}
+
 # Little is learned from 2D labels alone, so they get few of the quick example's slots.
 EMBEDDED = (
     ("embedded_mh_default", 10),

@@ -3,9 +3,9 @@
 Only this module and the task builders see a config; everything below receives values.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,11 +16,10 @@ from jaxtyping import Float
 from ml_collections import ConfigDict
 
 from acae_jax import metrics
-from acae_jax.data import examples, feed, mixture, sources
-from acae_jax.data.record import Record
-from acae_jax.datasets.synthetic import props
+from acae_jax.data import crop_batches, examples, feed, sources
 from acae_jax.estimation import evaluation, objective, snapshots, step
 from acae_jax.estimation import network as networks
+from acae_jax.images import background, occlusion, props, props_from_files
 from acae_jax.models import backbones
 from acae_jax.skeletons import catalogue
 from acae_jax.skeletons import union as unions
@@ -47,50 +46,52 @@ def label_names(data: ConfigDict) -> tuple[str, ...]:
     return catalogue.load(data.labels).joint_names
 
 
-def _example(
-    record: Record, dataset: int, seed_step_slot: tuple[int, int, int], **settings: object
-) -> dict[str, Any]:
-    """`examples.arrange` in the form that the feed calls (it must be importable by the workers)."""
-    return examples.arrange(record, seed_step_slot, dataset_index=dataset, **settings)  # type: ignore[arg-type]
+def crop_layout(data: ConfigDict, union: JointUnion) -> crop_batches.Layout:
+    """What every example has."""
+    return crop_batches.Layout(union, label_names(data), data.side_px)
 
 
-def example_maker(data: ConfigDict, union: JointUnion) -> Callable[..., dict[str, Any]]:
+def example_maker(data: ConfigDict, union: JointUnion) -> feed.MakeExample:
     """The function (record, dataset, (seed, step, slot)) → augmented example, for the feed."""
-    return partial(
-        _example,
-        union=union,
-        label_names=label_names(data),
-        side_px=data.side_px,
-        augmentation=examples.Augmentation(**data.augmentation),
+    chances = data.get("background_probabilities", {})
+    return crop_batches.maker(
+        crop_layout(data, union),
+        examples.Augmentation(**data.augmentation),
         device_colour=data.device_colour,
-        occluders=props.occluders(ASSET_SEED, data.occluders),
-        backgrounds=props.backgrounds(ASSET_SEED, data.backgrounds, 2 * data.side_px),
+        occluders=occluders(data),
+        backgrounds=backgrounds(data),
+        background_probabilities=[chances.get(name) for name, _ in data.quotas],
     )
+
+
+def occluders(data: ConfigDict) -> Sequence[occlusion.Occluder]:
+    """Objects to paste in front of people: the user's, or the embedded ones."""
+    if data.get("occluder_folder"):
+        return props_from_files.occluders(data.occluder_folder)
+    return props.occluders(ASSET_SEED, data.occluders)
+
+
+def backgrounds(data: ConfigDict) -> Sequence[background.Background]:
+    """Pictures to put behind people: the user's, or the embedded ones."""
+    if data.get("background_folder"):
+        return props_from_files.backgrounds(data.background_folder)
+    return props.backgrounds(ASSET_SEED, data.backgrounds, 2 * data.side_px)
 
 
 def training_batches(config: ConfigDict, union: JointUnion) -> Callable[[int], Iterator[Batch]]:
     """The function from a first step to the endless batches of the config's quotas."""
     data = config.data
-    stored = [sources.open(name, data.folder, "train") for name, _ in data.quotas]
-    opened = [list(source) for source in stored] if data.in_memory else stored
-    plan = mixture.create(
+    return crop_batches.training(
         data.quotas,
-        [len(source) for source in opened],
+        data.folder,
+        example_maker(data, union),
         seed=config.seed,
         ghost_size=data.ghost_size,
         devices=parallel.mesh(config.loop.devices).size,
-        parts=data.parts,
         scale=data.quota_scale,
-    )
-    return partial(
-        feed.batches,
-        plan,
-        opened,
-        example_maker(data, union),
-        host=jax.process_index(),
-        hosts=jax.process_count(),
         parts=data.parts,
         workers=data.workers,
+        in_memory=data.in_memory,
     )
 
 
@@ -98,25 +99,13 @@ def clean_examples(
     config: ConfigDict, union: JointUnion, source: sources.Records, rows: Iterable[int]
 ) -> list[Batch]:
     """Un-augmented examples of these records."""
-    return [
-        examples.make(
-            source[row],
-            (config.seed, 0, row),
-            union=union,
-            label_names=label_names(config.data),
-            side_px=config.data.side_px,
-            augmentation=None,
-        )
-        for row in rows
-    ]
+    return crop_batches.clean(crop_layout(config.data, union), source, rows, config.seed)
 
 
 def even_examples(config: ConfigDict, union: JointUnion, name: str, limit: int) -> list[Batch]:
     """Un-augmented training examples of one dataset, chosen evenly if it has more than `limit`."""
     source = sources.open(name, config.data.folder, "train")
-    count = min(limit, len(source))
-    chosen = np.linspace(0, len(source) - 1, count).astype(int)
-    return clean_examples(config, union, source, chosen.tolist())
+    return clean_examples(config, union, source, crop_batches.evenly_spread(len(source), limit))
 
 
 def network(config: ConfigDict, points: int) -> networks.PoseNetwork:
@@ -251,22 +240,7 @@ def batch_size(data: ConfigDict) -> int:
 
 def abstract_batch(data: ConfigDict, union: JointUnion) -> dict[str, jax.ShapeDtypeStruct]:
     """Shapes and types of a batch of these quotas, as the feed gives it."""
-    j, k = len(union.joint_names), len(label_names(data))
-    example = {
-        "image": ((data.side_px, data.side_px, 3), jnp.uint8),
-        "intrinsics": ((3, 3), jnp.float32),
-        "joints_mm": ((j, 3), jnp.float32),
-        "valid": ((j,), jnp.bool_),
-        "labels_px": ((k, 2), jnp.float32),
-        "labels_valid": ((k,), jnp.bool_),
-        "dataset": ((), jnp.int32),
-    }
-    if data.device_colour:
-        example |= {"colour": ((5, 2), jnp.float32), "erased": ((4,), jnp.int32)}
-    b = batch_size(data)
-    return {
-        name: jax.ShapeDtypeStruct((b, *shape), dtype) for name, (shape, dtype) in example.items()
-    }
+    return crop_batches.shapes(crop_layout(data, union), batch_size(data), data.device_colour)
 
 
 def pose_program(

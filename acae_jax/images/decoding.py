@@ -36,16 +36,44 @@ def decode(encoded: bytes, max_pixels: int = MAX_PIXELS) -> UInt8[np.ndarray, "h
     ValueError if the bytes are something else, incomplete, or hold more than `max_pixels` pixels
     (checked from the header, so that a small file cannot ask for gigabytes).
     """
+    flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+    return _decode(encoded, flags, 3, max_pixels)
+
+
+def decode_cutout(encoded: bytes, max_pixels: int = MAX_PIXELS) -> UInt8[np.ndarray, "h w 4"]:
+    """Decode a PNG with an alpha channel to RGBA, with straight alpha.
+
+    ValueError as in `decode`, and for an image without alpha or with 16 bits a channel.
+    """
+    if not encoded.startswith(_PNG):
+        raise ValueError("a cut-out must be a PNG with an alpha channel (RGBA)")
+    image = _decode(encoded, cv2.IMREAD_UNCHANGED, 4, max_pixels)
+    return cv2.cvtColor(image, cv2.COLOR_BGRA2RGBA)
+
+
+def check_size(encoded: bytes, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
+    """Read (height, width) from a header as `size` does; ValueError beyond `max_pixels` pixels."""
     height, width = size(encoded)
     if not 0 < height * width <= max_pixels:
         raise ValueError(f"image of {width}×{height} px is outside the limit of {max_pixels} px")
-    flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+    return height, width
+
+
+def _decode(
+    encoded: bytes, flags: int, channels: int, max_pixels: int
+) -> UInt8[np.ndarray, "h w {channels}"]:
+    height, width = check_size(encoded, max_pixels)
     try:
         image = cv2.imdecode(np.frombuffer(encoded, np.uint8), flags)
     except cv2.error as error:
         raise ValueError(f"image of {len(encoded)} bytes cannot be decoded") from error
-    if image is None or image.shape != (height, width, 3):
+    if image is None or image.shape[:2] != (height, width):
         raise ValueError(f"image of {len(encoded)} bytes cannot be decoded")
+    if image.ndim != 3 or image.shape[2] != channels or image.dtype != np.uint8:
+        of = "x".join(map(str, image.shape[2:])) or "1"
+        raise ValueError(
+            f"image has {of} channel(s) of {image.dtype}; it needs {channels} channels of 8 bits"
+        )
     return image
 
 

@@ -82,6 +82,9 @@ def get_config(arg: str = "") -> ConfigDict:
     config.data.in_memory = False
     config.data.augmentation = ConfigDict()
     config.data.occluders, config.data.backgrounds = 40, 60
+    # Your own instead: PNG cut-outs sized for a crop of 256 px, and photographs without people.
+    config.data.occluder_folder, config.data.background_folder = "", ""
+    config.data.background_probabilities = ConfigDict(mixtures.BACKGROUND_PROBABILITIES)
 
     config.model = ConfigDict({"backbone": "efficientnetv2_s", "stride": 32, "dtype": "bfloat16"})
     config.model.depth_bins = 8

@@ -98,6 +98,8 @@ def get_config(arg: str = "") -> ConfigDict:
         }
     )
     config.data.occluders, config.data.backgrounds = 40, 60
+    # Your own instead: PNG cut-outs sized for a crop of 256 px, and photographs without people.
+    config.data.occluder_folder, config.data.background_folder = "", ""
 
     config.model = ConfigDict({"backbone": "narrow", "stride": 16, "dtype": "float32"})
     config.model.depth_bins = 4

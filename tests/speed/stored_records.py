@@ -4,8 +4,7 @@ import cv2
 import numpy as np
 
 from acae_jax.data.record import Record
-from acae_jax.datasets.synthetic import props
-from acae_jax.images import masks
+from acae_jax.images import masks, props
 
 # The recipe's datasets have masks, or none, or 2D labels: here one of each, with the slots of each
 # in a batch of 32. Format and number of joints follow.

@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
-from acae_jax.datasets.synthetic import body, props
+from acae_jax.datasets.synthetic import body
+from acae_jax.images import props
 
 _STATURE_MM = 1750.0
 _REGION = {name: index for index, name in enumerate(body.REGIONS)}

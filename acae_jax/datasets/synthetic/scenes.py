@@ -15,9 +15,9 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32
 
 from acae_jax.data.record import Record
-from acae_jax.datasets.synthetic import body, looks, props, render, studios, takes
+from acae_jax.datasets.synthetic import body, looks, render, studios, takes
 from acae_jax.geometry import cameras
-from acae_jax.images import masks
+from acae_jax.images import masks, props
 
 SIDE_PX = 144  # the person fills a crop of 96 px
 LABELS_2D = "coco_2d"  # the catalogue's name of coco_body's points as 2D labels

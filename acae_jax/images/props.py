@@ -1,7 +1,8 @@
 """Procedural things around a person: textures, walls, pictures, and objects in front of people.
 
-Everything is a pure function of a seed or a generator. `backgrounds` and `occluders` stand in, in
-training-time augmentation, for photographs without people and for cut-out objects.
+Everything is a pure function of a seed or a generator. In training-time augmentation `backgrounds`
+and `occluders` stand in for photographs without people and for cut-out objects, which
+`props_from_files` reads.
 """
 
 import cv2

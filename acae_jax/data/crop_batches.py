@@ -1,0 +1,141 @@
+"""Batches of person crops: from the datasets of a quota table to what a training step takes.
+
+`maker` fixes how a record becomes an example, `training` which records stand in which batch.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from acae_jax.data import examples, feed, mixture, sources
+from acae_jax.data.record import Record
+from acae_jax.images import background, occlusion
+from acae_jax.skeletons.union import JointUnion
+
+Batch = dict[str, np.ndarray]
+
+
+class Layout(NamedTuple):
+    """What every example of a run has: the joints, the 2D labels, the side of the crop."""
+
+    union: JointUnion
+    label_names: tuple[str, ...]
+    side_px: int
+
+
+def maker(
+    layout: Layout,
+    augmentation: examples.Augmentation,
+    *,
+    device_colour: bool = False,
+    occluders: Sequence[occlusion.Occluder] = (),
+    backgrounds: Sequence[background.Background] = (),
+    background_probabilities: Sequence[float | None] = (),
+) -> feed.MakeExample:
+    """The function (record, dataset, (seed, step, slot)) → augmented example, for the feed.
+
+    `background_probabilities`, if any, has one for each dataset of the quota table; None keeps the
+    augmentation's.
+    """
+    return partial(
+        _example,
+        background_probabilities=tuple(background_probabilities),
+        augmentation=augmentation,
+        device_colour=device_colour,
+        occluders=occluders,
+        backgrounds=backgrounds,
+        **layout._asdict(),
+    )
+
+
+def _example(
+    record: Record,
+    dataset: int,
+    seed_step_slot: tuple[int, int, int],
+    background_probabilities: Sequence[float | None],
+    **settings: Any,
+) -> dict[str, Any]:
+    """`examples.arrange` in the form that the feed calls (it must be importable by the workers)."""
+    own = background_probabilities[dataset] if background_probabilities else None
+    return examples.arrange(
+        record, seed_step_slot, dataset_index=dataset, background_probability=own, **settings
+    )
+
+
+def training(
+    quotas: Sequence[tuple[str, int]],
+    folder: str | Path,
+    make_example: feed.MakeExample,
+    *,
+    seed: int,
+    ghost_size: int,
+    devices: int,
+    scale: int = 1,
+    parts: int = 1,
+    workers: int = 0,
+    in_memory: bool = False,
+) -> Callable[[int], Iterator[Batch]]:
+    """The function from a first step to the endless batches of the quotas: this process's share."""
+    stored = [sources.open(name, folder, "train") for name, _ in quotas]
+    opened = [list(source) for source in stored] if in_memory else stored
+    plan = mixture.create(
+        quotas,
+        [len(source) for source in opened],
+        seed=seed,
+        ghost_size=ghost_size,
+        devices=devices,
+        parts=parts,
+        scale=scale,
+    )
+    return partial(
+        feed.batches,
+        plan,
+        opened,
+        make_example,
+        host=jax.process_index(),
+        hosts=jax.process_count(),
+        parts=parts,
+        workers=workers,
+    )
+
+
+def clean(
+    layout: Layout, source: sources.Records, rows: Iterable[int], seed: int = 0
+) -> list[Batch]:
+    """Un-augmented examples of these records."""
+    return [
+        examples.make(source[row], (seed, 0, row), augmentation=None, **layout._asdict())
+        for row in rows
+    ]
+
+
+def evenly_spread(count: int, limit: int) -> list[int]:
+    """At most `limit` of `count` records, chosen evenly."""
+    return np.linspace(0, count - 1, min(limit, count)).astype(int).tolist()
+
+
+def shapes(
+    layout: Layout, batch_size: int, device_colour: bool = False
+) -> dict[str, jax.ShapeDtypeStruct]:
+    """Shapes and types of a batch as the feed gives it."""
+    j, k, side_px = len(layout.union.joint_names), len(layout.label_names), layout.side_px
+    example = {
+        "image": ((side_px, side_px, 3), jnp.uint8),
+        "intrinsics": ((3, 3), jnp.float32),
+        "joints_mm": ((j, 3), jnp.float32),
+        "valid": ((j,), jnp.bool_),
+        "labels_px": ((k, 2), jnp.float32),
+        "labels_valid": ((k,), jnp.bool_),
+        "dataset": ((), jnp.int32),
+    }
+    if device_colour:
+        example |= {"colour": ((5, 2), jnp.float32), "erased": ((4,), jnp.int32)}
+    return {
+        name: jax.ShapeDtypeStruct((batch_size, *shape), dtype)
+        for name, (shape, dtype) in example.items()
+    }
