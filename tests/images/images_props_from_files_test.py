@@ -61,5 +61,5 @@ def test_what_cannot_be_used_is_named_before_training(tmp_path):
     huge[16:24] = (60_000).to_bytes(4, "big") * 2
     path.write_bytes(bytes(huge))
     for read in (props_from_files.occluders, props_from_files.backgrounds):
-        with pytest.raises(ValueError, match="thing.png: image of 60000×60000 px is outside"):
+        with pytest.raises(ValueError, match=r"thing.png: image of 60000×60000 px is outside"):
             read(tmp_path)
