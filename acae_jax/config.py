@@ -71,7 +71,7 @@ def load(path_with_arg: str, overrides: Sequence[str] = ()) -> ConfigDict:
 
 
 def split_overrides(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Take every --config.a.b=value out of a command line, before absl parses it.
+    """Take every --config.a.b=value out of a command line.
 
     Returns the other arguments and the overrides "a.b=value", in the form that `load` takes.
     """

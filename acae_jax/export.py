@@ -12,9 +12,10 @@ uncertainty come along. The flags are argparse's, as --verify must run where abs
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
-from acae_jax.inference import bundle, reference
+from acae_jax import command_line
 
 FORMS = ("bundle", "safetensors", "savedmodel", "onnx")
 # Options for runs only, and what `packing.runs.Options` calls them.
@@ -30,6 +31,8 @@ OF_RUNS = {
 
 def export(given: argparse.Namespace) -> None:
     """Write the source in the form that is asked for, and verify it."""
+    from acae_jax.inference import bundle
+
     source, out = Path(given.source), Path(given.out)
     if out.exists():
         raise FileExistsError(f"{out} exists: choose another --out, or remove it first")
@@ -56,6 +59,8 @@ def export(given: argparse.Namespace) -> None:
 
 def verify(folder: Path) -> None:
     """Print by how much an export differs from its reference; a ValueError if by too much."""
+    from acae_jax.inference import bundle, reference
+
     if (folder / bundle.HEADER).is_file():
         found = bundle.verify(folder)
     else:
@@ -98,7 +103,7 @@ def _of_run(source: Path, given: argparse.Namespace):
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    made = argparse.ArgumentParser("acae_jax.export", description="Leave as a file, or verify one.")
+    made = argparse.ArgumentParser("acae export", description="Leave as a file, or verify one.")
     made.add_argument("source", help="folder of a run or of a bundle; with --verify, any export")
     made.add_argument("--to", choices=FORMS, help="the form to write")
     made.add_argument("--out", help="folder to write, which must not exist")
@@ -114,16 +119,12 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Export or verify, and turn what the user can mend into one line."""
+    """Export or verify; the exit code."""
     given = parser().parse_args(arguments)
     if not given.verify and not (given.to and given.out):
         parser().error("give --to and --out, or --verify")
-    try:
-        verify(Path(given.source)) if given.verify else export(given)
-    except (ValueError, OSError, ImportError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    work = partial(verify, Path(given.source)) if given.verify else partial(export, given)
+    return command_line.exit_code(work, "stopped; nothing was written")
 
 
 if __name__ == "__main__":

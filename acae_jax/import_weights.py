@@ -12,14 +12,16 @@ print the settings to train with. --model takes the library's own names.
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
-from acae_jax.foreign import layouts, pretrained
+from acae_jax import command_line
+
+LIBRARIES = ("torchvision", "timm")
 
 
 def published_model(source: Path, out: Path) -> None:
     """Write the bundle of a published MeTRAbs folder."""
-    # These load what exporting needs, which a backbone does not.
     from acae_jax.estimation.packing import imported
     from acae_jax.foreign import metrabs
     from acae_jax.inference import bundle
@@ -34,6 +36,8 @@ def published_model(source: Path, out: Path) -> None:
 
 def backbone(library: str, source: Path, model: str, out: Path) -> None:
     """Write the backbone of a published classifier."""
+    from acae_jax.foreign import pretrained
+
     pretrained.model(library, model)  # a wrong name is found before a large file is read
     found = pretrained.convert(pretrained.read_state(source), library, model, source.name)
     pretrained.write(out, found)
@@ -45,11 +49,11 @@ def backbone(library: str, source: Path, model: str, out: Path) -> None:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    made = argparse.ArgumentParser("acae_jax.import_weights", description="Other people's weights.")
+    made = argparse.ArgumentParser("acae import-weights", description="Other people's weights.")
     kinds = made.add_subparsers(dest="kind", required=True)
     metrabs = kinds.add_parser("metrabs", help="a published MeTRAbs folder becomes a bundle")
     metrabs.add_argument("source", help="the folder, in PyTorch's layout")
-    for library in layouts.LIBRARIES:
+    for library in LIBRARIES:
         one = kinds.add_parser(library, help="an image classifier becomes a backbone")
         one.add_argument("source", help="its file: .pth, .pth.tar, .pt, .bin or .safetensors")
         one.add_argument("--model", required=True, help=f"which model it is, as {library} says")
@@ -59,18 +63,14 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Import, and turn what the user can mend into one line."""
+    """Import; the exit code."""
     given = parser().parse_args(arguments)
     source, out = Path(given.source), Path(given.out)
-    try:
-        if given.kind == "metrabs":
-            published_model(source, out)
-        else:
-            backbone(given.kind, source, given.model, out)
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    if given.kind == "metrabs":
+        work = partial(published_model, source, out)
+    else:
+        work = partial(backbone, given.kind, source, given.model, out)
+    return command_line.exit_code(work, "stopped; nothing was written")
 
 
 if __name__ == "__main__":

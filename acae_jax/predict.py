@@ -14,18 +14,18 @@ could not be written.
 
 import argparse
 import json
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Any
+
+from acae_jax import command_line
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = argparse.ArgumentParser(
-        "acae_jax.predict", description="Find people in images and videos and their poses in 3D."
+        "acae predict", description="Find people in images and videos and their poses in 3D."
     )
     add = made.add_argument
     add("inputs", nargs="+", help="images, videos, folders, patterns, lists, a camera's number")
@@ -110,41 +110,18 @@ def predict(given: argparse.Namespace) -> list[str]:
     return running.run(estimator, found, settings)
 
 
-def interrupt(number: int, frame: FrameType | None) -> None:
-    """Raise KeyboardInterrupt, but not where it would be lost.
-
-    JAX has a callback in Python's garbage collector, and what is raised in there is dropped. Where
-    there are no alarms, as on Windows, it takes a second Ctrl-C then.
-    """
-    inside = frame if hasattr(signal, "setitimer") else None
-    while inside is not None:
-        if inside.f_code.co_name == "_xla_gc_callback":
-            signal.setitimer(signal.ITIMER_REAL, 0.05)
-            return
-        inside = inside.f_back
-    raise KeyboardInterrupt
-
-
 def main(arguments: Sequence[str]) -> int:
-    """Predict, and turn what a user can mend or has asked for into one line and an exit code."""
+    """Predict; the exit code."""
     given = parser().parse_args(arguments)
-    signal.signal(signal.SIGINT, interrupt)
-    if hasattr(signal, "SIGALRM"):
-        signal.signal(signal.SIGALRM, interrupt)
-    try:
+
+    def work() -> int:
         failures = predict(given)
-    except KeyboardInterrupt:
-        print(
-            f"\nstopped: poses up to here are in {given.out}; the same command continues",
-            file=sys.stderr,
-        )
-        return 128 + signal.SIGINT
-    except (ValueError, OSError, ImportError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    if failures:
-        print(f"left out, as said above: {len(failures)}", file=sys.stderr)
-    return 1 if failures else 0
+        if failures:
+            print(f"left out, as said above: {len(failures)}", file=sys.stderr)
+        return 1 if failures else 0
+
+    stopped = f"stopped: poses up to here are in {given.out}; the same command continues"
+    return command_line.exit_code(work, stopped)
 
 
 if __name__ == "__main__":

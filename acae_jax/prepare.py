@@ -3,49 +3,48 @@
 Run again after an interruption, it continues. Ends with a contact sheet of every dataset.
 """
 
-import errno
+import argparse
 import sys
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
-from absl import app, flags, logging
-
-from acae_jax.datasets.synthetic import build, contact_sheet, studios
-
-_OUT = flags.DEFINE_string("out", "data/embedded", "folder for the datasets")
-_SIZE = flags.DEFINE_enum("size", "quick", sorted(studios.SIZES), "how many records")
-_WORKERS = flags.DEFINE_integer("workers", None, "processes (default: one per core)", lower_bound=1)
-_DATASETS = flags.DEFINE_list("datasets", [], "some of them, comma-separated (default: all)")
-_SEED = flags.DEFINE_integer("seed", 0, "of everything random", lower_bound=0)
+from acae_jax import command_line
 
 
-def main(argv: list[str]) -> None:
-    """Builds the datasets and the contact sheet; every foreseeable error is one line."""
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected argument {argv[1]!r}; options start with --")
-    logging.set_verbosity(logging.WARNING)  # TFDS announces every file
-    out = Path(_OUT.value)
-    try:
-        folders = build.build(
-            out,
-            size=_SIZE.value,
-            seed=_SEED.value,
-            workers=_WORKERS.value,
-            datasets=_DATASETS.value,
-        )
-        sheet = out / "contact_sheet.png"
-        contact_sheet.write(sheet, folders)
-    except KeyboardInterrupt:
-        print("\nstopped; the same command continues from here", file=sys.stderr)
-        sys.exit(130)
-    except OSError as error:
-        text = error.strerror or str(error)
-        if error.errno == errno.ENOSPC:
-            text = f"disk full: {text}; nothing is lost: free space and run the same command again"
-        sys.exit(f"prepare: {text}" + (f": {error.filename}" if error.filename else ""))
-    except ValueError as error:
-        sys.exit(f"prepare: {error}")
+def prepare(out: Path, size: str, seed: int, workers: int | None, datasets: Sequence[str]) -> None:
+    """Build the datasets and the contact sheet; without names, all datasets."""
+    from acae_jax.datasets.synthetic import build, contact_sheet
+
+    folders = build.build(out, size=size, seed=seed, workers=workers, datasets=datasets)
+    sheet = out / "contact_sheet.png"
+    contact_sheet.write(sheet, folders)
     print(f"{len(folders)} datasets in {out}; look at {sheet}")
 
 
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser("acae prepare", description="Make the embedded datasets.")
+    add = made.add_argument
+    add("--out", type=Path, default=Path("data/embedded"), help="folder (default: data/embedded)")
+    add("--size", default="quick", help="how many records: tiny, quick (default) or full")
+    add("--workers", type=int, help="processes (default: one per core)")
+    add("--datasets", default="", help="some of them, comma-separated (default: all)")
+    add("--seed", type=int, default=0, help="of everything random (default: 0)")
+    return made
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Prepare; the exit code."""
+    given = parser().parse_args(arguments)
+    if given.workers is not None and given.workers < 1:
+        parser().error(f"--workers is {given.workers}; give at least 1")
+    if given.seed < 0:
+        parser().error(f"--seed is {given.seed}; give at least 0")
+    names = [name.strip() for name in given.datasets.split(",") if name.strip()]
+    work = partial(prepare, given.out, given.size, given.seed, given.workers, names)
+    return command_line.exit_code(work, "stopped; the same command continues from here")
+
+
 if __name__ == "__main__":
-    app.run(main)
+    sys.exit(main(sys.argv[1:]))

@@ -9,17 +9,13 @@ and best values, and what their configs differ in, in comparison.html beside the
 --out. Both print their tables.
 """
 
+import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
-from absl import app, flags, logging
-
-from acae_jax.comparison import page, runs
-
-SECONDS = flags.DEFINE_float("seconds", 0.0, "Wall time of the whole workflow, for its report.")
-OUT = flags.DEFINE_string("out", None, "File for the comparison's page.")
-BY = flags.DEFINE_string("by", None, "What to rank runs by; without, their first shared score.")
+from acae_jax import command_line
 
 
 def workflow(folder: Path, seconds: float) -> None:
@@ -37,6 +33,8 @@ def workflow(folder: Path, seconds: float) -> None:
 
 def comparison(folders: Sequence[Path], out: Path, by: str | None) -> None:
     """Write the comparison of training runs and print its tables."""
+    from acae_jax.comparison import page, runs
+
     found = runs.read(folders)
     count = f"{len(found)} training runs" if len(found) > 1 else "1 training run"
     print(f"{count}: {', '.join(run.name for run in found)}\n")
@@ -49,6 +47,8 @@ def comparison(folders: Sequence[Path], out: Path, by: str | None) -> None:
 
 def report(paths: Sequence[Path], seconds: float, out: str | None, by: str | None) -> None:
     """The report that suits the folders; a ValueError if they are of several kinds or of none."""
+    from acae_jax.comparison import runs
+
     # runs/sweep/* also names the page of the comparison before.
     folders = [path for path in paths if not path.is_file()]
     if not folders:
@@ -77,18 +77,24 @@ def report(paths: Sequence[Path], seconds: float, out: str | None, by: str | Non
         workflow(others[0], seconds)
 
 
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser("acae report", description="Report what was trained.")
+    made.add_argument("folders", nargs="+", help="training runs, or one workflow")
+    made.add_argument(
+        "--seconds", type=float, default=0.0, help="wall time of the whole workflow, for its report"
+    )
+    made.add_argument("--out", help="file for the comparison's page")
+    made.add_argument("--by", help="what to rank runs by (default: their first shared score)")
+    return made
+
+
 def main(arguments: Sequence[str]) -> int:
-    """Report, and turn what the user can mend into one line."""
-    if len(arguments) < 2:
-        raise app.UsageError("give the folders of training runs, or of one workflow")
-    logging.set_verbosity(logging.WARNING)  # TFDS announces every dataset
-    try:
-        report([Path(text) for text in arguments[1:]], SECONDS.value, OUT.value, BY.value)
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    """Report; the exit code."""
+    given = parser().parse_args(arguments)
+    paths = [Path(text) for text in given.folders]
+    return command_line.exit_code(partial(report, paths, given.seconds, given.out, given.by))
 
 
 if __name__ == "__main__":
-    app.run(main)
+    sys.exit(main(sys.argv[1:]))

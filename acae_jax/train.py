@@ -12,21 +12,26 @@ that one line explains. --distributed joins the processes of a job that spans ho
 a TPU slice or GKE, see launch/README.md; each of them runs this same command.
 """
 
+from __future__ import annotations
+
+import argparse
 import importlib
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import jax
-from absl import app, flags, logging
-from ml_collections import ConfigDict
+from acae_jax import command_line
 
-from acae_jax import config as configs
-from acae_jax.training import logs, loop, tensorboard
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
+
+    from acae_jax.training import logs, loop
+
+LEVELS = ("fatal", "error", "warning", "info", "debug")
 
 
 def task_builder(dotted: str) -> Callable[[ConfigDict], loop.Task]:
@@ -43,6 +48,8 @@ def join_processes() -> None:
 
     Comes before anything that touches a device. A ValueError if nothing of the kind is around.
     """
+    import jax
+
     try:
         jax.distributed.initialize()
     except ValueError as error:
@@ -59,6 +66,12 @@ def run(
     listeners: Sequence[logs.Listener] = (),
 ) -> None:
     """Build the task and train it, with config and version saved beside and in the checkpoints."""
+    import jax
+    from absl import logging
+
+    from acae_jax import config as configs
+    from acae_jax.training import loop
+
     values = config.to_dict()
     task = task_builder(values["task"])(config)
     if jax.process_index() == 0:
@@ -89,41 +102,72 @@ def traced_steps(text: str | None) -> tuple[int, ...]:
     return int(first), int(end)
 
 
-def main(arguments: Sequence[str], overrides: Sequence[str] = ()) -> int:
-    """Run, and turn what a user can mend or has asked for into one line and an exit code."""
-    if len(arguments) > 1:
-        raise app.UsageError(f"unknown arguments: {' '.join(arguments[1:])}")
-    if not flags.FLAGS["verbosity"].present:
-        logging.set_verbosity(logging.WARNING)  # orbax tells every step of its work as information
+def level(text: str) -> int | str:
+    """The value of --verbosity, as absl takes it: a number, or a name."""
+    if text.lower() in LEVELS:
+        return text.lower()
+    return int(text)
+
+
+def train(given: argparse.Namespace, others: Sequence[str]) -> int:
+    """Train what the arguments say, `others` being changes of the config; the exit code."""
+    from absl import logging
+
+    from acae_jax import config as configs
+    from acae_jax.training import loop, tensorboard
+
+    unknown, overrides = configs.split_overrides(others)
+    if unknown:
+        parser().error(f"unknown arguments: {' '.join(unknown)}")
+    logging.use_absl_handler()
+    # Without being asked not: orbax tells every step of its work as information.
+    logging.set_verbosity(logging.WARNING if given.verbosity is None else given.verbosity)
     try:
-        profile = traced_steps(flags.FLAGS.profile)
-        if flags.FLAGS.distributed:
+        profile = traced_steps(given.profile)
+        if given.distributed:
             join_processes()
-        config, workdir = configs.load(flags.FLAGS.config, overrides), flags.FLAGS.workdir
+        config = configs.load(given.config, overrides)
         with ExitStack() as stack:
             listeners = []
-            if flags.FLAGS.tensorboard:
-                folder = Path(workdir) / tensorboard.FOLDER
+            if given.tensorboard:
+                folder = Path(given.workdir) / tensorboard.FOLDER
                 listeners.append(stack.enter_context(tensorboard.Events(folder)))
-            run(config, workdir, profile, listeners)
+            run(config, given.workdir, profile, listeners)
     except loop.Interrupted as stop:
         print(stop, file=sys.stderr)
         return 128 + stop.signal
-    except KeyboardInterrupt:  # before the first step, or the second Ctrl-C
-        print("stopped at once: what the last checkpoint holds is kept", file=sys.stderr)
-        return 128 + signal.SIGINT
-    except (ValueError, OSError, FloatingPointError) as error:
+    except command_line.MENDABLE:
         logging.debug("where it happened", exc_info=True)
-        print(f"error: {error} (--verbosity=1 shows where)", file=sys.stderr)
-        return 1
+        raise
     return 0
 
 
+def parser() -> argparse.ArgumentParser:
+    """The command line, without the overrides of single values."""
+    made = argparse.ArgumentParser(
+        "acae train",
+        description="Train what a config describes.",
+        epilog="--config.a.b=value changes single values of the config.",
+        allow_abbrev=False,
+    )
+    add = made.add_argument
+    add("--config", required=True, help="config file, its arguments behind a colon")
+    add("--workdir", required=True, help="folder for checkpoints, log and config")
+    add("--profile", metavar="FIRST:END", help="steps to trace into WORKDIR/profile")
+    add("--tensorboard", action="store_true", help="write event files into WORKDIR/tensorboard too")
+    add("--distributed", action="store_true", help="join the processes of a job of several")
+    add("--verbosity", type=level, help="of messages: 1 (debug), 0 (info), -1 (warning, default)")
+    return made
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Train; the exit code."""
+    given, others = parser().parse_known_args(arguments)
+    # Before the first step, or after the second Ctrl-C.
+    stopped = "stopped at once: what the last checkpoint holds is kept"
+    work = partial(train, given, others)
+    return command_line.exit_code(work, stopped, lambda: " (--verbosity=1 shows where)")
+
+
 if __name__ == "__main__":
-    flags.DEFINE_string("config", None, "Config file, arguments behind a colon.", required=True)
-    flags.DEFINE_string("workdir", None, "Folder for checkpoints, log and config.", required=True)
-    flags.DEFINE_string("profile", None, "Steps FIRST:END to trace into WORKDIR/profile.")
-    flags.DEFINE_boolean("tensorboard", False, "Write event files into WORKDIR/tensorboard too.")
-    flags.DEFINE_boolean("distributed", False, "Join the processes of a job of several.")
-    known, changes = configs.split_overrides(sys.argv)
-    app.run(lambda arguments: main(arguments, changes), argv=known)
+    sys.exit(main(sys.argv[1:]))

@@ -11,11 +11,10 @@ from collections.abc import Iterator, Sequence
 from acae_jax.models import efficientnet, mobilenet, resnet
 
 Layers = dict[str, str]
-LIBRARIES = ("torchvision", "timm")
 
 
 def layers(backbone: str, library: str) -> Layers:
-    """The layers of one of our backbones in the layout of a library (one of LIBRARIES)."""
+    """The layers of one of our backbones in the layout of a library, torchvision or timm."""
     family, _, size = backbone.rpartition("_")
     if family == "efficientnetv2":
         return _efficientnet(size, library)

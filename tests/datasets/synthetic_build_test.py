@@ -158,7 +158,7 @@ def test_prepare_stops_cleanly_and_says_what_is_wrong(tmp_path):
     process = _prepare("--out", str(out), "--datasets", NAME, "--workers", "1")
     _, errors = wrong.communicate(timeout=60)
     assert wrong.returncode == 1
-    assert errors.strip().splitlines()[-1].startswith("prepare: no embedded dataset 'embeded_2d'")
+    assert errors.strip().splitlines()[-1].startswith("error: no embedded dataset 'embeded_2d'")
     assert "Traceback" not in errors
     end = time.monotonic() + 60
     while not list(out.rglob("*.npz")) and process.poll() is None and time.monotonic() < end:

@@ -16,15 +16,16 @@ import numpy as np
 import published_layout
 import pytest
 
+from acae_jax import import_weights
 from acae_jax.estimation.packing import imported, program
-from acae_jax.foreign import layouts, metrabs, pretrained
+from acae_jax.foreign import metrabs, pretrained
 from acae_jax.models import backbones, layers
 
 torch = pytest.importorskip("torch")
 
 import metrabs_torch  # noqa: E402
 
-MODELS = [(lib, name) for lib in layouts.LIBRARIES for name in pretrained.models(lib)]
+MODELS = [(lib, name) for lib in import_weights.LIBRARIES for name in pretrained.models(lib)]
 
 
 def torch_features(library, name):

@@ -15,6 +15,7 @@ import pytest
 import safetensors.numpy
 import torch_bytes
 
+from acae_jax import import_weights
 from acae_jax.estimation import starting
 from acae_jax.estimation.network import Geometry, PoseNetwork
 from acae_jax.foreign import conversion, layouts, pretrained
@@ -67,7 +68,7 @@ def random_state(library="torchvision", name="mobilenet_v3_small"):
 
 
 def test_every_backbone_but_the_narrow_one_can_be_imported():
-    known = {(lib, name) for lib in layouts.LIBRARIES for name in pretrained.models(lib)}
+    known = {(lib, name) for lib in import_weights.LIBRARIES for name in pretrained.models(lib)}
     assert known >= set(PUBLISHED)
     assert {pretrained.model(*one).backbone for one in known} == set(backbones.names()) - {"narrow"}
     for library, name in known:
