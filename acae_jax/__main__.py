@@ -13,7 +13,7 @@ COMMANDS = {
     "export": ("acae_jax.export", "write a trained model as files for others, or verify them"),
     "prepare": ("acae_jax.prepare", "make the embedded datasets"),
     "import-weights": ("acae_jax.import_weights", "take over published weights"),
-    "skeletons": ("acae_jax.skeletons.__main__", "fit a skeleton of your own to a model"),
+    "skeletons": ("acae_jax.own_skeletons.__main__", "fit a skeleton of your own to a model"),
 }
 # These run builders that a config names, which may lie in the working directory.
 OWN_CODE = ("train", "report", "export")

@@ -31,7 +31,7 @@ OF_RUNS = {
 
 def export(given: argparse.Namespace) -> None:
     """Write the source in the form that is asked for, and verify it."""
-    from acae_jax.inference import bundle
+    from acae_jax.bundles import bundle
 
     source, out = Path(given.source), Path(given.out)
     if out.exists():
@@ -59,7 +59,7 @@ def export(given: argparse.Namespace) -> None:
 
 def verify(folder: Path) -> None:
     """Print by how much an export differs from its reference; a ValueError if by too much."""
-    from acae_jax.inference import bundle, reference
+    from acae_jax.bundles import bundle, reference
 
     if (folder / bundle.HEADER).is_file():
         found = bundle.verify(folder)

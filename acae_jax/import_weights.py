@@ -22,9 +22,9 @@ LIBRARIES = ("torchvision", "timm")
 
 def published_model(source: Path, out: Path) -> None:
     """Write the bundle of a published MeTRAbs folder."""
+    from acae_jax.bundles import bundle
     from acae_jax.estimation.packing import imported
     from acae_jax.foreign import metrabs
-    from acae_jax.inference import bundle
 
     if out.exists():
         raise FileExistsError(f"{out} exists: choose another folder, or remove it first")

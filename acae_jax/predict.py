@@ -5,11 +5,11 @@
     python -m acae_jax.predict 0                                   # a webcam, until Ctrl-C
 
 An input is an image, a video, a folder, a pattern, a text file of inputs or the number of a camera.
-Results go to --out, as acae_jax/inference/running.py describes: poses as JSON-lines and npz, people
-drawn on the images or video, and a page that shows them in 3D. The same command continues what was
-stopped. Exit code 130 after Ctrl-C, which only ends the recording of a webcam; 1 after an error
-that one line explains, or if something was left out: an input that could not be read, a result that
-could not be written.
+Results go to --out, as acae_jax/prediction/pipeline.py describes: poses as JSON-lines and npz,
+people drawn on the images or video, and a page that shows them in 3D. The same command continues
+what was stopped. Exit code 130 after Ctrl-C, which only ends the recording of a webcam; 1 after an
+error that one line explains, or if something was left out: an input that could not be read, a
+result that could not be written.
 """
 
 import argparse
@@ -71,8 +71,9 @@ def predict(given: argparse.Namespace) -> list[str]:
     """Open the model and run it; returns a line for each thing that was left out."""
     # These take a while to import: usage and errors of arguments come at once.
     import acae_jax
-    from acae_jax.inference import finishing, running, scenes
+    from acae_jax.inference import arguments
     from acae_jax.media import inputs
+    from acae_jax.prediction import outputs, pipeline
 
     check(given)
     out, lens = Path(given.out), json_file(given.intrinsics)
@@ -82,7 +83,7 @@ def predict(given: argparse.Namespace) -> list[str]:
     matrix, coefficients = None, None
     if lens is not None:
         try:
-            matrix, coefficients = scenes.check_lens(
+            matrix, coefficients = arguments.check_lens(
                 lens["intrinsic_matrix"], lens.get("distortion_coeffs")
             )
         except KeyError:
@@ -91,7 +92,7 @@ def predict(given: argparse.Namespace) -> list[str]:
             raise ValueError(f"{given.intrinsics}: {error}") from None
     estimator = acae_jax.load(given.bundle)
     skeleton = given.skeleton or estimator.bundle.facts.default_skeleton
-    settings = running.Settings(
+    settings = pipeline.Settings(
         out=out,
         estimate={
             "skeleton": "" if skeleton == "all" else skeleton,
@@ -103,11 +104,11 @@ def predict(given: argparse.Namespace) -> list[str]:
         detect={"detector_threshold": given.threshold, "max_detections": given.max_people},
         boxes=boxes,
         every=given.every,
-        finish=finishing.Settings(
+        finish=outputs.Settings(
             given.smooth, given.overlay, motion, given.fov, matrix, coefficients
         ),
     )
-    return running.run(estimator, found, settings)
+    return pipeline.run(estimator, found, settings)
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -30,8 +30,8 @@ from acae_jax import metrics
 from acae_jax.data import sources
 from acae_jax.datasets.synthetic import body
 from acae_jax.estimation import autoencoder, bottleneck, building, collect, evaluation
-from acae_jax.inference import skeleton_fit
-from acae_jax.inference.skeleton_fit import Examples, Mirrors
+from acae_jax.own_skeletons import fitting
+from acae_jax.own_skeletons.fitting import Examples, Mirrors
 from acae_jax.skeletons import catalogue
 from acae_jax.skeletons import union as unions
 from acae_jax.training import checkpoints, parallel
@@ -113,7 +113,7 @@ def look(held_out: str, run: Path, data: Path) -> Seen:
         poses,
         truth[:, own],
         trained,
-        skeleton_fit.mirrors(union.joint_names, catalogue.load(held_out).joint_names),
+        fitting.mirrors(union.joint_names, catalogue.load(held_out).joint_names),
     )
 
 
@@ -138,7 +138,7 @@ def squared_prices(
     both = both.astype(np.float64)
     weights = np.full((len(sides.new), len(sides.model)), 1 / len(sides.model))
     for _ in range(STEPS):
-        target = skeleton_fit.moved(examples, weights @ examples.predicted_mm)
+        target = fitting.moved(examples, weights @ examples.predicted_mm)
         for k, other in enumerate(sides.new.tolist()):
             apart = both - np.concatenate([target[:, k], target[:, other]])[:, None]
             flat = apart.swapaxes(1, 2).reshape(-1, both.shape[1])
@@ -167,14 +167,14 @@ def other_ways(seen: Seen, held_out: str, run: Path) -> dict[str, float]:
 
     for draw in range(DRAWS):
         examples = drawn(seen.pool, 50, draw)
-        for locality in skeleton_fit.LOCALITIES:
+        for locality in fitting.LOCALITIES:
             latent = examples._replace(predicted_mm=encode @ examples.predicted_mm)
-            weights = skeleton_fit.solve(latent, latent_sides, locality)
+            weights = fitting.solve(latent, latent_sides, locality)
             note("from latent points", locality, weights @ encode)
         for strength in (3, 10, 30, 100, 300):
             for power, way in ((0, "squared equal prices"), (1, "squared prices by distance")):
                 note(way, strength, squared_prices(examples, seen.sides, strength, power))
-        weights = skeleton_fit.solve(examples, seen.sides, 1e4)
+        weights = fitting.solve(examples, seen.sides, 1e4)
         note("the nearest joints", 0, weights)
     return {way: min(float(np.mean(e)) for e in scores.values()) for way, scores in found.items()}
 
@@ -190,8 +190,8 @@ def report(held_out: str, run: Path, data: Path) -> None:
         scores, localities, used = [], [], []
         for draw in range(DRAWS):
             examples = drawn(seen.pool, count, draw)
-            locality = skeleton_fit.chosen_locality(examples, seen.sides)
-            weights = skeleton_fit.solve(examples, seen.sides, locality)
+            locality = fitting.chosen_locality(examples, seen.sides)
+            weights = fitting.solve(examples, seen.sides, locality)
             scores.append(error(weights @ seen.test_joints_mm, seen.test_true_mm, held_out))
             localities.append(locality)
             used.append((weights != 0).sum(1).mean())

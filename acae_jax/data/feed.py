@@ -34,6 +34,7 @@ from acae_jax.data import sources as sources_
 from acae_jax.data.mixture import Mixture
 from acae_jax.data.record import Record
 from acae_jax.data.sources import Records
+from acae_jax.files import messages
 
 Batch = dict[str, np.ndarray]
 MakeExample = Callable[[Record, int, tuple[int, int, int]], Mapping[str, Any]]
@@ -194,15 +195,10 @@ def _named(where: str) -> Iterator[None]:
     except sources_.UnreadableRecordError:
         raise  # says all this already
     except ValueError as error:
-        raise ValueError(f"{where}: {_one_line(error)}") from error
+        raise ValueError(f"{where}: {messages.one_line(error)}") from error
     except Exception as error:
-        unforeseen = ValueError(f"{where}: {type(error).__name__}: {_one_line(error)}")
+        unforeseen = ValueError(f"{where}: {type(error).__name__}: {messages.one_line(error)}")
         if multiprocessing.parent_process():  # the cause does not come along from a worker
             trace = "".join(traceback.format_exception(error))
             unforeseen.add_note(f"In the data worker:\n{trace}")
         raise unforeseen from error
-
-
-def _one_line(error: BaseException) -> str:
-    """The message of an error, on one line, or its type if it has none."""
-    return " ".join(str(error).split()) or type(error).__name__

@@ -13,6 +13,7 @@ from typing import Protocol, runtime_checkable
 import tensorflow_datasets as tfds
 
 from acae_jax.data import record as records
+from acae_jax.files import messages
 
 _INFO_FILE = "dataset_info.json"
 
@@ -40,7 +41,7 @@ class Source:
             builder = tfds.builder_from_directory(directory)
         except Exception as error:  # whatever TFDS stumbles over in a damaged folder
             raise ValueError(
-                f"dataset {name!r}: {directory} cannot be opened ({_one_line(error)}); "
+                f"dataset {name!r}: {directory} cannot be opened ({messages.one_line(error)}); "
                 "delete the folder and prepare the dataset again"
             ) from error
         splits = {split: info.num_examples for split, info in builder.info.splits.items()}
@@ -76,8 +77,8 @@ class Source:
             return records.from_dict(example)
         except Exception as error:  # array_record and protobuf raise types of their own
             raise UnreadableRecordError(
-                f"dataset {self.name!r} ({self.split}), record {index}: {_one_line(error)}; "
-                f"prepare {self.directory} again"
+                f"dataset {self.name!r} ({self.split}), record {index}: "
+                f"{messages.one_line(error)}; prepare {self.directory} again"
             ) from error
 
 
@@ -122,8 +123,3 @@ def _missing(name: str, data_dir: Path) -> str:
         f"no dataset {name!r} in {data_dir}{meant}; {found}; "
         f"run: python -m acae_jax.prepare --out {data_dir} --datasets {name}"
     )
-
-
-def _one_line(error: BaseException) -> str:
-    """The message of an error, on one line, or its type if it has none."""
-    return " ".join(str(error).split()) or type(error).__name__

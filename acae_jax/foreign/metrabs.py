@@ -20,10 +20,10 @@ import numpy as np
 import yaml
 from jaxtyping import Array, Float
 
+from acae_jax.files import messages, numpy_files
 from acae_jax.foreign import (
     conversion,
     layouts,
-    numpy_files,
     pickled,
     pickled_arrays,
     torch_file,
@@ -168,7 +168,7 @@ def _in_file(path: Path, read: Any) -> Any:
     try:
         return read(path)
     except (ValueError, KeyError) as error:
-        what = f"it lacks {error}" if isinstance(error, KeyError) else pickled.brief(error)
+        what = f"it lacks {error}" if isinstance(error, KeyError) else messages.one_line(error)
         raise ValueError(f"{path}: {what}") from error
 
 
@@ -188,7 +188,7 @@ def _yaml(path: Path) -> Any:
     try:
         return yaml.load(path.read_bytes(), _Loader)
     except Exception as error:  # values that are not of the type they say raise whatever they like
-        raise ValueError(f"it is not plain YAML: {pickled.brief(error)}") from error
+        raise ValueError(f"it is not plain YAML: {messages.one_line(error)}") from error
 
 
 def _told(value: Any) -> str:

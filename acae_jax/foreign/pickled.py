@@ -20,6 +20,8 @@ import pickletools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from acae_jax.files import messages
+
 LIMIT_BYTES = 32 << 20
 """A model's whole table of contents takes 1 MB; each MB takes a second."""
 
@@ -101,14 +103,8 @@ def read(
                 return machine.stack.pop()
             machine.run(operation.name, argument)
     except (LookupError, TypeError, UnicodeError) as error:
-        raise ValueError(f"its pickle is damaged ({brief(error)})") from error
+        raise ValueError(f"its pickle is damaged ({messages.one_line(error)})") from error
     raise ValueError("its pickle has no end")
-
-
-def brief(error: Exception) -> str:
-    """What an error says on one line of bounded length: it may quote the file."""
-    line = " ".join(str(error).split())
-    return (line if len(line) < 400 else f"{line[:400]} …") or type(error).__name__
 
 
 def is_size(number: Any) -> bool:

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import ml_dtypes
 import numpy as np
 
+from acae_jax.files import messages
 from acae_jax.foreign import pickled
 
 _DTYPES: dict[str, Any] = {
@@ -64,10 +65,10 @@ def read(path: str | Path) -> dict[str, np.ndarray]:
         with zipfile.ZipFile(path) as archive:
             return _tensors(archive, Path(path).stat().st_size)
     except (zipfile.BadZipFile, EOFError, OSError, RuntimeError, OverflowError) as error:
-        why = pickled.brief(error)
+        why = messages.one_line(error)
         raise ValueError(f"{path} is damaged or incomplete, download it again ({why})") from error
     except ValueError as error:
-        raise ValueError(f"{path}: {pickled.brief(error)}") from error
+        raise ValueError(f"{path}: {messages.one_line(error)}") from error
 
 
 def _tensors(archive: zipfile.ZipFile, file_bytes: int) -> dict[str, np.ndarray]:

@@ -32,7 +32,7 @@ from acae_jax.models.nanodet import PERSON, NanoDet
 Detector = Callable[[list[np.ndarray], float, float, int], Sequence[np.ndarray]]
 """(images, threshold, nms_iou_threshold, max_detections) → for each image its boxes (n, 5)."""
 
-WEIGHTS = Path(__file__).parent / "assets" / "nanodet" / "nanodet.safetensors"
+WEIGHTS = Path(__file__).parent / "nanodet" / "nanodet.safetensors"
 SIDES_PX = (416, 288)
 MAX_CANDIDATES = 1000
 

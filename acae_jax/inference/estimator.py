@@ -16,15 +16,15 @@ from typing import Any, TypedDict, Unpack
 
 import numpy as np
 
+from acae_jax.bundles import bundle as bundles
+from acae_jax.bundles import onnx_backend
 from acae_jax.geometry import cameras
-from acae_jax.inference import bundle as bundles
-from acae_jax.inference import detection, onnx_export, plausibility, poses, scenes, views
+from acae_jax.inference import arguments, box_poses, detection, plausibility, variants
+from acae_jax.inference.arguments import ArrayLike
 from acae_jax.inference.detection import Detector
-from acae_jax.inference.scenes import ArrayLike
 from acae_jax.skeletons import skeleton as skeletons
 
 UP = (0.0, -1.0, 0.0)
-PACKAGED = Path(__file__).parent / "assets" / "embedded"
 
 Images = Sequence[ArrayLike] | np.ndarray
 
@@ -76,9 +76,9 @@ class DetectArguments(EstimateArguments, total=False):
 
 def load(folder: str | Path | None = None, detector: Detector | None = None) -> "Estimator":
     """Open a bundle; see `acae_jax.load`."""
-    folder = Path(folder or PACKAGED)
-    is_onnx = (folder / onnx_export.HEADER).is_file()
-    return Estimator((onnx_export if is_onnx else bundles).load(folder), detector)
+    folder = Path(folder or bundles.PACKAGED)
+    is_onnx = (folder / onnx_backend.HEADER).is_file()
+    return Estimator((onnx_backend if is_onnx else bundles).load(folder), detector)
 
 
 class Estimator:
@@ -93,7 +93,7 @@ class Estimator:
         camera's space: x right, y down, z forward.
     world_up_vector=(0, -1, 0): which way is up in the world. Crops are turned so that it is up in
         them, because networks know people upright.
-    num_aug=1: variants of every crop (`views`). average_aug=True: their mean, otherwise all.
+    num_aug=1: variants of every crop (`variants`). average_aug=True: their mean, otherwise all.
     skeleton='': one of per_skeleton_joint_names; '' is all joints.
     detector_threshold=0.4, detector_nms_iou_threshold=0.6, max_detections=-1 (any number): what
         the detector gets.
@@ -121,31 +121,31 @@ class Estimator:
         """The same as per_skeleton_joint_edges."""
         return self.per_skeleton_joint_edges
 
-    def detect_poses(self, image: ArrayLike, **arguments: Unpack[DetectArguments]) -> Poses:
+    def detect_poses(self, image: ArrayLike, **options: Unpack[DetectArguments]) -> Poses:
         """Find the people in an image and their poses; best score first."""
-        _check_names("detect_poses", DetectArguments, arguments)
-        return _only(self._detect([image], **arguments))
+        _check_names("detect_poses", DetectArguments, options)
+        return _only(self._detect([image], **options))
 
     def estimate_poses(
-        self, image: ArrayLike, boxes: ArrayLike, **arguments: Unpack[EstimateArguments]
+        self, image: ArrayLike, boxes: ArrayLike, **options: Unpack[EstimateArguments]
     ) -> Poses:
         """Estimate the pose in each box (n, 4) or (n, 5) of an image, in their order."""
-        _check_names("estimate_poses", EstimateArguments, arguments)
-        return _only(self._estimate([image], [boxes], suppress=False, **arguments))
+        _check_names("estimate_poses", EstimateArguments, options)
+        return _only(self._estimate([image], [boxes], suppress=False, **options))
 
     def detect_poses_batched(
-        self, images: Images, **arguments: Unpack[DetectArguments]
+        self, images: Images, **options: Unpack[DetectArguments]
     ) -> PosesOfMany:
         """Find the people in each image and their poses."""
-        _check_names("detect_poses_batched", DetectArguments, arguments)
-        return self._detect(images, **arguments)
+        _check_names("detect_poses_batched", DetectArguments, options)
+        return self._detect(images, **options)
 
     def estimate_poses_batched(
-        self, images: Images, boxes: Sequence[ArrayLike], **arguments: Unpack[EstimateArguments]
+        self, images: Images, boxes: Sequence[ArrayLike], **options: Unpack[EstimateArguments]
     ) -> PosesOfMany:
         """Estimate the pose in each box of each image."""
-        _check_names("estimate_poses_batched", EstimateArguments, arguments)
-        return self._estimate(images, boxes, suppress=False, **arguments)
+        _check_names("estimate_poses_batched", EstimateArguments, options)
+        return self._estimate(images, boxes, suppress=False, **options)
 
     # Any: what is passed here is checked below, with errors for people.
 
@@ -157,16 +157,16 @@ class Estimator:
         detector_nms_iou_threshold: Any = 0.6,
         max_detections: Any = -1,
         suppress_implausible_poses: Any = True,
-        **arguments: Unpack[EstimateArguments],
+        **options: Unpack[EstimateArguments],
     ) -> PosesOfMany:
-        pixels = scenes.check_images(images)
-        threshold = scenes.check_number("detector_threshold", detector_threshold)
-        overlap = scenes.check_number("detector_nms_iou_threshold", detector_nms_iou_threshold)
-        most = scenes.check_whole("max_detections", max_detections)
+        pixels = arguments.check_images(images)
+        threshold = arguments.check_number("detector_threshold", detector_threshold)
+        overlap = arguments.check_number("detector_nms_iou_threshold", detector_nms_iou_threshold)
+        most = arguments.check_whole("max_detections", max_detections)
         if self._detector is None:
             self._detector = detection.load()
         boxes = self._detector(pixels, threshold, overlap, most)
-        return self._estimate(pixels, boxes, bool(suppress_implausible_poses), **arguments)
+        return self._estimate(pixels, boxes, bool(suppress_implausible_poses), **options)
 
     def _estimate(
         self,
@@ -186,29 +186,32 @@ class Estimator:
         antialias_factor: Any = 1,
     ) -> PosesOfMany:
         chosen = self._joints_of(skeleton)
-        up = scenes.check_up(world_up_vector)
-        count = scenes.check_whole("num_aug", num_aug)
-        batch_size = scenes.check_whole("internal_batch_size", internal_batch_size)
-        antialias = scenes.check_whole("antialias_factor", antialias_factor)
+        up = arguments.check_up(world_up_vector)
+        count = arguments.check_whole("num_aug", num_aug)
+        batch_size = arguments.check_whole("internal_batch_size", internal_batch_size)
+        antialias = arguments.check_whole("antialias_factor", antialias_factor)
         if antialias < 1:
             raise ValueError(f"antialias_factor is {antialias}; give 1, 2, 3 or 4")
-        seen = scenes.create(
+        seen = arguments.create(
             images, intrinsic_matrix, distortion_coeffs, extrinsic_matrix, default_fov_degrees
         )
-        checked = scenes.check_boxes(boxes, len(seen))
-        variants = views.schedule(count, self.bundle.facts.trained)
-        everybody = poses.estimate(self.bundle, seen, checked, variants, up, antialias, batch_size)
+        checked = arguments.check_boxes(boxes, len(seen))
+        views = variants.schedule(count, self.bundle.facts.trained)
+        everybody = box_poses.estimate(self.bundle, seen, checked, views, up, antialias, batch_size)
         found = PosesOfMany(boxes=[], poses3d=[], poses2d=[], uncertainties=[])
         for scene, of_image, people in zip(seen, checked, everybody, strict=True):
             if suppress:
                 kept = self._plausible(scene.camera, of_image, people)
-                of_image, people = of_image[kept], poses.People(*(part[kept] for part in people))
+                of_image, people = (
+                    of_image[kept],
+                    box_poses.People(*(part[kept] for part in people)),
+                )
             if average_aug:
-                people = poses.People(*(part.mean(1) for part in people))
+                people = box_poses.People(*(part.mean(1) for part in people))
             joints_mm, uncertainty_mm = people.joints_mm[..., chosen, :], people.uncertainty_mm
             found["boxes"].append(of_image)
             found["poses3d"].append(_f32(cameras.camera_to_world(scene.camera, joints_mm)))
-            found["poses2d"].append(_f32(poses.project(scene.camera, joints_mm)))
+            found["poses2d"].append(_f32(box_poses.project(scene.camera, joints_mm)))
             found["uncertainties"].append(_f32(uncertainty_mm[..., chosen]))
         return found
 
@@ -224,16 +227,16 @@ class Estimator:
         return np.array(selections[skeleton].indices)
 
     def _plausible(
-        self, camera: cameras.Camera, boxes: np.ndarray, people: poses.People
+        self, camera: cameras.Camera, boxes: np.ndarray, people: box_poses.People
     ) -> np.ndarray:
         facts, joints_mm = self.bundle.facts, people.joints_mm
-        poses_px = poses.project(camera, joints_mm.mean(1))
+        poses_px = box_poses.project(camera, joints_mm.mean(1))
         return plausibility.select(joints_mm, poses_px, boxes, facts.edges, facts.bones_mm)
 
 
-def _check_names(method: str, known: type, arguments: Mapping[str, object]) -> None:
+def _check_names(method: str, known: type, options: Mapping[str, object]) -> None:
     """A TypeError that tells the name which was perhaps meant."""
-    for name in set(arguments) - set(known.__annotations__):
+    for name in set(options) - set(known.__annotations__):
         hint = skeletons.near_misses(name, known.__annotations__)
         raise TypeError(f"{method}() has no argument '{name}'; {hint}")
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from acae_jax.inference.facts import Facts
+from acae_jax.bundles.facts import Facts
 
 INTERFACE = """\
 | | shape | |
@@ -30,7 +30,7 @@ estimator = acae_jax.load("THIS FOLDER")  # whole photographs; see acae_jax's RE
 or the crop model alone, which needs jax, numpy, safetensors, flatbuffers and jaxtyping:
 
 ```python
-from acae_jax.inference import bundle
+from acae_jax.bundles import bundle
 
 poses_mm, spread_mm = bundle.load("THIS FOLDER").crop_model(images, intrinsics)
 ```

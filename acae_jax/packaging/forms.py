@@ -11,15 +11,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
-from acae_jax.inference import bundle, folders, onnx_export, reference
-from acae_jax.inference.bundle import Contents
+from acae_jax.bundles import bundle, folders, onnx_backend, reference
+from acae_jax.bundles.bundle import Contents
 from acae_jax.packaging import card
 
 HEADER = folders.EXPORT_HEADER
 MODULES = {"safetensors": "weights_file", "savedmodel": "saved_model", "onnx": "onnx_file"}
 FORMATS = tuple(f"acae_jax {form}" for form in MODULES)
 
-Model = onnx_export.Model
+Model = onnx_backend.Model
 
 
 @contextmanager

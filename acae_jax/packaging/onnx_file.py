@@ -14,9 +14,9 @@ import jax
 import jax.export
 import jax.numpy as jnp
 
+from acae_jax.bundles import onnx_backend
+from acae_jax.bundles.bundle import Contents
 from acae_jax.estimation.packing import architecture, program
-from acae_jax.inference import onnx_export
-from acae_jax.inference.bundle import Contents
 from acae_jax.models import depthwise
 from acae_jax.models.depthwise import DepthwiseConv
 from acae_jax.models.layers import fixed_padding
@@ -58,7 +58,7 @@ def write(folder: Path, contents: Contents) -> None:
         output_names=["poses_mm", "spread_mm"],
     )
     with forms.new(folder, "onnx", contents) as place:
-        onnx.save(converted, str(place / onnx_export.FILE))
+        onnx.save(converted, str(place / onnx_backend.FILE))
 
 
 def _grouped(call: Callable[..., Any], args: tuple, kwargs: dict, context: Any) -> Any:
@@ -73,4 +73,4 @@ def _grouped(call: Callable[..., Any], args: tuple, kwargs: dict, context: Any) 
 
 def load(folder: Path) -> forms.Model:
     """The function of images and intrinsics, run by onnxruntime on the CPU."""
-    return onnx_export.session(folder, (folder / onnx_export.FILE).read_bytes())
+    return onnx_backend.session(folder, (folder / onnx_backend.FILE).read_bytes())

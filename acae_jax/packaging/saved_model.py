@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from acae_jax.inference import bundle
-from acae_jax.inference.bundle import Contents
+from acae_jax.bundles import bundle
+from acae_jax.bundles.bundle import Contents
 from acae_jax.packaging import forms
 
 MISSING = (

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import safetensors.numpy
 
+from acae_jax.bundles import bundle, folders
+from acae_jax.bundles.bundle import Contents
 from acae_jax.estimation.packing import architecture, program
-from acae_jax.inference import bundle, folders
-from acae_jax.inference.bundle import Contents
 from acae_jax.packaging import forms
 
 MATRIX = "matrix"

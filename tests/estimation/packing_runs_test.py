@@ -9,10 +9,10 @@ import pytest
 
 from acae_jax import config as configs
 from acae_jax import export
+from acae_jax.bundles import bundle, compiling
 from acae_jax.datasets.synthetic import build
 from acae_jax.estimation import bottleneck, building, collect, consistency, initial
 from acae_jax.estimation.packing import measuring
-from acae_jax.inference import bundle, compiling
 from acae_jax.packaging import forms
 from acae_jax.training import checkpoints, parallel
 

@@ -14,8 +14,9 @@ import published_layout
 import pytest
 import torch_bytes
 
-from acae_jax.foreign import metrabs, numpy_files
-from acae_jax.inference import reference
+from acae_jax.bundles import reference
+from acae_jax.files import numpy_files
+from acae_jax.foreign import metrabs
 
 SETTINGS = "\n".join(f"{k}: {str(v).lower()}" for k, v in published_layout.CONFIG.items()) + "\n"
 LEVELS = range(1, 31)

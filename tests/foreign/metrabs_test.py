@@ -16,10 +16,10 @@ import pytest
 import torch_bytes
 
 from acae_jax import import_weights
+from acae_jax.bundles import bundle
 from acae_jax.estimation.packing import imported
 from acae_jax.foreign import conversion, layouts, metrabs
 from acae_jax.foreign.metrabs import Settings
-from acae_jax.inference import bundle
 from acae_jax.models import efficientnet
 from acae_jax.models.efficientnet import Stage
 

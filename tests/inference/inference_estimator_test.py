@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 
 import acae_jax
+from acae_jax.bundles.bundle import Bundle, Facts, Selection
+from acae_jax.bundles.uncertainty import Calibration
 from acae_jax.geometry import cameras, rotations
 from acae_jax.images import crops as virtual
-from acae_jax.inference import batches, scenes, views
-from acae_jax.inference.bundle import Bundle, Facts, Selection
+from acae_jax.inference import arguments, batches, variants
 from acae_jax.inference.estimator import Estimator
-from acae_jax.inference.uncertainty import Calibration
 from acae_jax.skeletons import skeleton
 
 NAMES = ("pelv", "lhip", "rhip", "lkne", "rkne", "neck", "lsho", "rsho")
@@ -94,7 +94,7 @@ def exact(world: World, num_aug: int, up=(0, -1, 0), **changes) -> Estimator:
                     variant.view,
                     np.array(up, float),
                 )
-                for variant in views.schedule(num_aug)
+                for variant in variants.schedule(num_aug)
             ]
             focal = [abs(camera.intrinsics[0, 0] - matrix[0, 0]) for camera in seen_by]
             camera = seen_by[int(np.argmin(focal))]
@@ -446,9 +446,9 @@ def test_lists_must_match():
         estimator.estimate_poses_batched(IMAGE, [BOX])
     for nothing in (None, 3, iter([IMAGE])):
         with pytest.raises(ValueError, match="images must be a list"):
-            scenes.check_images(nothing)
+            arguments.check_images(nothing)
         with pytest.raises(ValueError, match="boxes must be a list with one"):
-            scenes.check_boxes(nothing, 1)
+            arguments.check_boxes(nothing, 1)
     with pytest.raises(ValueError, match="outside of the 50 × 40 image"):
         estimator.estimate_poses(IMAGE, [[60, 50, 5, 5]], distortion_coeffs=LENS)
 

@@ -8,25 +8,22 @@ environment of its own:
     pytest tests/packaging/packaging_other_runtimes_test.py -o addopts= -o filterwarnings=
 """
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from acae_jax import export
-from acae_jax.inference import bundle
+from acae_jax.bundles import bundle
 from acae_jax.packaging import forms
 
-PACKAGED = Path(bundle.__file__).parent / "assets" / "embedded"
 NEEDED = {"onnx": "jax2onnx", "savedmodel": "tensorflow"}
 
 
 @pytest.mark.parametrize("form", NEEDED)
 def test_it_leaves_and_gives_the_same(form, tmp_path, capsys):
     pytest.importorskip(NEEDED[form])
-    opened = bundle.load(PACKAGED)
+    opened = bundle.load(bundle.PACKAGED)
     out = tmp_path / form
-    assert export.main([str(PACKAGED), "--to", form, "--out", str(out)]) == 0
+    assert export.main([str(bundle.PACKAGED), "--to", form, "--out", str(out)]) == 0
     assert "all files are as written" in capsys.readouterr().out
     assert max(forms.verify(out)) < 0.02
 

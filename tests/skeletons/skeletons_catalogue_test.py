@@ -1,11 +1,10 @@
 import hashlib
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from acae_jax.inference import bundle
+from acae_jax.bundles import bundle
 from acae_jax.skeletons import catalogue, skeleton
 from acae_jax.skeletons import union as unions
 
@@ -38,7 +37,7 @@ def by_first_letter(joint_names):
 
 
 def test_other_spellings_of_sides_change_nothing_in_the_catalogue():
-    embedded = Path(bundle.__file__).parent / "assets" / "embedded"
+    embedded = bundle.PACKAGED
     formats = [catalogue.load(name) for name in catalogue.formats()]
     every = [
         *(catalogue.load(name).joint_names for name in ALL),

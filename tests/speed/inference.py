@@ -24,9 +24,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from acae_jax.bundles import bundle, onnx_backend
 from acae_jax.estimation.packing import architecture, program
 from acae_jax.geometry import cameras
-from acae_jax.inference import batches, bundle, detection, onnx_export
+from acae_jax.inference import batches, detection
 from acae_jax.inference.estimator import Estimator
 
 SIDE_PX, JOINTS, DEPTH_BINS = 256, 555, 8
@@ -209,7 +210,7 @@ def main():
         seconds = time.perf_counter() - start
         print(f"{jax.default_backend()}: bundle opened in {seconds:.1f} s")
         if given.onnx:
-            models["onnxruntime"] = onnx_export.load(given.onnx)
+            models["onnxruntime"] = onnx_backend.load(given.onnx)
         crop_models(models, given.repeats)
         whole_estimator(models, given.repeats)
 

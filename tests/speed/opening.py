@@ -19,17 +19,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from acae_jax.bundles import bundle, compiling
 from acae_jax.estimation.packing import architecture, assembling, program
-from acae_jax.inference import bundle, compiling
 from acae_jax.skeletons import union as unions
 
 REPEATS = 3
-PACKAGED = Path(bundle.__file__).parent / "assets" / "embedded"
+PACKAGED = bundle.PACKAGED
 FIRST = """
 import json, sys, time
 start = time.perf_counter()
 import numpy as np
-from acae_jax.inference import bundle
+from acae_jax.bundles import bundle
 imported = time.perf_counter()
 opened = bundle.load(sys.argv[1])
 ready = time.perf_counter()

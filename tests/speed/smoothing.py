@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-sys.path.append(str(Path(__file__).parent.parent / "inference"))
+sys.path.append(str(Path(__file__).parent.parent / "recordings"))
 
-import inference_smoothing_test as known
+import recordings_smoothing_test as known
 
-from acae_jax.inference import results, smoothing
 from acae_jax.pages import tables
+from acae_jax.recordings import results, smoothing
 
 
 def main() -> None:

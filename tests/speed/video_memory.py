@@ -11,12 +11,13 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).parent.parent / "inference"))
+sys.path.append(str(Path(__file__).parent.parent / "prediction"))
 
 import red_people
 
-from acae_jax.inference import finishing, results, running
 from acae_jax.media import inputs, recorder
+from acae_jax.prediction import outputs, pipeline
+from acae_jax.recordings import results
 
 
 class Watched(red_people.Detector):
@@ -50,10 +51,10 @@ def main(count: int) -> None:
                     red_people.make_image(20, 100 + index // 20 % 400, width=640, height=480)
                 )
         detector = Watched(max(1, count // 10))
-        finish = finishing.Settings(True, True, (), 55.0, None, None)
-        settings = running.Settings(Path(folder) / "out", {"skeleton": "six"}, {}, None, 1, finish)
+        finish = outputs.Settings(True, True, (), 55.0, None, None)
+        settings = pipeline.Settings(Path(folder) / "out", {"skeleton": "six"}, {}, None, 1, finish)
         start = time.monotonic()
-        failures = running.run(
+        failures = pipeline.run(
             red_people.make_estimator(detector), inputs.find([str(clip)], settings.out), settings
         )
         seconds = time.monotonic() - start

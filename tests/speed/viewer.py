@@ -14,13 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
-sys.path.append(str(Path(__file__).parent.parent / "inference"))
+sys.path.append(str(Path(__file__).parent.parent / "viewer"))
 import chromium
 import walkers
 
-from acae_jax.inference import viewer
-from acae_jax.inference.facts import Selection
-from acae_jax.inference.results import Sequence
+from acae_jax.bundles.facts import Selection
+from acae_jax.recordings.results import Sequence
+from acae_jax.viewer import html_page
 
 PEOPLE, NOISE_MM = 3, 4.0
 PLAYED = """new Promise((done) => {
@@ -73,7 +73,7 @@ def main() -> None:
             path = Path(folder) / "page.html"
             given = recording(joints, frames)
             start = time.perf_counter()
-            viewer.write(path, given)
+            html_page.write(path, given)
             written = time.perf_counter()
             page.open(path.as_uri())
             opened = time.perf_counter()

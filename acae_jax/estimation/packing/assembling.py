@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
+from acae_jax.bundles.bundle import Contents, Selection
+from acae_jax.bundles.facts import Facts
 from acae_jax.estimation.packing import program
 from acae_jax.estimation.packing.architecture import Architecture, network
 from acae_jax.estimation.packing.program import Weights
-from acae_jax.inference.bundle import Contents, Selection
-from acae_jax.inference.facts import Facts
 from acae_jax.packaging import card
 from acae_jax.skeletons import catalogue, skeleton
 from acae_jax.skeletons.union import JointUnion

@@ -9,13 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt8
 
+from acae_jax.bundles.bundle import Contents, Facts, Selection
 from acae_jax.estimation import network as networks
 from acae_jax.estimation.network import Geometry, PoseNetwork
 from acae_jax.estimation.packing import program
 from acae_jax.estimation.packing.program import CropModel
 from acae_jax.foreign import metrabs
 from acae_jax.foreign.metrabs import Published, Settings
-from acae_jax.inference.bundle import Contents, Facts, Selection
 from acae_jax.models import backbones, folding
 from acae_jax.packaging import card
 

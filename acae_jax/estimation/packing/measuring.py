@@ -10,6 +10,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 
+from acae_jax.bundles import uncertainty
+from acae_jax.bundles.uncertainty import Calibration, Quality
 from acae_jax.data import sources
 from acae_jax.estimation import building, evaluation
 from acae_jax.estimation.packing import architecture as architectures
@@ -17,8 +19,6 @@ from acae_jax.estimation.packing import program
 from acae_jax.estimation.packing.architecture import Architecture
 from acae_jax.estimation.packing.program import Weights
 from acae_jax.geometry import alignment
-from acae_jax.inference import uncertainty
-from acae_jax.inference.uncertainty import Calibration, Quality
 from acae_jax.pages import charts
 from acae_jax.skeletons.union import JointUnion
 from acae_jax.training import parallel

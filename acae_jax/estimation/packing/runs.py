@@ -6,13 +6,13 @@ from typing import Any, NamedTuple
 from ml_collections import ConfigDict
 
 from acae_jax import config as configs
+from acae_jax.bundles.bundle import Contents
+from acae_jax.bundles.facts import Facts, Variation
 from acae_jax.data import examples
 from acae_jax.estimation import building, collect, objective
 from acae_jax.estimation.packing import assembling, measuring, program
 from acae_jax.estimation.packing.architecture import Architecture
 from acae_jax.estimation.packing.measuring import Measured
-from acae_jax.inference.bundle import Contents
-from acae_jax.inference.facts import Facts, Variation
 from acae_jax.skeletons.union import JointUnion
 from acae_jax.training import checkpoints
 

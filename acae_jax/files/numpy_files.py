@@ -1,0 +1,49 @@
+"""NumPy's files from anywhere: arrays of numbers or text, or one line that says what is wrong."""
+
+import io
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from acae_jax.files import messages
+
+
+def arrays(file: Path | io.BytesIO, names: Sequence[str], limit_bytes: int) -> list[np.ndarray]:
+    """The arrays of these names in a .npz file, in this order.
+
+    A ValueError of one line if it expands to more than `limit_bytes`, lacks one, is damaged, or
+    holds objects; a FileNotFoundError if it is not there.
+    """
+    try:
+        with zipfile.ZipFile(file) as archive:
+            expanded = sum(entry.file_size for entry in archive.infolist())
+            if expanded > limit_bytes:
+                raise ValueError(
+                    f"it expands to more than allowed, the limit is {limit_bytes} bytes"
+                )
+            return [_member(archive, name) for name in names]
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # zipfile, zlib and numpy's parser stumble in a dozen ways
+        raise ValueError(messages.one_line(error)) from error
+
+
+def matrix(path: Path) -> np.ndarray:
+    """The array in a .npy file, mapped: no more memory is claimed than there are bytes."""
+    try:
+        return np.lib.format.open_memmap(path, mode="r")
+    except Exception as error:  # as above
+        raise ValueError(f"it is no array of NumPy's ({messages.one_line(error)})") from error
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> np.ndarray:
+    if f"{name}.npy" not in archive.namelist():
+        raise ValueError(f"it lacks {name}")
+    with archive.open(f"{name}.npy") as file:
+        found: Any = np.lib.format.read_array(file, allow_pickle=False)
+    if found.size and not found.itemsize:
+        raise ValueError(f"{name} has {found.size} items of no bytes")
+    return found

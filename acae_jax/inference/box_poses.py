@@ -1,0 +1,134 @@
+"""Boxes in images → joints in the camera space of each image, for every test-time variant."""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Float32
+
+from acae_jax.bundles import uncertainty
+from acae_jax.bundles.bundle import Bundle
+from acae_jax.geometry import cameras, lens
+from acae_jax.images import crops as virtual
+from acae_jax.inference import batches, cropping
+from acae_jax.inference.arguments import Scene, clip_to_lens
+from acae_jax.inference.variants import Variant
+from acae_jax.skeletons import skeleton
+
+
+class People(NamedTuple):
+    """n people of an image in `a` variants: joints in its camera's space, errors to expect."""
+
+    joints_mm: Float[np.ndarray, "n a j 3"]
+    uncertainty_mm: Float[np.ndarray, "n a j"]
+
+
+def estimate(
+    bundle: Bundle,
+    scenes: Sequence[Scene],
+    boxes: Sequence[Float32[np.ndarray, "_n 5"]],
+    variants: Sequence[Variant],
+    up: Float[np.ndarray, "3"],
+    antialias: int = 1,
+    batch_size: int = 64,
+) -> Iterator[People]:
+    """The people in the boxes of each scene; one scene after another, so that few are in memory.
+
+    Crops are turned so that the world direction `up` is up in them.
+    """
+    facts = bundle.facts
+    mirror = None
+    if any(variant.view.flip for variant in variants):
+        mirror = skeleton.mirror_map(facts.joint_names)
+    wanted = (
+        crop
+        for scene, of_scene in zip(scenes, boxes, strict=True)
+        for crop in crops_of(
+            scene, clip_to_lens(of_scene, scene), variants, up, facts.side_px, antialias
+        )
+    )
+    predictions = batches.predict(bundle.crop_model, wanted, batch_size)
+    for scene, of_scene in zip(scenes, boxes, strict=True):
+        count = len(of_scene) * len(variants)
+        found = [
+            _in_scene(bundle, scene.camera, prediction)
+            for prediction in itertools.islice(predictions, count)
+        ]
+        yield _people(found, variants, len(facts.joint_names), mirror)
+
+
+def project(
+    camera: cameras.Camera, joints_mm: Float[np.ndarray, "*b 3"]
+) -> Float[np.ndarray, "*b 2"]:
+    """Pixels of points in camera space.
+
+    A point beyond what the lens model reaches is shown at the farthest place, in its direction,
+    that the model knows.
+    """
+    limit = lens.fold_radius(camera.distortion)
+    if np.isfinite(limit):
+        radius = np.hypot(joints_mm[..., 0], joints_mm[..., 1])
+        reach = limit * np.abs(joints_mm[..., 2])
+        inwards = np.minimum(1, reach / np.maximum(radius, cameras.NEAREST_MM))
+        joints_mm = joints_mm * np.stack([inwards, inwards, np.ones_like(inwards)], axis=-1)
+    return cameras.camera_to_image(camera, joints_mm)
+
+
+def crops_of(
+    scene: Scene,
+    boxes: Float[np.ndarray, "n 4"],
+    variants: Sequence[Variant],
+    up: Float[np.ndarray, "3"],
+    side_px: int,
+    antialias: int,
+) -> Iterator[batches.Crop]:
+    """The crops to look at: the variants of the first box, of the second, …"""
+    if not len(boxes):
+        return
+    levels = cropping.Levels(scene.image)
+    for box in boxes:
+        for variant in variants:
+            camera = virtual.camera(scene.camera, box, side_px, variant.view, up)
+            level = cropping.level_of(box, side_px, variant.view.zoom, antialias)
+            level, image = levels.at_most(level)
+            stored = cameras.scale_output(scene.camera, 0.5**level)
+            yield batches.Crop(
+                camera,
+                partial(cropping.draw, image, stored, camera, side_px, variant.gamma, antialias),
+            )
+
+
+def _in_scene(
+    bundle: Bundle, camera: cameras.Camera, prediction: batches.Prediction
+) -> tuple[Float[np.ndarray, "j 3"], Float[np.ndarray, " j"]]:
+    """A prediction's joints in the space of the scene's camera, and the errors to expect.
+
+    The crop camera of a mirror image is a mirror image itself, so turning back mirrors back; only
+    left and right still have each other's names.
+    """
+    turn = camera.rotation @ prediction.camera.rotation.T
+    joints_mm, error_mm = prediction.joints_mm @ turn.T, prediction.spread_mm
+    if bundle.facts.uncertainty is not None:
+        error_mm = uncertainty.expected_mm(bundle.facts.uncertainty, error_mm)
+    if bundle.matrix is not None:
+        joints_mm = bundle.matrix @ joints_mm
+        error_mm = uncertainty.combined_mm(bundle.matrix, error_mm)
+    return joints_mm, error_mm
+
+
+def _people(
+    found: Sequence[tuple[np.ndarray, np.ndarray]],
+    variants: Sequence[Variant],
+    joints: int,
+    mirror: np.ndarray | None,
+) -> People:
+    """Predictions of person after person, variant after variant, with left and right put right."""
+    joints_mm = np.array([of_one for of_one, _ in found]).reshape(-1, len(variants), joints, 3)
+    error_mm = np.array([of_one for _, of_one in found]).reshape(-1, len(variants), joints)
+    if mirror is not None:
+        flipped = [variant.view.flip for variant in variants]
+        joints_mm[:, flipped] = joints_mm[:, flipped][:, :, mirror]
+        error_mm[:, flipped] = error_mm[:, flipped][:, :, mirror]
+    return People(joints_mm, error_mm)

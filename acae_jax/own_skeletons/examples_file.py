@@ -1,0 +1,301 @@
+"""Examples of a skeleton of one's own: a JSON file of annotated poses, and a model's view of them.
+
+    {
+      "skeleton": {"name": "mine", "joint_names": ["pelv", "lhip", "rhip"],
+                   "edges": [["pelv", "lhip"], ["pelv", "rhip"]]},
+      "examples": [
+        {"image": "frames/0001.jpg", "box": [412, 90, 210, 540],
+         "intrinsic_matrix": [[1145, 0, 511.5], [0, 1145, 511.5], [0, 0, 1]],
+         "joints_mm": {"pelv": [12.0, -40.5, 4310.2], "lhip": [130.1, -38.0, 4290.7]}},
+        {"views": [
+          {"image": "left/0007.jpg", "box": […], "intrinsic_matrix": …, "extrinsic_matrix": …,
+           "joints_px": {"pelv": [501.2, 377.0], "lhip": [522.8, 379.1], "rhip": null}},
+          {"image": "right/0007.jpg", …}]}
+      ]
+    }
+
+* skeleton: as in a skeleton file, or the path of one, or a name of the catalogue.
+* An example is one moment in one or several `views`; of a single view the keys may stand in the
+  example itself. Its joints are either `joints_mm`, in the example, in world space, or `joints_px`
+  in at least two views, which are triangulated. Joints that are null or left out are missing.
+* A view has `image` (a path, from the file's folder) and `box` (x, y of the top-left corner, width,
+  height in px), which the model is run on; or `predicted_mm`, the bundle's joints as it gave them
+  for this view in its camera's space.
+* Cameras as the estimator takes them: `intrinsic_matrix` (3, 3) in px, pixel centres at integers;
+  `distortion_coeffs` (4, 5, 8 or 12 of OpenCV's); `extrinsic_matrix` (3, 4) or (4, 4), world to
+  camera, in mm. Without an extrinsic matrix the world is the camera's space: x right, y down,
+  z forward. `joints_px` need an intrinsic matrix; without one the model assumes 55 degrees.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import tqdm
+from jaxtyping import Float
+
+from acae_jax.geometry import cameras, triangulation
+from acae_jax.geometry.cameras import Camera
+from acae_jax.own_skeletons import fitting
+from acae_jax.own_skeletons.fitting import Examples
+from acae_jax.skeletons import catalogue, skeleton
+from acae_jax.skeletons.skeleton import Skeleton
+
+FEWEST = 3
+CAMERA_KEYS = ("intrinsic_matrix", "distortion_coeffs", "extrinsic_matrix")
+VIEW_KEYS = ("image", "box", "predicted_mm", "joints_px", *CAMERA_KEYS)
+UNIT_INTRINSICS = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
+METRES = 50.0  # coordinates that are all smaller than so many mm must be metres
+DISAGREEMENT_PX = 30.0  # median in the image, above which views cannot be of one pose
+BESIDE_MM = 1000.0  # more than a part of a person can lie beside the person
+
+
+class Picture(NamedTuple):
+    """What a model is asked about: the person in a box of an image."""
+
+    path: Path
+    box: Float[np.ndarray, "4"]
+    camera: Camera | None  # of which the model needs to know the lens; None if it is not known
+
+
+class View(NamedTuple):
+    """One camera's share of an example: the model's joints in its space, or what to ask it."""
+
+    predicted: Picture | Float[np.ndarray, "j 3"]
+    camera: Camera  # its intrinsics mean nothing unless they are known
+    knows_intrinsics: bool
+
+
+class Moment(NamedTuple):
+    """An annotated pose in world space, NaN where missing, and the views of it."""
+
+    joints_mm: Float[np.ndarray, "k 3"]
+    views: tuple[View, ...]
+
+
+def read(path: str | Path, model_joints: int) -> tuple[Skeleton, list[Moment]]:
+    """The skeleton and the examples in a file as the module describes.
+
+    `model_joints` is how many joints predicted_mm must have. Whatever is wrong is one line with the
+    place in the file and the fix: OSError for a missing file, ValueError for the rest.
+    """
+    path = Path(path)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise FileNotFoundError(f"no examples at {path}; give the path of a JSON file") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not JSON ({error}); mend it there") from None
+    try:
+        _check_keys(content, "the file", ("skeleton", "examples"), ())
+        new = _skeleton(content["skeleton"], path.parent)
+        if not isinstance(content["examples"], list) or len(content["examples"]) < FEWEST:
+            raise ValueError(f"examples must be a list of at least {FEWEST}; 50 are a good number")
+        moments = [
+            _moment(one, f"examples[{index}]", new, path.parent, model_joints)
+            for index, one in enumerate(content["examples"])
+        ]
+        _check_together(new, moments)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    return new, moments
+
+
+def seen_by(
+    moments: Sequence[Moment],
+    model: Callable[[Picture], Float[np.ndarray, "j 3"]],
+    bar: bool = False,
+) -> Examples:
+    """Every view as an example: the model's joints in the camera's space, and the annotated ones.
+
+    `model` gives all joints of the person in a picture, in the camera's space. A ValueError if a
+    predicted pose is not in front of the camera, or the annotated one lies elsewhere.
+    """
+    predicted, annotated, number = [], [], []
+    views = [(index, view) for index, moment in enumerate(moments) for view in moment.views]
+    for index, view in tqdm.tqdm(views, unit="views", disable=not bar):
+        known = view.predicted
+        pose_mm = model(known) if isinstance(known, Picture) else known
+        if not fitting.in_front(pose_mm[None]).all():
+            given = "box and image" if isinstance(known, Picture) else "predicted_mm"
+            raise ValueError(
+                f"examples[{index}]: the pose that the model predicts is not in front of the "
+                f"camera, or not finite; check {given}, or remove the example"
+            )
+        predicted.append(pose_mm)
+        annotated.append(cameras.world_to_camera(view.camera, moments[index].joints_mm))
+        number.append(index)
+    found = Examples(np.stack(predicted).astype(np.float64), np.stack(annotated), np.array(number))
+    for index, beside_mm in zip(number, fitting.beside_mm(found).tolist(), strict=True):
+        if beside_mm > BESIDE_MM:
+            raise ValueError(
+                f"examples[{index}]: the annotated joints lie {beside_mm / 1000:.1f} m beside the "
+                "person that the model sees; check box, intrinsic_matrix and extrinsic_matrix, and "
+                "that joints_mm are in mm, in the camera's space if there is no extrinsic_matrix"
+            )
+    return found
+
+
+def _skeleton(content: Any, folder: Path) -> Skeleton:
+    if isinstance(content, str):
+        return catalogue.load(str(folder / content) if content.endswith(".json") else content)
+    return skeleton.of_json(content)
+
+
+def _moment(content: Any, where: str, new: Skeleton, folder: Path, model_joints: int) -> Moment:
+    if isinstance(content, dict) and "views" in content:
+        _check_keys(content, where, ("views",), ("joints_mm",))
+        if not isinstance(content["views"], list) or not content["views"]:
+            raise ValueError(f"{where}.views must be a list of views")
+        places = [f"{where}.views[{index}]" for index in range(len(content["views"]))]
+        seen = content["views"]
+    else:
+        _check_keys(content, where, (), ("joints_mm", *VIEW_KEYS))
+        places = [where]
+        seen = [{key: value for key, value in content.items() if key != "joints_mm"}]
+    views = []
+    for one, place in zip(seen, places, strict=True):
+        _check_keys(one, place, (), VIEW_KEYS)
+        views.append(_view(one, place, folder, model_joints))
+    in_images = [index for index, one in enumerate(seen) if "joints_px" in one]
+    if "joints_mm" in content and not in_images:
+        return Moment(_joints(content["joints_mm"], f"{where}.joints_mm", new, 3), tuple(views))
+    if "joints_mm" in content or len(in_images) < 2:
+        raise ValueError(
+            f"{where} must have either joints_mm, or joints_px in at least two of its views"
+        )
+    points = [
+        _joints(seen[index]["joints_px"], f"{places[index]}.joints_px", new, 2)
+        for index in in_images
+    ]
+    chosen = [views[index] for index in in_images]
+    return Moment(_triangulated(np.stack(points), chosen, where), tuple(views))
+
+
+def _view(content: dict[str, Any], where: str, folder: Path, model_joints: int) -> View:
+    image, box, predicted = (content.get(key) for key in ("image", "box", "predicted_mm"))
+    if (predicted is None) == (image is None) or (image is None) != (box is None):
+        raise ValueError(f"{where} must have either image and box, or predicted_mm")
+    camera, is_known = _camera(content, where), content.get("intrinsic_matrix") is not None
+    if image is None:
+        place = f"{where}.predicted_mm"
+        return View(_numbers(predicted, place, (model_joints, 3)), camera, is_known)
+    if not isinstance(image, str):
+        raise ValueError(f"{where}.image must be the path of an image")
+    box = _numbers(box, f"{where}.box", (4,))
+    if (box[2:] <= 0).any():
+        raise ValueError(f"{where}.box must be x, y, width, height in px")
+    return View(Picture(folder / image, box, camera if is_known else None), camera, is_known)
+
+
+def _camera(content: dict[str, Any], where: str) -> Camera:
+    """The camera of a view; with unit intrinsics if they are not known."""
+    place = f"{where}.intrinsic_matrix"
+    intrinsics = _numbers(content.get("intrinsic_matrix", UNIT_INTRINSICS), place, (3, 3))
+    if intrinsics[0, 0] <= 0 or intrinsics[1, 1] <= 0 or (intrinsics[2] != (0, 0, 1)).any():
+        raise ValueError(f"{place} must be [[fx, s, cx], [0, fy, cy], [0, 0, 1]] in px")
+    distortion = content.get("distortion_coeffs")
+    if distortion is not None:
+        place = f"{where}.distortion_coeffs"
+        if not isinstance(distortion, list) or len(distortion) not in (4, 5, 8, 12):
+            raise ValueError(f"{place} must be 4, 5, 8 or 12 numbers, as OpenCV has them")
+        distortion = _numbers(distortion, place, (len(distortion),))
+    extrinsics = content.get("extrinsic_matrix")
+    if extrinsics is None:
+        return cameras.create(intrinsics, distortion=distortion)
+    place = f"{where}.extrinsic_matrix"
+    rows = len(extrinsics) if isinstance(extrinsics, list) else 4
+    if rows not in (3, 4):
+        raise ValueError(f"{place} must be 3 × 4 or 4 × 4 numbers")
+    extrinsics = _numbers(extrinsics, place, (rows, 4))
+    rotation, translation = extrinsics[:3, :3], extrinsics[:3, 3]
+    if np.abs(rotation @ rotation.T - np.eye(3)).max() > 1e-3 or np.linalg.det(rotation) < 0:
+        raise ValueError(f"{place} must begin with a rotation: world to camera, lengths in mm")
+    return cameras.create(intrinsics, rotation, -rotation.T @ translation, distortion)
+
+
+def _triangulated(
+    points_px: Float[np.ndarray, "v k 2"], views: Sequence[View], where: str
+) -> Float[np.ndarray, "k 3"]:
+    """World joints from the views; ValueError if their cameras cannot tell them, or disagree."""
+    if not all(view.knows_intrinsics for view in views):
+        raise ValueError(f"{where}: views with joints_px need their intrinsic_matrix")
+    together = Camera(*(np.stack(parts) for parts in zip(*(v.camera for v in views), strict=True)))
+    joints_mm = triangulation.triangulate(together, points_px)
+    if np.isnan(joints_mm).all():
+        raise ValueError(
+            f"{where}: no joint is seen from two directions; every view needs its own "
+            "extrinsic_matrix, and joints must be annotated in two views"
+        )
+    in_every_view = np.broadcast_to(joints_mm, (len(views), *joints_mm.shape))
+    off_px = np.linalg.norm(cameras.project(together, in_every_view) - points_px, axis=-1)
+    if np.nanmedian(off_px) > DISAGREEMENT_PX:
+        raise ValueError(
+            f"{where}: its views disagree, by {np.nanmedian(off_px):.0f} px; check that "
+            "extrinsic_matrix leads from world to camera in mm, and left and right of the joints"
+        )
+    return joints_mm
+
+
+def _joints(content: Any, where: str, new: Skeleton, size: int) -> Float[np.ndarray, "k c"]:
+    """Points by joint name; NaN where they are null or left out."""
+    if not isinstance(content, dict):
+        raise ValueError(f"{where} must be an object of joint names and points or null")
+    points = np.full((len(new.joint_names), size), np.nan)
+    given = [name for name in content if content[name] is not None]
+    for name, index in zip(given, skeleton.select(new, given).tolist(), strict=True):
+        points[index] = _numbers(content[name], f"{where}.{name}", (size,))
+    return points
+
+
+def _numbers(content: Any, where: str, shape: tuple[int, ...]) -> np.ndarray:
+    try:
+        values = np.array(content, np.float64)
+    except (ValueError, TypeError, OverflowError):
+        values = np.zeros(0)
+    if values.shape != shape or not np.isfinite(values).all():
+        raise ValueError(f"{where} must be {' × '.join(map(str, shape))} finite numbers")
+    return values
+
+
+def _check_keys(
+    content: Any, where: str, required: tuple[str, ...], optional: tuple[str, ...]
+) -> None:
+    if not isinstance(content, dict):
+        raise ValueError(f"{where} must be an object")
+    for key in content:
+        if key not in (*required, *optional):
+            hint = skeleton.near_misses(key, (*required, *optional))
+            raise ValueError(f"{where} has a key '{key}' that nobody reads; {hint}")
+    for key in required:
+        if key not in content:
+            raise ValueError(f"{where} lacks the key '{key}'")
+
+
+def _check_together(new: Skeleton, moments: Sequence[Moment]) -> None:
+    """Raise for joints without annotation, and for poses in other units or another space."""
+    joints_mm = np.stack([moment.joints_mm for moment in moments])
+    known = fitting.known(joints_mm)
+    mirror = skeleton.mirror_map(new.joint_names)
+    often = known.sum(0) + np.where(mirror == np.arange(len(mirror)), 0, known[:, mirror].sum(0))
+    for name, count in zip(new.joint_names, often.tolist(), strict=True):
+        if count < 2:
+            raise ValueError(
+                f"joint '{name}' is annotated {('nowhere', 'once')[count]}; annotate it (or its "
+                "mirror image) in at least two examples, or take it out of the skeleton"
+            )
+    if np.nanmax(np.abs(joints_mm)) < METRES:
+        raise ValueError("joints_mm are all below 50 mm; are they metres? multiply them by 1000")
+    for index, moment in enumerate(moments):
+        if not known[index].any():
+            raise ValueError(f"examples[{index}] annotates no joint; annotate some or remove it")
+        for view in moment.views:
+            depth = cameras.world_to_camera(view.camera, moment.joints_mm[known[index]])[:, 2]
+            if (depth <= 0).any():
+                raise ValueError(
+                    f"examples[{index}]: joints are behind a camera; give them in the camera's "
+                    "space (z forward, not relative to a root joint) or with an extrinsic_matrix "
+                    "from world to camera"
+                )

@@ -1,0 +1,326 @@
+"""Predicts poses on everything that a command line names, and keeps what it has done.
+
+Still images share one recording, in the order in which they were predicted:
+
+    images.jsonl, images.npz, images.html       results, and the viewer
+    overlays/00000_NAME.jpg                     skeletons on the images, by frame and name
+
+A video NAME.mp4 has its own, and so has a camera:
+
+    NAME.predicted.jsonl                        what the model said, as it ran
+    NAME.jsonl, NAME.npz, NAME.html             tracked and smoothed
+    NAME.overlay.mp4, NAME.person0.bvh, …       skeletons on the video, motion of each person
+
+Poses are on the disk before the next ones are computed. Running the same again leaves out images
+and frames that are done. An image that was changed since is predicted again, in its former place.
+"""
+
+import json
+import sys
+import time
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import UInt8
+from tqdm import tqdm
+
+from acae_jax.inference.estimator import (
+    DetectArguments,
+    EstimateArguments,
+    Estimator,
+    PosesOfMany,
+)
+from acae_jax.media import inputs, prefetch, recorder, stills, videos
+from acae_jax.prediction import outputs, user_boxes
+from acae_jax.recordings import json_lines, results, smoothing, tracking
+
+BATCH = 8  # images, at most, that are predicted together
+BATCH_PX = 40_000_000  # of their pixels together, if they are several
+QUIET_SECONDS = 30.0  # between two lines where there is no terminal to draw a bar on
+IMAGES = "images"
+IMAGES_FPS = 1.0
+NOBODY = np.zeros((0, 5), np.float32)
+Image = UInt8[np.ndarray, "h w 3"]
+
+
+class Settings(NamedTuple):
+    """How to predict: where results go, and the arguments of the estimator, all and to detect.
+
+    `boxes` are people given instead of detected, as `user_boxes` says.
+    """
+
+    out: Path
+    estimate: EstimateArguments
+    detect: DetectArguments
+    boxes: user_boxes.Boxes | None
+    every: int
+    finish: outputs.Settings
+
+
+def run(estimator: Estimator, found: inputs.Inputs, settings: Settings) -> list[str]:
+    """Predict everything; returns a line for each input that cannot be read or file not written.
+
+    One that fails does not keep others from being predicted; an OSError if the disk is full.
+    """
+    outputs.check(settings.finish, bool(found.videos or found.cameras))
+    if settings.boxes is not None:
+        for path in found.stills:
+            user_boxes.of_image(settings.boxes, path)
+        for path in found.videos:
+            user_boxes.of_video(settings.boxes, path)
+    settings.out.mkdir(parents=True, exist_ok=True)
+    failures = []
+    if found.stills:
+        failures += predict_images(estimator, found.stills, settings)
+    for path, target in zip(found.videos, _targets(found.videos, settings.out), strict=True):
+        try:
+            failures += _told(predict_video(estimator, path, target, settings))
+        except (ValueError, OSError) as error:
+            if outputs.is_full(error):
+                hint = f"the disk is full; make room in {settings.out}, the same command continues"
+                raise OSError(hint) from error
+            failures += _told([str(error)])
+    for index in found.cameras:
+        failures += _told(predict_camera(estimator, index, settings))
+    return failures
+
+
+def predict_images(estimator: Estimator, paths: Sequence[Path], settings: Settings) -> list[str]:
+    """Predict images into one recording; returns a line for each that cannot be read."""
+    failures: list[str] = []
+    target = settings.out / IMAGES
+    path, facts = outputs.beside(target, ".jsonl"), _facts(estimator, settings)
+    with json_lines.Lines(path, _blank(estimator, settings, IMAGES_FPS), facts) as lines:
+        done = _stamps(lines.recorded)
+        index_of = {source: index for index, source in enumerate(done)}
+        stamps = {path: inputs.stamp(path) for path in paths}
+        todo = [path for path in paths if done.get(str(path.absolute())) != stamps[path]]
+        with _bar(len(paths), len(paths) - len(todo), "image") as bar:
+            for batch in _batches(_readable(todo, failures, bar)):
+                images, boxes = [image for _, image in batch], None
+                if settings.boxes is not None:
+                    boxes = [user_boxes.of_image(settings.boxes, path) for path, _ in batch]
+                found = _predict(estimator, settings, images, boxes)
+                for place, (path, image) in enumerate(batch):
+                    source = str(path.absolute())
+                    index = index_of.setdefault(source, len(index_of))
+                    frame = _frame(index, found, place, source, stamps[path])
+                    if settings.finish.overlay:
+                        outputs.write_picture(target, path.stem, image, frame, lines.empty)
+                    lines.write(frame)
+                    bar.update()
+    if index_of:
+        outputs.finish_images(target, settings.finish)
+    return failures
+
+
+def predict_video(estimator: Estimator, path: Path, target: Path, settings: Settings) -> list[str]:
+    """Predict a video or animation; a ValueError if it cannot be read.
+
+    Results go beside `target`, a path without suffix. Returns a line for each file of them that
+    could not be written, poses apart.
+    """
+    facts = _facts(estimator, settings)
+    facts |= {"input": str(path), "stamp": inputs.stamp(path), "every": settings.every}
+    if outputs.is_finished(target, facts, settings.finish):
+        print(f"{path.name} was done before: {outputs.beside(target, '.html')}")
+        return []
+    video = videos.open_file(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    predicted = outputs.beside(target, ".predicted.jsonl")
+    with json_lines.Lines(predicted, _blank(estimator, settings, video.fps), facts) as lines:
+        if lines.recorded is None or not lines.recorded.complete:
+            _predict_frames(estimator, path, settings, lines)
+    return outputs.finish_video(target, path, json_lines.read_jsonl(predicted), settings.finish)
+
+
+def _predict_frames(
+    estimator: Estimator, path: Path, settings: Settings, lines: json_lines.Lines
+) -> None:
+    """Predict the frames of a video that are not among the lines yet."""
+    done = len(lines.recorded.seen) if lines.recorded else 0
+    last = (done - 1) * settings.every
+    video = videos.open_file(path, last + settings.every, settings.every)
+    given = None if settings.boxes is None else user_boxes.of_video(settings.boxes, path)
+    total = None if video.frame_count is None else -(-video.frame_count // settings.every)
+    with _bar(total, done, "frame", path.name) as bar:
+        for batch in _batches(prefetch.prefetched(video.frames, BATCH)):
+            boxes = None
+            if given is not None:
+                boxes = [given.get(index, NOBODY) for index, _ in batch]
+            found = _predict(estimator, settings, [image for _, image in batch], boxes)
+            for place, (last, _) in enumerate(batch):
+                lines.write(_frame(last, found, place))
+                bar.update()
+    lines.end(last + 1)
+
+
+def predict_camera(estimator: Estimator, index: int, settings: Settings) -> list[str]:
+    """Predict what a camera sees until it ends or Ctrl-C, people tracked and steadied at once.
+
+    Returns a line for each page or file of motion that could not be written.
+    """
+    video = videos.open_camera(index)
+    target = settings.out / time.strftime(f"camera{index}-%Y%m%d-%H%M%S")
+    print(f"camera {index} is on; Ctrl-C ends the recording", file=sys.stderr)
+    path = outputs.beside(target, ".jsonl")
+    facts = _facts(estimator, settings) | {"input": f"camera {index}"}
+    with (
+        json_lines.Lines(path, _blank(estimator, settings, video.fps), facts) as lines,
+        recorder.Recorder(outputs.beside(target, ".overlay.mp4"), video.fps) as record,
+    ):
+        watch(estimator, video, settings, lines, record)
+    return outputs.finish_camera(target, settings.finish)
+
+
+def watch(
+    estimator: Estimator,
+    video: videos.Video,
+    settings: Settings,
+    lines: json_lines.Lines,
+    record: recorder.Recorder,
+) -> None:
+    """Predict frames as they come, always the newest one, until they end or Ctrl-C.
+
+    A frame of the recorded video is shown until the next one that was predicted.
+    """
+    tracks, before, last, drawn = tracking.Tracks(), {}, -1, None
+    frames = prefetch.newest(video.frames)
+    with _bar(None, 0, "frame") as bar:
+        try:
+            for index, image in frames:
+                found = _predict(estimator, settings, [image], None)
+                frame = _frame(index, found, 0)
+                tracks, numbers = tracking.advance(
+                    tracks, index, frame.boxes, frame.poses_mm, video.fps
+                )
+                frame = frame._replace(track=numbers)
+                if settings.finish.smooth:
+                    before, frame = smoothing.filter_frame(before, frame, video.fps)
+                for _ in range(index - last - 1):
+                    if drawn is not None:
+                        record.write(drawn)
+                drawn = outputs.picture(image, frame, lines.empty)
+                record.write(drawn)
+                lines.write(frame)
+                last = index
+                bar.update()
+        except KeyboardInterrupt:
+            frames.close()
+    lines.end(last + 1)
+
+
+# ------------------------------------------------------------------------------------------- parts
+
+
+def _told(failures: list[str]) -> list[str]:
+    """The failures, each printed as a line."""
+    for failure in failures:
+        print(f"left out: {failure}", file=sys.stderr)
+    return failures
+
+
+def _predict(
+    estimator: Estimator,
+    settings: Settings,
+    images: list[Image],
+    boxes: list[np.ndarray] | None,
+) -> PosesOfMany:
+    if boxes is not None:
+        return estimator.estimate_poses_batched(images, boxes, **settings.estimate)
+    arguments: DetectArguments = {**settings.estimate, **settings.detect}
+    return estimator.detect_poses_batched(images, **arguments)
+
+
+def _stamps(recorded: json_lines.Recording | None) -> dict[str, str]:
+    """What the recorded images were like, by their files."""
+    return dict(zip(recorded.sources, recorded.stamps, strict=True)) if recorded else {}
+
+
+def _frame(
+    index: int, found: PosesOfMany, place: int, source: str = "", stamp: str = ""
+) -> results.Frame:
+    """What was found in one image of several, numbered in order."""
+    boxes = found["boxes"][place]
+    return results.Frame(
+        index,
+        np.arange(len(boxes), dtype=np.int32),
+        boxes,
+        found["poses3d"][place],
+        found["poses2d"][place],
+        found["uncertainties"][place],
+        source,
+        stamp,
+    )
+
+
+def _blank(estimator: Estimator, settings: Settings, fps: float) -> results.Sequence:
+    facts = estimator.bundle.facts
+    empty = results.blank(facts.joint_names, facts.edges, facts.skeletons, fps)
+    skeleton = settings.estimate.get("skeleton", "")
+    return results.select(empty, skeleton) if skeleton else empty
+
+
+def _facts(estimator: Estimator, settings: Settings) -> dict[str, Any]:
+    """What poses depend on: they are only continued with the same."""
+    arguments = {**settings.estimate, **settings.detect}
+    bundle = estimator.bundle
+    facts: dict[str, Any] = {"model": bundle.facts.name, "digest": bundle.digest}
+    facts |= {name: np.asarray(value).tolist() for name, value in arguments.items()}
+    if settings.boxes is not None:
+        facts["boxes"] = zlib.crc32(json.dumps(settings.boxes, sort_keys=True).encode())
+    return facts
+
+
+def _readable(
+    paths: Sequence[Path], failures: list[str], bar: tqdm
+) -> Iterator[tuple[Path, Image]]:
+    """Images that can be read, read ahead; a line is added to the failures for each other one."""
+    for path, image in prefetch.prefetched(((path, _attempt(path)) for path in paths), 2):
+        if isinstance(image, Exception):
+            failures.append(str(image))
+            bar.write(f"left out: {image}", file=sys.stderr)
+        else:
+            yield path, image
+
+
+def _attempt(path: Path) -> Image | Exception:
+    try:
+        return stills.read(path)
+    except (ValueError, OSError) as error:
+        return error
+
+
+def _batches(items: Iterable[tuple[Any, Image]]) -> Iterator[list[tuple[Any, Image]]]:
+    """Images in order, several at a time if they are small."""
+    batch, pixels = [], 0
+    for item in items:
+        size = item[1].shape[0] * item[1].shape[1]
+        if batch and (len(batch) == BATCH or pixels + size > BATCH_PX):
+            yield batch
+            batch, pixels = [], 0
+        batch.append(item)
+        pixels += size
+    if batch:
+        yield batch
+
+
+def _targets(paths: Sequence[Path], out: Path) -> list[Path]:
+    """Where the results of each video go, without a suffix unless two would be the same."""
+    names = inputs.names(paths)
+    taken = Counter([Path(IMAGES), *(name.with_suffix("") for name in names)])
+    return [
+        out / (name if taken[name.with_suffix("")] > 1 else name.with_suffix("")) for name in names
+    ]
+
+
+def _bar(total: int | None, done: int, unit: str, name: str = "") -> tqdm:
+    interval = 0.1 if sys.stderr.isatty() else QUIET_SECONDS
+    return tqdm(
+        total=total, initial=done, unit=unit, desc=name or None, mininterval=interval,
+        dynamic_ncols=True, smoothing=0.05,
+    )  # fmt: skip

@@ -1,0 +1,150 @@
+"""Who is who: people of successive frames get one number each, before anything is smoothed.
+
+A person is expected where a damped constant velocity takes them. Every frame's people are assigned
+to those expected at the least total cost, which grows with the distance of the poses in 3D, the
+only thing that tells apart two who cross, and with how little their boxes overlap.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Float32, Int32
+from scipy import optimize
+
+from acae_jax.geometry import boxes as box_geometry
+from acae_jax.recordings import results
+
+GAP_SECONDS = 1.0  # how long somebody may be hidden and keep their number,
+GAP_STEPS = 2  # or for how many steps from used frame to used frame, however long these are
+NEAR_MM = 600.0  # a pose nearer than this to the expected one can be the same person,
+DRIFT_MM_PER_SECOND = 2000.0  # and so much further for each second since they were seen,
+JUMP = 3.0  # and so many times further if the boxes overlap: depth is what jumps
+SAME_PLACE_IOU = 0.5
+DAMPING_SECONDS = 0.5  # until a hidden person is expected to stand
+VELOCITY_SECONDS = 0.4  # over which the velocity is averaged: depth trembles
+IMPOSSIBLE = 1e6  # a cost beyond all others
+LEAST_ENTRIES = 3  # somebody seen in fewer frames is taken for a false alarm
+
+
+class Track(NamedTuple):
+    """A person as last seen: the frame, the pose, the box and how fast both move per second."""
+
+    number: int
+    frame: int
+    pose_mm: Float[np.ndarray, "J 3"]
+    box: Float[np.ndarray, "4"]
+    velocity_mm: Float[np.ndarray, "3"]
+    velocity_px: Float[np.ndarray, "2"]
+
+
+class Tracks(NamedTuple):
+    """Everybody who may still be seen again, the number of the next one who appears, last frames.
+
+    `frames` are the last `GAP_STEPS` used ones, with people or without, in ascending order.
+    """
+
+    alive: tuple[Track, ...] = ()
+    next_number: int = 0
+    frames: tuple[int, ...] = ()
+
+
+def advance(
+    tracks: Tracks,
+    frame: int,
+    boxes: Float32[np.ndarray, "n 5"],
+    poses_mm: Float32[np.ndarray, "n J 3"],
+    fps: float,
+) -> tuple[Tracks, Int32[np.ndarray, " n"]]:
+    """Give the people of a later frame their numbers; returns the tracks as they are then.
+
+    To be called for frames without people too: they are steps.
+    """
+    oldest = min([frame - GAP_SECONDS * fps, *tracks.frames])
+    alive = [one for one in tracks.alive if one.frame >= oldest]
+    numbers = np.full(len(boxes), -1, np.int32)
+    if alive and len(boxes):
+        cost = _costs(alive, frame, boxes, poses_mm, fps)
+        for row, column in zip(*optimize.linear_sum_assignment(cost), strict=True):
+            if cost[row, column] < IMPOSSIBLE:
+                numbers[column] = alive[row].number
+    next_number = tracks.next_number
+    for person in np.flatnonzero(numbers < 0):
+        numbers[person] = next_number
+        next_number += 1
+    by_number = {one.number: one for one in alive}
+    for number, box, pose_mm in zip(numbers.tolist(), boxes, poses_mm, strict=True):
+        by_number[number] = _seen(by_number.get(number), number, frame, box[:4], pose_mm, fps)
+    frames = (*tracks.frames, frame)[-GAP_STEPS:]
+    return Tracks(tuple(by_number.values()), next_number, frames), numbers
+
+
+def track(
+    sequence: results.Sequence, seen: Int32[np.ndarray, " f"], least_entries: int = LEAST_ENTRIES
+) -> results.Sequence:
+    """Number the people of a whole video by the order in which they appear.
+
+    `seen` are all frames that were looked at, also those without people, in ascending order. Who is
+    seen in fewer frames than `least_entries`, and in fewer than half of these, is left out.
+    """
+    least_entries = min(least_entries, -(-len(seen) // 2))
+    tracks, numbers = Tracks(), np.zeros_like(sequence.track)
+    for index in seen.tolist():
+        here = sequence.frame == index
+        people = results.at(sequence, index)
+        tracks, numbers[here] = advance(tracks, index, people.boxes, people.poses_mm, sequence.fps)
+    found, first, counts = np.unique(numbers, return_index=True, return_counts=True)
+    kept = found[np.argsort(first)][counts[np.argsort(first)] >= least_entries]
+    places = {number: place for place, number in enumerate(kept.tolist())}
+    keep = np.isin(numbers, kept)
+    return results.keep(sequence, keep)._replace(
+        track=np.array([places[number] for number in numbers[keep].tolist()], np.int32)
+    )
+
+
+def _costs(
+    alive: Sequence[Track],
+    frame: int,
+    boxes: Float32[np.ndarray, "n 5"],
+    poses_mm: Float32[np.ndarray, "n J 3"],
+    fps: float,
+) -> Float[np.ndarray, "t n"]:
+    seconds = np.array([(frame - one.frame) / fps for one in alive])
+    moved = DAMPING_SECONDS * -np.expm1(-seconds / DAMPING_SECONDS)
+    poses = np.stack([one.pose_mm for one in alive])
+    poses = poses + (moved[:, None] * [one.velocity_mm for one in alive])[:, None]
+    places = np.stack([one.box for one in alive])
+    places[:, :2] += moved[:, None] * [one.velocity_px for one in alive]
+    distance_mm = np.linalg.norm(poses[:, None] - poses_mm[None], axis=-1).mean(-1)
+    overlap = box_geometry.iou(
+        *np.broadcast_arrays(places[:, None], boxes[None, :, :4].astype(places.dtype))
+    )
+    reach_mm = (NEAR_MM + DRIFT_MM_PER_SECOND * seconds)[:, None]
+    jumped = (overlap > SAME_PLACE_IOU) & (distance_mm < JUMP * reach_mm)
+    possible = (distance_mm < reach_mm) | jumped
+    return np.where(possible, distance_mm / reach_mm + 1 - overlap, IMPOSSIBLE)
+
+
+def _seen(
+    before: Track | None,
+    number: int,
+    frame: int,
+    box: Float32[np.ndarray, "4"],
+    pose_mm: Float32[np.ndarray, "J 3"],
+    fps: float,
+) -> Track:
+    box, pose_mm = box.astype(np.float64), pose_mm.astype(np.float64)
+    if before is None:
+        return Track(number, frame, pose_mm, box, np.zeros(3), np.zeros(2))
+    seconds = (frame - before.frame) / fps
+    share = -np.expm1(-seconds / VELOCITY_SECONDS)
+    velocity_mm = (pose_mm.mean(0) - before.pose_mm.mean(0)) / seconds
+    velocity_px = (box_geometry.centre(box) - box_geometry.centre(before.box)) / seconds
+    return Track(
+        number,
+        frame,
+        pose_mm,
+        box,
+        before.velocity_mm + share * (velocity_mm - before.velocity_mm),
+        before.velocity_px + share * (velocity_px - before.velocity_px),
+    )
