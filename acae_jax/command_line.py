@@ -5,6 +5,7 @@ that help, wrong options and an early Ctrl-C are answered at once.
 """
 
 import errno
+import io
 import os
 import signal
 import sys
@@ -27,6 +28,8 @@ def exit_code(
     text and the `hint` behind it.
     """
     interrupts: list[int] = []
+    if isinstance(sys.stdout, io.TextIOWrapper):  # stderr is like this already
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be no UTF-8
     try:
         with _interrupts_noted(interrupts):
             return work() or 0

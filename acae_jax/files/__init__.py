@@ -1,0 +1,1 @@
+"""Files of any origin, read and named safely."""

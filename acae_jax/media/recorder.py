@@ -11,6 +11,8 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
+from acae_jax.files import plain_names
+
 CODEC = "mp4v"
 MOST_TICKS = 65_535  # MPEG-4 part 2 counts the ticks of a second with 16 bits
 SLOWEST_FPS = 0.002  # OpenCV counts thousandths, and none at 0.001
@@ -42,7 +44,8 @@ class Recorder:
             height, width = image.shape[:2]
             self._size = (max(2, width - width % 2), max(2, height - height % 2))  # even sides
             codec = cv2.VideoWriter.fourcc(*CODEC)
-            writer = cv2.VideoWriter(str(self._part), codec, self._fps, self._size)
+            with plain_names.plain_name(self._part) as name:
+                writer = cv2.VideoWriter(name, cv2.CAP_FFMPEG, codec, self._fps, self._size)
             if not writer.isOpened():
                 self._part.unlink(missing_ok=True)
                 raise OSError(f"OpenCV cannot write a video to {self._part}")
@@ -60,7 +63,9 @@ class Recorder:
         if self._writer is not None:
             self._writer.release()
             # OpenCV is silent about what it could not write: the index, at the end, tells.
-            if cv2.VideoCapture(str(self._part)).isOpened():
+            with plain_names.plain_name(self._part) as name:
+                complete = cv2.VideoCapture(name, cv2.CAP_FFMPEG).isOpened()
+            if complete:
                 self._part.replace(self._path)
                 return
             self._part.unlink(missing_ok=True)

@@ -1,12 +1,14 @@
 """Video files, animations and cameras as frames with a rate, one at a time.
 
-Frames are upright RGB as in `stills`: OpenCV turns them as the file's header says. A frame's time
-is its index / fps; where frames of a video come at a varying rate, that is their mean rate. Frames
-are counted as they are decoded, because a header's count may be absent or wrong.
+Frames are RGB as people see them: square pixels, turned and mirrored as the file says (`display`).
+They have the times at which they are shown, which may be uneven (`clock`), while `fps` is what the
+file states. Frames are counted as they are decoded, because a header's count may be absent or
+wrong.
 
 Of an animation, fps is the mean rate without its pauses, such as a last frame that stays for a
 while: people are followed and smoothed by how fast they move, and with the pauses they would be
-taken to move slower than they do. In what is made of it, a pause is a frame like others.
+taken to move slower than they do. In what is made of it, a pause is a frame like others, and a
+frame's time is its index / fps.
 """
 
 import math
@@ -20,7 +22,8 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from acae_jax.media import durations, stills
+from acae_jax.files import plain_names
+from acae_jax.media import clock, display, durations, stills
 
 SUFFIXES = frozenset({
     ".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".ts", ".mts",
@@ -33,12 +36,20 @@ PAUSE = 2.0  # times the usual duration: what is shown for longer is a pause
 DURATIONS = {"GIF": durations.of_gif, "PNG": durations.of_png, "WEBP": durations.of_webp}
 
 
+class Frame(NamedTuple):
+    """One frame: its index, from 0, the picture, and seconds since the first frame."""
+
+    index: int
+    image: UInt8[np.ndarray, "h w 3"]
+    time_s: float
+
+
 class Video(NamedTuple):
-    """A source of frames: (index, image), in ascending order; the count is None if unknown."""
+    """A source of frames in ascending order, the rate and the count that it states, or None."""
 
     fps: float
     frame_count: int | None
-    frames: Iterator[tuple[int, UInt8[np.ndarray, "h w 3"]]]
+    frames: Iterator[Frame]
 
 
 def open_file(path: str | Path, first: int = 0, every: int = 1) -> Video:
@@ -49,16 +60,17 @@ def open_file(path: str | Path, first: int = 0, every: int = 1) -> Video:
     path = Path(path)
     if stills.is_animation(path):
         return _open_animation(path, first, every)
-    if not path.is_file():  # OpenCV would take names for addresses or patterns
+    if not path.is_file():
         raise FileNotFoundError(f"no video file at {path}")
-    capture = cv2.VideoCapture(str(path))
+    with plain_names.plain_name(path) as name:
+        capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG)
     if not capture.isOpened():
         raise ValueError(f"{path} is no video or image that can be read, is damaged, or is cut off")
-    capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
+    capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 0)
     fps = credible_fps(capture.get(cv2.CAP_PROP_FPS), str(path))
     count = capture.get(cv2.CAP_PROP_FRAME_COUNT)
-    frame_count = int(count) if 0 < count < 1e9 else None
-    return Video(fps, frame_count, _frames(capture, path, frame_count, first, every))
+    video = Video(fps, int(count) if 0 < count < 1e9 else None, iter(()))
+    return video._replace(frames=_frames(capture, path, video, first, every))
 
 
 def open_camera(index: int) -> Video:
@@ -74,17 +86,17 @@ def open_camera(index: int) -> Video:
 
 
 def timed_frames(
-    shots: Iterable[UInt8[np.ndarray, "h w 3"]], fps: float, clock: Callable[[], float]
-) -> Iterator[tuple[int, UInt8[np.ndarray, "h w 3"]]]:
+    shots: Iterable[UInt8[np.ndarray, "h w 3"]], fps: float, now_s: Callable[[], float]
+) -> Iterator[Frame]:
     """Images as they come, indexed by the clock in seconds; of two at one index, the first."""
-    start, last = None, -1
+    start_s, last = None, -1
     for image in shots:
-        now = clock()
-        start = now if start is None else start
-        index = round((now - start) * fps)
+        time_s = now_s()
+        start_s = time_s if start_s is None else start_s
+        index = round((time_s - start_s) * fps)
         if index > last:
             last = index
-            yield index, image
+            yield Frame(index, image, index / fps)
 
 
 def credible_fps(stated: float, name: str) -> float:
@@ -104,28 +116,38 @@ def _shots(capture: cv2.VideoCapture) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
 
 
 def _frames(
-    capture: cv2.VideoCapture, path: Path, frame_count: int | None, first: int, every: int
-) -> Iterator[tuple[int, UInt8[np.ndarray, "h w 3"]]]:
+    capture: cv2.VideoCapture, path: Path, video: Video, first: int, every: int
+) -> Iterator[Frame]:
     # Frames are grabbed one by one also up to `first`: seeking is inexact in many files.
-    index = 0
+    shape, count, last_s, longest_s = display.of_file(capture, path), 0, 0.0, 1 / video.fps
     try:
-        while capture.grab():
+        for index, time_s in enumerate(clock.credible(_grabbed(capture), video.fps)):
             if index >= first and (index - first) % every == 0:
                 ok, image = capture.retrieve()
                 if not ok:
                     break
-                yield index, cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-            index += 1
+                image = display.shown(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), shape)
+                yield Frame(index, image, time_s)
+            count, longest_s, last_s = index + 1, max(longest_s, time_s - last_s), time_s
     finally:
         capture.release()
-    if index == 0:
+    if count == 0:
         raise ValueError(f"{path}: not one frame of it can be read")
-    if frame_count is not None and index < 0.98 * frame_count - 1:
+    # The count may be no more than the duration times a rate that the frames do not have.
+    announced = video.frame_count or 0
+    seconds = announced / video.fps
+    if count < 0.98 * announced - 1 and last_s + longest_s < 0.98 * seconds - 0.1:
         warnings.warn(
-            f"{path} announces {frame_count} frames but only {index} can be read: it is cut short "
-            "or damaged",
+            f"{path} announces {announced} frames in {seconds:.1f} s, but only {count} can be "
+            "read: it is cut short or damaged",
             stacklevel=2,
         )
+
+
+def _grabbed(capture: cv2.VideoCapture) -> Iterator[float]:
+    """The time in seconds that each frame states, when it is ready to be retrieved."""
+    while capture.grab():
+        yield capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
 
 
 def _open_animation(path: Path, first: int, every: int) -> Video:
@@ -137,7 +159,7 @@ def _open_animation(path: Path, first: int, every: int) -> Video:
             image.load()
             durations_ms = np.array([image.info.get("duration", 0)], float)
     fps = credible_fps(_usual_fps(durations_ms), str(path))
-    return Video(fps, count, _animation_frames(path, count, first, every))
+    return Video(fps, count, _animation_frames(path, count, fps, first, every))
 
 
 def _usual_fps(durations_ms: Float[np.ndarray, " f"]) -> float:
@@ -150,8 +172,8 @@ def _usual_fps(durations_ms: Float[np.ndarray, " f"]) -> float:
 
 
 def _animation_frames(
-    path: Path, count: int, first: int, every: int
-) -> Iterator[tuple[int, UInt8[np.ndarray, "h w 3"]]]:
+    path: Path, count: int, fps: float, first: int, every: int
+) -> Iterator[Frame]:
     with path.open("rb") as file, stills.open_checked(file) as image:
         for index in range(first, count, every):
             try:
@@ -162,4 +184,4 @@ def _animation_frames(
                     f"{path} can be read up to frame {index} of {count}: {error}", stacklevel=2
                 )
                 return
-            yield index, rgb
+            yield Frame(index, rgb, index / fps)

@@ -1,20 +1,25 @@
 """C3D: markers over time in the binary format of biomechanics, written by ezc3d (extra [c3d]).
 
 Joints are points. Vertical axis z, which POINT:X_SCREEN and Y_SCREEN state, unit mm. A missing
-point has zeros and residual -1, any other residual 0. A frame is numbered as in the video, from 1.
+point has zeros and residual -1, any other residual 0. A frame is numbered as in the video, from 1;
+where these numbers are too large for the header, it counts from 1 on, and the first and last
+numbers stand in TRIAL:ACTUAL_START_FIELD and ACTUAL_END_FIELD, low word first, as the format says.
 More than 255 points have their labels in POINT:LABELS, LABELS2 and so on, as the format asks.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
+from acae_jax.files import plain_names
 from acae_jax.motion import track
 
-# Frame numbers are 16-bit words, and some readers add one to the last.
+# The header's frame numbers are 16-bit words, and some readers add one to the last.
 LAST_FRAME = 65_534
+INTEGER = 2  # a parameter's type: words of 16 bits
 LONGEST_NAME = 127  # lengths in the parameter section are signed bytes
 
 
@@ -35,7 +40,9 @@ def write(
     """
     path = Path(path)
     names, positions = track.checked(joint_names, positions_mm, fps)
-    _check_limits(path, names, first_frame, len(positions))
+    _check_limits(path, names, len(positions))
+    if first_frame < 0:
+        raise ValueError(f"first_frame is {first_frame}; frames count from 0")
     try:
         import ezc3d
     except ImportError:
@@ -43,7 +50,12 @@ def write(
     positions = track.levelled(positions, up, "z")
     missing = np.isnan(positions[..., 0])
     file = ezc3d.c3d()
-    file["header"]["points"]["first_frame"] = first_frame
+    count = len(positions)
+    if first_frame + count <= LAST_FRAME:
+        file["header"]["points"]["first_frame"] = first_frame
+    else:
+        _add_number(file, "ACTUAL_START_FIELD", first_frame + 1)
+        _add_number(file, "ACTUAL_END_FIELD", first_frame + count)
     point = file["parameters"]["POINT"]
     point["RATE"]["value"] = [float(fps)]
     point["UNITS"]["value"] = ["mm"]
@@ -51,16 +63,23 @@ def write(
     if up is not None:
         file.add_parameter("POINT", "X_SCREEN", "+X")
         file.add_parameter("POINT", "Y_SCREEN", "+Z")
-    points = np.ones((4, len(names), len(positions)))
+    points = np.ones((4, len(names), count))
     points[:3] = np.nan_to_num(positions).T
     file["data"]["points"] = points
     file["data"]["meta_points"]["residuals"] = np.where(missing, -1.0, 0.0).T[None]
     file["data"]["meta_points"]["camera_masks"] = np.zeros((7, *missing.T.shape), bool)
-    with track.replacing(path) as part:
-        file.write(str(part))
+    with track.replacing(path) as part, plain_names.plain_name(part) as name:
+        file.write(name)
 
 
-def _check_limits(path: Path, names: list[str], first_frame: int, count: int) -> None:
+def _add_number(file: Any, name: str, number: int) -> None:
+    """Add a number of 32 bits to the group TRIAL, as two signed words."""
+    words = np.array([number & 0xFFFF, number >> 16]).astype(np.uint16).astype(np.int16)
+    file.add_parameter("TRIAL", name, words.tolist())
+    file["parameters"]["TRIAL"][name]["type"] = INTEGER  # ezc3d takes numbers for floats
+
+
+def _check_limits(path: Path, names: list[str], count: int) -> None:
     if path.suffix != ".c3d":
         raise ValueError(f"{path} does not end in .c3d; name the file so")
     for name in names:
@@ -68,8 +87,8 @@ def _check_limits(path: Path, names: list[str], first_frame: int, count: int) ->
             raise ValueError(
                 f"joint name '{name}' does not fit into C3D: at most {LONGEST_NAME} ASCII letters"
             )
-    if first_frame < 0 or first_frame + count > LAST_FRAME:
+    if count > LAST_FRAME:
         raise ValueError(
-            f"frames {first_frame + 1}…{first_frame + count} do not fit into C3D, which counts "
-            f"1…{LAST_FRAME}; write the sequence in pieces, or as TRC"
+            f"{count} frames do not fit into a C3D file, which holds {LAST_FRAME}; write the "
+            "sequence in pieces, or as TRC"
         )

@@ -47,14 +47,18 @@ def write(
     rate = f"{fps:.10g}"
     values = (rate, rate, count, len(names), unit, rate, first_frame + 1, count)
     header = [
-        f"PathFileType\t4\t(X/Y/Z)\t{path.name}",
+        f"PathFileType\t4\t(X/Y/Z)\t{' '.join(path.name.split())}",
         "\t".join(_KEYS),
         "\t".join(map(str, values)),
         "Frame#\tTime\t" + "".join(f"{name}\t\t\t" for name in names),
         "\t\t" + "".join(f"X{i}\tY{i}\tZ{i}\t" for i in range(1, len(names) + 1)),
         "",
     ]
-    with track.replacing(path) as part, part.open("w", encoding="utf-8", newline="\n") as file:
+    # A file's name may hold bytes that are no UTF-8, which become question marks.
+    with (
+        track.replacing(path) as part,
+        part.open("w", encoding="utf-8", errors="replace", newline="\n") as file,
+    ):
         file.write("\n".join(header) + "\n")
         for frame, row in enumerate(positions.reshape(count, -1).tolist(), start=first_frame):
             # NaN is the only number that differs from itself.

@@ -197,7 +197,7 @@ def _draw_video(
     frames = prefetch.prefetched(videos.open_file(source, every=every).frames, 8)
     quiet = not sys.stderr.isatty()
     with recorder.Recorder(beside(target, ".overlay.mp4"), sequence.fps / every) as record:
-        for index, image in tqdm(frames, "drawing", len(seen), unit="frame", disable=quiet):
+        for index, image, _ in tqdm(frames, "drawing", len(seen), unit="frame", disable=quiet):
             record.write(picture(image, results.at(sequence, index), sequence))
             if index in shown:
                 thumbnails[index] = html_page.thumbnail(image)

@@ -151,9 +151,9 @@ def _predict_frames(
         for batch in _batches(prefetch.prefetched(video.frames, BATCH)):
             boxes = None
             if given is not None:
-                boxes = [given.get(index, NOBODY) for index, _ in batch]
-            found = _predict(estimator, settings, [image for _, image in batch], boxes)
-            for place, (last, _) in enumerate(batch):
+                boxes = [given.get(frame.index, NOBODY) for frame in batch]
+            found = _predict(estimator, settings, [frame.image for frame in batch], boxes)
+            for place, (last, _, _) in enumerate(batch):
                 lines.write(_frame(last, found, place))
                 bar.update()
     lines.end(last + 1)
@@ -192,7 +192,7 @@ def watch(
     frames = prefetch.newest(video.frames)
     with _bar(None, 0, "frame") as bar:
         try:
-            for index, image in frames:
+            for index, image, _ in frames:
                 found = _predict(estimator, settings, [image], None)
                 frame = _frame(index, found, 0)
                 tracks, numbers = tracking.advance(
@@ -295,8 +295,8 @@ def _attempt(path: Path) -> Image | Exception:
         return error
 
 
-def _batches(items: Iterable[tuple[Any, Image]]) -> Iterator[list[tuple[Any, Image]]]:
-    """Images in order, several at a time if they are small."""
+def _batches(items: Iterable[Any]) -> Iterator[list[Any]]:
+    """Items whose second part is an image, in order, several at a time if these are small."""
     batch, pixels = [], 0
     for item in items:
         size = item[1].shape[0] * item[1].shape[1]

@@ -81,7 +81,8 @@ def write(
     """
     _check(sequence, thumbnails or {})
     held = content(sequence, _thinned(thumbnails or {}), stills, camera, default_fov_degrees, up)
-    Path(path).write_text(page(title, held), encoding="utf-8")
+    # Names of files may hold bytes that are no UTF-8, which become question marks.
+    Path(path).write_text(page(title, held), encoding="utf-8", errors="replace")
 
 
 def page(title: str, held: dict[str, Any]) -> str:

@@ -1,4 +1,5 @@
 import itertools
+import os
 import resource
 
 import numpy as np
@@ -128,6 +129,18 @@ def test_a_recording_has_its_name_when_it_is_complete(tmp_path):
     with recorder.Recorder(tmp_path / "none.mp4", 10.0):
         pass
     assert not (tmp_path / "none.mp4").exists()
+
+
+@pytest.mark.parametrize(
+    "name", [os.fsdecode(b"caf\xe9.mp4"), "take_12:30.mp4", "-i.mp4", "a%03d.mp4"]
+)
+def test_recordings_have_any_name(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    with recorder.Recorder(name, 10.0) as record:
+        for _ in range(3):
+            record.write(np.zeros((48, 64, 3), np.uint8))
+    assert os.listdir() == [name]  # noqa: PTH208
+    assert len(list(videos.open_file(name).frames)) == 3
 
 
 def test_a_recording_that_cannot_be_written(tmp_path):

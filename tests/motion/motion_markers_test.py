@@ -1,5 +1,6 @@
 """TRC and C3D files, read back with trc-data-reader, c3d and ezc3d, and as OpenSim counts tabs."""
 
+import os
 import sys
 
 import c3d as c3d_reader
@@ -132,8 +133,36 @@ def test_the_longest_c3d_is_read_whole(tmp_path):
         reader = c3d_reader.Reader(file)  # finds no frames at all if their numbers overflow
         first = next(reader.read_frames(copy=False))
         assert (reader.last_frame, first[0]) == (c3d.LAST_FRAME, 1)
-    with pytest.raises(ValueError, match=r"frames 2…65535 do not fit .* in pieces, or as TRC"):
-        c3d.write(tmp_path / "b.c3d", ["a"], positions, 30.0, first_frame=1)
+    with pytest.raises(ValueError, match=r"65535 frames do not fit .* in pieces, or as TRC"):
+        c3d.write(tmp_path / "b.c3d", ["a"], np.zeros((65_535, 1, 3)), 30.0)
+
+
+@pytest.mark.parametrize(
+    ("first_frame", "header"), [(0, 1), (65_529, 65_530), (65_530, 1), (72_000, 1), (200_000, 1)]
+)
+def test_a_late_frame_is_numbered_in_a_parameter(tmp_path, first_frame, header):
+    positions = np.arange(15.0).reshape(5, 1, 3)
+    c3d.write(tmp_path / "a.c3d", ["a"], positions, 30.0, first_frame=first_frame, up=None)
+    again = ezc3d.c3d(str(tmp_path / "a.c3d"))
+    np.testing.assert_array_equal(again["data"]["points"][:3].T, positions)
+    assert again["header"]["points"]["first_frame"] + 1 == header
+    assert again["header"]["points"]["last_frame"] + 1 == header + 4
+    with (tmp_path / "a.c3d").open("rb") as file, pytest.warns(UserWarning, match="No analog"):
+        reader = c3d_reader.Reader(file)
+        # It takes the high word 65535 times, and so reads one frame more from 65536 on.
+        points = [points[0, :3].copy() for _, points, _ in reader.read_frames()][:5]
+    np.testing.assert_array_equal(points, positions[:, 0])
+    limits = [reader.get(f"TRIAL:ACTUAL_{end}_FIELD") for end in ("START", "END")]
+    if header == first_frame + 1:
+        assert limits == [None, None]
+    else:
+        numbers = [int(words.uint16_array @ [1, 65_536]) for words in limits]
+        assert numbers == [first_frame + 1, first_frame + 5]
+
+
+def test_frames_before_the_first_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="first_frame is -1"):
+        c3d.write(tmp_path / "a.c3d", ["a"], np.zeros((1, 1, 3)), 30.0, first_frame=-1)
 
 
 @pytest.mark.parametrize(
@@ -170,6 +199,19 @@ def test_the_same_input_gives_the_same_bytes(tmp_path, file_format):
         contents.append(path.read_bytes())
         assert [p.name for p in path.parent.iterdir()] == [path.name]
     assert contents[0] == contents[1]
+
+
+@pytest.mark.parametrize("name", [os.fsdecode(b"caf\xe9"), "take 12:30", "-i", "a%03d", "a\tb\n"])
+def test_files_of_any_name_are_written(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    names, positions = gappy()
+    c3d.write(f"{name}.c3d", names, positions, 30.0)
+    trc.write(f"{name}.trc", names, positions, 30.0)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"{name}.c3d", f"{name}.trc"]
+    assert read_c3d(tmp_path / f"{name}.c3d")[0] == list(names)
+    lines = (tmp_path / f"{name}.trc").read_text().split("\n")
+    assert lines[0].split("\t")[:3] == ["PathFileType", "4", "(X/Y/Z)"]
+    assert len(lines[0].split("\t")) == 4 and lines[1].startswith("DataRate")
 
 
 @pytest.mark.parametrize("file_format", [trc, c3d])

@@ -1,6 +1,7 @@
 """Predicting images, videos and cameras with a real estimator around simple red people."""
 
 import errno
+import os
 import time
 from pathlib import Path
 
@@ -144,7 +145,7 @@ def test_video(tmp_path):
     assert lines.complete and lines.seen.tolist() == list(range(40))
     overlay = videos.open_file(out / "walk.overlay.mp4")
     assert (overlay.fps, overlay.frame_count) == (20.0, 40)
-    _, image = next(overlay.frames)
+    image = next(overlay.frames).image
     assert image.shape == (360, 480, 3)
     motion = sorted(path.name for path in out.glob("walk.person*"))
     assert motion == [f"walk.person{n}.{kind}" for n in (0, 1) for kind in ("bvh", "trc")]
@@ -299,11 +300,11 @@ def test_a_refused_file_of_motion_does_not_keep_others_from_being_written(tmp_pa
     pytest.importorskip("ezc3d")
     out = tmp_path / "out"
     write_video(tmp_path / "walk.mp4", count=20)
-    monkeypatch.setattr(c3d, "LAST_FRAME", 15)
+    monkeypatch.setattr(c3d, "LAST_FRAME", 9)
     settings = make_settings(out, motion=("c3d", "trc"), overlay=False)
     failures = run(make_estimator(), [tmp_path / "walk.mp4"], settings)
     assert [line[:17] for line in failures] == ["walk.person0.c3d:", "walk.person1.c3d:"]
-    assert "1…20 do not fit into C3D" in failures[0]
+    assert "20 frames do not fit into a C3D" in failures[0]
     assert len(list(out.glob("walk.person*.trc"))) == 2 and not list(out.glob("*.c3d"))
     assert len(results.read_npz(out / "walk.npz").frame) == 30
     assert (out / "walk.html").exists() and (out / "walk.jsonl").exists()
@@ -355,7 +356,7 @@ def test_a_camera_is_recorded_in_its_time(tmp_path, monkeypatch):
             while detector.shown < len(shown):  # slower than the network
                 time.sleep(0.001)
             shown.append(index)
-            yield index, make_image(100 + 3 * index)
+            yield videos.Frame(index, make_image(100 + 3 * index), index / 10)
 
     detector, shown = Detector(), []
     camera = videos.Video(10.0, None, frames())
@@ -374,7 +375,7 @@ def test_ctrl_c_ends_a_camera_well(tmp_path, monkeypatch):
     def frames():
         for index in range(10**6):
             time.sleep(0.005)
-            yield index, make_image(100)
+            yield videos.Frame(index, make_image(100), index / 10)
 
     camera = videos.Video(10.0, None, frames())
     monkeypatch.setattr(videos, "open_camera", lambda index: camera)
@@ -389,3 +390,21 @@ def test_motion_of_images_is_refused_before_anything_is_done(photos, tmp_path):
     with pytest.raises(ValueError, match="bvh, trc, c3d, not 'fbx'"):
         run(make_estimator(), [photos], make_settings(tmp_path / "out", motion=("fbx",)))
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", [os.fsdecode(b"caf\xe9"), "take_12:30", "-i", "a%03d"])
+def test_inputs_of_any_name_have_all_their_results(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    write_video(tmp_path / "walk.mp4", count=6)
+    os.rename("walk.mp4", f"{name}.mp4")  # noqa: PTH104
+    Image.fromarray(make_image(40)).save("photo.png")
+    os.rename("photo.png", f"{name}.png")  # noqa: PTH104
+    settings = make_settings(Path(), motion=("bvh", "trc", "c3d"))
+    for _ in range(2):  # done, and left as it is
+        assert run(make_estimator(), ["."], settings) == []
+    kinds = (".npz", ".jsonl", ".html", ".overlay.mp4", ".person0.bvh", ".person0.trc")
+    for kind in (*kinds, ".person0.c3d"):
+        assert Path(f"{name}{kind}").stat().st_size > 300
+    assert Path("overlays", f"00000_{name}.jpg").exists()
+    assert len(list(videos.open_file(f"{name}.overlay.mp4").frames)) == 6
+    assert recording.read_jsonl("images.jsonl").sources == (str(Path(f"{name}.png").absolute()),)

@@ -1,0 +1,42 @@
+"""When frames are shown, in seconds from the first one, however well a file's clock goes.
+
+A file states a time for each frame. Phones, screen recorders and edited files have frames at
+uneven times, which count; damaged and streamed files have times that are absent, go back or jump,
+which do not: there the next frame comes one period of the stated rate later.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+
+LONGEST_STEP_S = 10.0  # from frame to frame, or two periods; beyond, the clock was set anew
+BACK_S = 1.0  # a clock that goes back by more was set anew; by less, frames are out of order
+
+
+def credible(stated_s: Iterable[float], fps: float) -> Iterator[float]:
+    """Rising times from 0 on, of frames that state these times; 0 and NaN are absent ones.
+
+    Each is yielded before the next one is asked for.
+    """
+    longest_s, time_s, offset_s = max(LONGEST_STEP_S, 2 / fps), None, 0.0
+    for stated in stated_s:
+        known = math.isfinite(stated)
+        if time_s is None:
+            time_s, offset_s = 0.0, -stated if known else 0.0
+        else:
+            known = known and stated != 0
+            before_s, time_s = time_s, time_s + 1 / fps
+            if known and 0 < stated + offset_s - before_s <= longest_s:
+                time_s = stated + offset_s
+            elif known and not -BACK_S < stated + offset_s - before_s <= 0:
+                offset_s = time_s - stated
+        yield time_s
+
+
+def mean_fps(frames: Sequence[int], times_s: Sequence[float], stated_fps: float) -> float:
+    """Frames a second by the times of some frames; the stated rate if they agree with that."""
+    if len(frames) < 2:
+        return stated_fps
+    count, seconds = frames[-1] - frames[0], times_s[-1] - times_s[0]
+    if abs(seconds - count / stated_fps) < 0.5 / stated_fps:
+        return stated_fps
+    return float(count / seconds)
