@@ -2,8 +2,9 @@
 
 import io
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,13 @@ import numpy as np
 from acae_jax.files import messages
 
 
-def arrays(file: Path | io.BytesIO, names: Sequence[str], limit_bytes: int) -> list[np.ndarray]:
-    """The arrays of these names in a .npz file, in this order.
+def arrays(
+    file: Path | io.BytesIO,
+    names: Sequence[str],
+    limit_bytes: int,
+    defaults: Mapping[str, np.ndarray] = MappingProxyType({}),
+) -> list[np.ndarray]:
+    """The arrays of these names in a .npz file, in this order; one it lacks is that of `defaults`.
 
     A ValueError of one line if it expands to more than `limit_bytes`, lacks one, is damaged, or
     holds objects; a FileNotFoundError if it is not there.
@@ -24,7 +30,10 @@ def arrays(file: Path | io.BytesIO, names: Sequence[str], limit_bytes: int) -> l
                 raise ValueError(
                     f"it expands to more than allowed, the limit is {limit_bytes} bytes"
                 )
-            return [_member(archive, name) for name in names]
+            held = {name for name in names if f"{name}.npy" in archive.namelist()}
+            if lacking := [name for name in names if name not in held and name not in defaults]:
+                raise ValueError(f"it lacks {lacking[0]}")
+            return [_member(archive, name) if name in held else defaults[name] for name in names]
     except FileNotFoundError:
         raise
     except Exception as error:  # zipfile, zlib and numpy's parser stumble in a dozen ways
@@ -40,8 +49,6 @@ def matrix(path: Path) -> np.ndarray:
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> np.ndarray:
-    if f"{name}.npy" not in archive.namelist():
-        raise ValueError(f"it lacks {name}")
     with archive.open(f"{name}.npy") as file:
         found: Any = np.lib.format.read_array(file, allow_pickle=False)
     if found.size and not found.itemsize:

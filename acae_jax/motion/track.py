@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Float64
+from jaxtyping import Bool, Float, Float32, Float64
 
 # Up in the package's world when no extrinsics are given: x right, y down, z forward.
 UP = (0.0, -1.0, 0.0)
@@ -78,6 +78,31 @@ def without_gaps(positions: Float64[np.ndarray, "F J 3"]) -> Float64[np.ndarray,
             known = positions[there, joint, axis]
             filled[:, joint, axis] = np.interp(frames, frames[there], known)
     return filled
+
+
+def at_even_times(
+    places: Float64[np.ndarray, " m"],
+    poses_mm: Float32[np.ndarray, "m J 3"],
+    neighbours: Bool[np.ndarray, " n"],
+) -> tuple[int, Float32[np.ndarray, "F J 3"]]:
+    """Poses at all whole numbers from the first place to the last, and the first of these numbers.
+
+    `places` rise. From one to the next where these are `neighbours`, poses are interpolated;
+    elsewhere a pose goes to the nearest number, and what is left is NaN.
+    """
+    first, last = round(float(places[0])), round(float(places[-1]))
+    even = np.full((last - first + 1, *poses_mm.shape[1:]), np.nan, np.float32)
+    even[np.rint(places).astype(int) - first] = poses_mm
+    if len(places) == 1:
+        return first, even
+    numbers = np.arange(first, last + 1)
+    after = np.clip(np.searchsorted(places, numbers), 1, len(places) - 1)
+    before = after - 1
+    share = (numbers - places[before]) / (places[after] - places[before])
+    share = share.clip(0, 1).astype(np.float32)[:, None, None]
+    between = neighbours[before]
+    even[between] = ((1 - share) * poses_mm[before] + share * poses_mm[after])[between]
+    return first, even
 
 
 @contextlib.contextmanager

@@ -14,13 +14,14 @@ from jaxtyping import Float, UInt8
 from tqdm import tqdm
 
 from acae_jax.geometry import cameras
-from acae_jax.media import inputs, overlay, prefetch, recorder, stills, videos
-from acae_jax.motion import bvh, c3d, trc
+from acae_jax.media import clock, inputs, overlay, prefetch, recorder, stills, videos
+from acae_jax.motion import bvh, c3d, track, trc
 from acae_jax.recordings import json_lines, results, smoothing, tracking
 from acae_jax.viewer import html_page
 
 THUMBNAILS = 200  # at most, in a page
 MOTION = ("bvh", "trc", "c3d")
+UNEVEN = 0.1  # of the time from frame to frame: what clocks of whole milliseconds are off at most
 FULL = (errno.ENOSPC, errno.EDQUOT)  # the disk, or a quota of it
 JPEG = [cv2.IMWRITE_JPEG_QUALITY, 92]
 
@@ -125,11 +126,14 @@ def finish_video(
 
     Returns a line for each other file that could not be written.
     """
-    sequence, seen = tracking.track(predicted.sequence, predicted.seen), predicted.seen.tolist()
+    seen, seen_s = predicted.seen.tolist(), predicted.seen_s.tolist()
+    fps = clock.mean_fps(seen, seen_s, predicted.sequence.fps)
+    sequence = predicted.sequence._replace(fps=fps)
+    sequence = tracking.track(sequence, predicted.seen, predicted.seen_s)
     if settings.smooth:
         sequence = smoothing.smooth(sequence)
     results.write_npz(beside(target, ".npz"), sequence)
-    json_lines.write_jsonl(beside(target, ".jsonl"), sequence, seen, predicted.facts)
+    json_lines.write_jsonl(beside(target, ".jsonl"), sequence, seen, seen_s, predicted.facts)
     failures = _write_views(target, sequence, source.name, settings)
     if settings.overlay:
         with _noting(failures, beside(target, ".overlay.mp4")):
@@ -165,17 +169,25 @@ def write_motion(target: Path, sequence: results.Sequence, kinds: tuple[str, ...
     """Write the motion of each person in each of the kinds: NAME.person0.bvh, …
 
     From the first frame in which a person was seen to the last one; joints in between are missing
-    where the person was not seen. Returns a line for each file that could not be written.
+    where the person was not seen. These files know one rate: frames that come at uneven times are
+    interpolated to their mean rate. Returns a line for each file that could not be written.
     """
     # Steps are counted from the video's beginning, for files number their frames from there.
     step = max(1, int(np.gcd.reduce(np.unique(sequence.frame))))
     fps, names, failures = sequence.fps / step, sequence.joint_names, []
+    places = np.round(sequence.time_s * fps, 4)  # exact where frames come at even times
+    if kinds and len(places) and np.abs(places - np.round(places)).max() > UNEVEN:
+        print(
+            f"{target.name}: frames come at uneven times; motion files have their mean rate of "
+            f"{fps:.4g} a second, with poses interpolated",
+            file=sys.stderr,
+        )
     for number in np.unique(sequence.track).tolist():
-        person = results.keep(sequence, sequence.track == number)
-        first = int(person.frame[0]) // step
-        places = person.frame // step - first
-        poses_mm = np.full((int(places[-1]) + 1, *person.poses_mm.shape[1:]), np.nan, np.float32)
-        poses_mm[places] = person.poses_mm
+        mine = sequence.track == number
+        person = results.keep(sequence, mine)
+        first, poses_mm = track.at_even_times(
+            places[mine], person.poses_mm, np.diff(person.frame) <= step
+        )
         for kind in kinds:
             path = beside(target, f".person{number}.{kind}")
             with _noting(failures, path):
@@ -197,8 +209,8 @@ def _draw_video(
     frames = prefetch.prefetched(videos.open_file(source, every=every).frames, 8)
     quiet = not sys.stderr.isatty()
     with recorder.Recorder(beside(target, ".overlay.mp4"), sequence.fps / every) as record:
-        for index, image, _ in tqdm(frames, "drawing", len(seen), unit="frame", disable=quiet):
-            record.write(picture(image, results.at(sequence, index), sequence))
+        for index, image, time_s in tqdm(frames, "drawing", len(seen), unit="frame", disable=quiet):
+            record.write(picture(image, results.at(sequence, index, time_s), sequence))
             if index in shown:
                 thumbnails[index] = html_page.thumbnail(image)
     return thumbnails

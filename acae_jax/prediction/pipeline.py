@@ -108,7 +108,7 @@ def predict_images(estimator: Estimator, paths: Sequence[Path], settings: Settin
                 for place, (path, image) in enumerate(batch):
                     source = str(path.absolute())
                     index = index_of.setdefault(source, len(index_of))
-                    frame = _frame(index, found, place, source, stamps[path])
+                    frame = _frame(index, index / IMAGES_FPS, found, place, source, stamps[path])
                     if settings.finish.overlay:
                         outputs.write_picture(target, path.stem, image, frame, lines.empty)
                     lines.write(frame)
@@ -153,8 +153,8 @@ def _predict_frames(
             if given is not None:
                 boxes = [given.get(frame.index, NOBODY) for frame in batch]
             found = _predict(estimator, settings, [frame.image for frame in batch], boxes)
-            for place, (last, _, _) in enumerate(batch):
-                lines.write(_frame(last, found, place))
+            for place, (last, _, time_s) in enumerate(batch):
+                lines.write(_frame(last, time_s, found, place))
                 bar.update()
     lines.end(last + 1)
 
@@ -192,15 +192,13 @@ def watch(
     frames = prefetch.newest(video.frames)
     with _bar(None, 0, "frame") as bar:
         try:
-            for index, image, _ in frames:
+            for index, image, time_s in frames:
                 found = _predict(estimator, settings, [image], None)
-                frame = _frame(index, found, 0)
-                tracks, numbers = tracking.advance(
-                    tracks, index, frame.boxes, frame.poses_mm, video.fps
-                )
+                frame = _frame(index, time_s, found, 0)
+                tracks, numbers = tracking.advance(tracks, time_s, frame.boxes, frame.poses_mm)
                 frame = frame._replace(track=numbers)
                 if settings.finish.smooth:
-                    before, frame = smoothing.filter_frame(before, frame, video.fps)
+                    before, frame = smoothing.filter_frame(before, frame)
                 for _ in range(index - last - 1):
                     if drawn is not None:
                         record.write(drawn)
@@ -242,12 +240,18 @@ def _stamps(recorded: json_lines.Recording | None) -> dict[str, str]:
 
 
 def _frame(
-    index: int, found: PosesOfMany, place: int, source: str = "", stamp: str = ""
+    index: int,
+    time_s: float,
+    found: PosesOfMany,
+    place: int,
+    source: str = "",
+    stamp: str = "",
 ) -> results.Frame:
     """What was found in one image of several, numbered in order."""
     boxes = found["boxes"][place]
     return results.Frame(
         index,
+        time_s,
         np.arange(len(boxes), dtype=np.int32),
         boxes,
         found["poses3d"][place],

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float32, Int32
+from jaxtyping import Float32, Float64, Int32
 
 from acae_jax.recordings.results import (
     ABOUT,
@@ -33,11 +33,13 @@ from acae_jax.recordings.results import (
 class Recording(NamedTuple):
     """What a JSON-lines file holds: frames, images' files and their stamps, facts about the run.
 
-    `complete` if it was written to its end; `seen` are all frames, also those without people.
+    `complete` if it was written to its end; `seen` are all frames, also those without people, and
+    `seen_s` their times.
     """
 
     sequence: Sequence
     seen: Int32[np.ndarray, " f"]
+    seen_s: Float64[np.ndarray, " f"]
     sources: tuple[str, ...]
     stamps: tuple[str, ...]
     facts: dict[str, Any]
@@ -77,7 +79,9 @@ class Lines:
         self._put({"frame_count": frame_count})
 
     def _put(self, line: Mapping[str, Any]) -> None:
-        self._file.write((json.dumps(line, allow_nan=False) + "\n").encode())
+        rest = memoryview((json.dumps(line, allow_nan=False) + "\n").encode())
+        while rest:  # a nearly full disk may take a part
+            rest = rest[self._file.write(rest) :]
 
     def __enter__(self) -> "Lines":
         return self
@@ -89,15 +93,20 @@ class Lines:
 
 
 def write_jsonl(
-    path: str | Path, sequence: Sequence, seen: Iterable[int], facts: Mapping[str, Any]
+    path: str | Path,
+    sequence: Sequence,
+    seen: Iterable[int],
+    seen_s: Iterable[float],
+    facts: Mapping[str, Any],
 ) -> None:
-    """Write a finished sequence at once; `seen` are its frames, also those without people."""
+    """Write a finished sequence at once; `seen` are its frames, also those without people, and
+    `seen_s` their times."""
     path = Path(path)
     part = path.with_name(path.name + ".part")
     part.unlink(missing_ok=True)
     with Lines(part, sequence, facts) as lines:
-        for index in seen:
-            lines.write(at(sequence, int(index)))
+        for index, time_s in zip(seen, seen_s, strict=True):
+            lines.write(at(sequence, int(index), float(time_s)))
         lines.end(sequence.frame_count)
     part.replace(path)
 
@@ -133,7 +142,7 @@ def read_jsonl(path: str | Path) -> Recording:
                 elif "frame_count" in row:
                     frame_count = int(row["frame_count"])
                 else:
-                    frame = _frame_of_line(row, len(empty.joint_names))
+                    frame = _frame_of_line(row, len(empty.joint_names), empty.fps)
                     frames[frame.index] = frame
             if head is None:
                 raise ValueError("it is empty or cut short")
@@ -143,6 +152,7 @@ def read_jsonl(path: str | Path) -> Recording:
     return Recording(
         join(empty, frames.values(), frame_count),
         np.array(list(frames), np.int32),
+        np.array([frame.time_s for frame in frames.values()], np.float64),
         tuple(frame.source for frame in frames.values()),
         tuple(frame.stamp for frame in frames.values()),
         head["facts"],
@@ -200,13 +210,16 @@ def _frame_line(frame: Frame) -> dict[str, Any]:
             "pose2d_px": _numbers(pose_px),
             "uncertainty_mm": _numbers(uncertainty_mm),
         }
-        for track, box, pose_mm, pose_px, uncertainty_mm in zip(*frame[1:6], strict=True)
+        for track, box, pose_mm, pose_px, uncertainty_mm in zip(*frame[2:7], strict=True)
     ]
-    source = {"source": frame.source, "stamp": frame.stamp} if frame.source else {}
-    return {"frame": frame.index, **source, "people": people}
+    if frame.source:
+        origin: dict[str, Any] = {"source": frame.source, "stamp": frame.stamp}
+    else:
+        origin = {"time_s": round(frame.time_s, 6)}
+    return {"frame": frame.index, **origin, "people": people}
 
 
-def _frame_of_line(row: Mapping[str, Any], J: int) -> Frame:
+def _frame_of_line(row: Mapping[str, Any], J: int, fps: float) -> Frame:
     people = row["people"]
 
     def numbers(name: str, *shape: int) -> Float32[np.ndarray, "..."]:
@@ -216,6 +229,7 @@ def _frame_of_line(row: Mapping[str, Any], J: int) -> Frame:
 
     return Frame(
         int(row["frame"]),
+        float(row.get("time_s", row["frame"] / fps)),  # absent in version 0.1, and for images
         np.array([person["track"] for person in people], np.int32),
         numbers("box", 5),
         numbers("pose3d_mm", J, 3),

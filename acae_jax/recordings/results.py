@@ -5,7 +5,7 @@ Both hold the same and need nothing of this package to be read; both say it in t
 An entry is one person in one frame. Nothing here is ever unpickled.
 
     NAME.npz     np.load(path): joint_names (J,), edges (e, 2), fps, frame_count, skeletons, sources
-                 and per entry frame, track, box, pose3d_mm, pose2d_px, uncertainty_mm
+                 and per entry frame, time_s, track, box, pose3d_mm, pose2d_px, uncertainty_mm
     NAME.jsonl   a line that describes, then a line a frame, each a JSON object, then one that ends
                  (`json_lines`)
 """
@@ -16,20 +16,22 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int32
+from jaxtyping import Bool, Float32, Float64, Int32
 
 from acae_jax.bundles.facts import Selection
 from acae_jax.files import numpy_files
 
 FORMAT = "acae_jax poses 1"
+SAME_S = 1e-5  # times that differ by less are the same; they are written to microseconds
 MAX_BYTES = 8 << 30  # what an npz may unpack to
 # What an npz holds of a `Sequence`, in its order.
 ARRAYS = (
     "joint_names", "edges", "fps", "frame_count",
-    "frame", "track", "box", "pose3d_mm", "pose2d_px", "uncertainty_mm", "skeletons",
+    "frame", "time_s", "track", "box", "pose3d_mm", "pose2d_px", "uncertainty_mm", "skeletons",
 )  # fmt: skip
 ABOUT = {
-    "frame": "index of the image or video frame, from 0; its time is frame / fps in seconds",
+    "frame": "index of the image or video frame, from 0; fps is the mean rate of a video",
+    "time_s": "seconds from the video's first frame to this one; frames may come at uneven times",
     "track": "number of a person, the same in all frames of a video; of images, the place in each",
     "box": "x y w h of the person in px, (x, y) the top-left corner; then the detector's score",
     "pose3d_mm": "joints in mm in world space: without extrinsics that of the camera, which stands "
@@ -52,6 +54,7 @@ class Sequence(NamedTuple):
     fps: float
     frame_count: int
     frame: Int32[np.ndarray, " n"]
+    time_s: Float64[np.ndarray, " n"]
     track: Int32[np.ndarray, " n"]
     boxes: Float32[np.ndarray, "n 5"]
     poses_mm: Float32[np.ndarray, "n J 3"]
@@ -64,6 +67,7 @@ class Frame(NamedTuple):
     """The people of one frame; for images the file it came from, and what that was like then."""
 
     index: int
+    time_s: float
     track: Int32[np.ndarray, " n"]
     boxes: Float32[np.ndarray, "n 5"]
     poses_mm: Float32[np.ndarray, "n J 3"]
@@ -82,7 +86,7 @@ def blank(
     """A sequence without frames, which says what those to come will hold."""
     J = len(joint_names)
     return Sequence(
-        joint_names, edges, fps, 0, np.zeros(0, np.int32), np.zeros(0, np.int32),
+        joint_names, edges, fps, 0, np.zeros(0, np.int32), np.zeros(0), np.zeros(0, np.int32),
         np.zeros((0, 5), np.float32), np.zeros((0, J, 3), np.float32),
         np.zeros((0, J, 2), np.float32), np.zeros((0, J), np.float32), dict(skeletons),
     )  # fmt: skip
@@ -96,6 +100,7 @@ def join(empty: Sequence, frames: Iterable[Frame], frame_count: int | None = Non
     frames = list(frames)
     counts = [len(frame.track) for frame in frames]
     indices = np.array([frame.index for frame in frames], np.int32)
+    times_s = np.array([frame.time_s for frame in frames], np.float64)
     last = int(indices[-1]) + 1 if frames else 0
     together = {
         name: np.concatenate([getattr(empty, name), *(getattr(frame, name) for frame in frames)])
@@ -104,15 +109,17 @@ def join(empty: Sequence, frames: Iterable[Frame], frame_count: int | None = Non
     return empty._replace(
         frame_count=last if frame_count is None else frame_count,
         frame=np.repeat(indices, counts),
+        time_s=np.repeat(times_s, counts),
         **together,
     )
 
 
-def at(sequence: Sequence, index: int) -> Frame:
-    """The people of one frame; nobody, if the sequence has no entry there."""
+def at(sequence: Sequence, index: int, time_s: float) -> Frame:
+    """The people of the frame at this time; nobody, if the sequence has no entry there."""
     start, end = np.searchsorted(sequence.frame, [index, index + 1])
     return Frame(
         index,
+        time_s,
         sequence.track[start:end],
         sequence.boxes[start:end],
         sequence.poses_mm[start:end],
@@ -125,6 +132,7 @@ def keep(sequence: Sequence, wanted: Bool[np.ndarray, " n"]) -> Sequence:
     """Only some of the entries."""
     return sequence._replace(
         frame=sequence.frame[wanted],
+        time_s=sequence.time_s[wanted],
         track=sequence.track[wanted],
         boxes=sequence.boxes[wanted],
         poses_mm=sequence.poses_mm[wanted],
@@ -168,6 +176,7 @@ def write_npz(path: str | Path, sequence: Sequence, sources: Iterable[str] = ())
             fps=np.float64(sequence.fps),
             frame_count=np.int64(sequence.frame_count),
             frame=sequence.frame,
+            time_s=sequence.time_s,
             track=sequence.track,
             box=sequence.boxes,
             pose3d_mm=sequence.poses_mm,
@@ -178,18 +187,22 @@ def write_npz(path: str | Path, sequence: Sequence, sources: Iterable[str] = ())
 
 
 def read_npz(path: str | Path) -> Sequence:
-    """Read what `write_npz` wrote; a ValueError if the file is something else or damaged."""
+    """Read what `write_npz` wrote; a ValueError if the file is something else or damaged.
+
+    Where a file of version 0.1 lacks times, they are frame / fps.
+    """
     try:
         joint_names, edges, fps, frame_count, *entries, skeletons = numpy_files.arrays(
-            Path(path), ARRAYS, MAX_BYTES
+            Path(path), ARRAYS, MAX_BYTES, {"time_s": np.array(np.nan)}
         )
-        frame, track, boxes, poses_mm, poses_px, uncertainty_mm = entries
+        frame, time_s, track, boxes, poses_mm, poses_px, uncertainty_mm = entries
         return Sequence(
             tuple(joint_names.tolist()),
             edges_of_json(edges.tolist()),
             float(fps),
             int(frame_count),
             frame,
+            time_s if time_s.ndim else frame / float(fps),
             track,
             boxes,
             poses_mm,

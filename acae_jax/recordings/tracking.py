@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Float32, Int32
+from jaxtyping import Float, Float32, Float64, Int32
 from scipy import optimize
 
 from acae_jax.geometry import boxes as box_geometry
@@ -28,10 +28,10 @@ LEAST_ENTRIES = 3  # somebody seen in fewer frames is taken for a false alarm
 
 
 class Track(NamedTuple):
-    """A person as last seen: the frame, the pose, the box and how fast both move per second."""
+    """A person as last seen: the time, the pose, the box and how fast both move per second."""
 
     number: int
-    frame: int
+    time_s: float
     pose_mm: Float[np.ndarray, "J 3"]
     box: Float[np.ndarray, "4"]
     velocity_mm: Float[np.ndarray, "3"]
@@ -39,32 +39,31 @@ class Track(NamedTuple):
 
 
 class Tracks(NamedTuple):
-    """Everybody who may still be seen again, the number of the next one who appears, last frames.
+    """Everybody who may still be seen again, the number of the next one who appears, last times.
 
-    `frames` are the last `GAP_STEPS` used ones, with people or without, in ascending order.
+    `times_s` are those of the last `GAP_STEPS` used frames, with people or without, ascending.
     """
 
     alive: tuple[Track, ...] = ()
     next_number: int = 0
-    frames: tuple[int, ...] = ()
+    times_s: tuple[float, ...] = ()
 
 
 def advance(
     tracks: Tracks,
-    frame: int,
+    time_s: float,
     boxes: Float32[np.ndarray, "n 5"],
     poses_mm: Float32[np.ndarray, "n J 3"],
-    fps: float,
 ) -> tuple[Tracks, Int32[np.ndarray, " n"]]:
     """Give the people of a later frame their numbers; returns the tracks as they are then.
 
     To be called for frames without people too: they are steps.
     """
-    oldest = min([frame - GAP_SECONDS * fps, *tracks.frames])
-    alive = [one for one in tracks.alive if one.frame >= oldest]
+    oldest_s = min([time_s - GAP_SECONDS, *tracks.times_s])
+    alive = [one for one in tracks.alive if one.time_s > oldest_s - results.SAME_S]
     numbers = np.full(len(boxes), -1, np.int32)
     if alive and len(boxes):
-        cost = _costs(alive, frame, boxes, poses_mm, fps)
+        cost = _costs(alive, time_s, boxes, poses_mm)
         for row, column in zip(*optimize.linear_sum_assignment(cost), strict=True):
             if cost[row, column] < IMPOSSIBLE:
                 numbers[column] = alive[row].number
@@ -74,25 +73,29 @@ def advance(
         next_number += 1
     by_number = {one.number: one for one in alive}
     for number, box, pose_mm in zip(numbers.tolist(), boxes, poses_mm, strict=True):
-        by_number[number] = _seen(by_number.get(number), number, frame, box[:4], pose_mm, fps)
-    frames = (*tracks.frames, frame)[-GAP_STEPS:]
-    return Tracks(tuple(by_number.values()), next_number, frames), numbers
+        by_number[number] = _seen(by_number.get(number), number, time_s, box[:4], pose_mm)
+    times_s = (*tracks.times_s, time_s)[-GAP_STEPS:]
+    return Tracks(tuple(by_number.values()), next_number, times_s), numbers
 
 
 def track(
-    sequence: results.Sequence, seen: Int32[np.ndarray, " f"], least_entries: int = LEAST_ENTRIES
+    sequence: results.Sequence,
+    seen: Int32[np.ndarray, " f"],
+    seen_s: Float64[np.ndarray, " f"],
+    least_entries: int = LEAST_ENTRIES,
 ) -> results.Sequence:
     """Number the people of a whole video by the order in which they appear.
 
-    `seen` are all frames that were looked at, also those without people, in ascending order. Who is
-    seen in fewer frames than `least_entries`, and in fewer than half of these, is left out.
+    `seen` are all frames that were looked at, also those without people, in ascending order, and
+    `seen_s` their times. Who is seen in fewer frames than `least_entries`, and in fewer than half
+    of these, is left out.
     """
     least_entries = min(least_entries, -(-len(seen) // 2))
     tracks, numbers = Tracks(), np.zeros_like(sequence.track)
-    for index in seen.tolist():
+    for index, time_s in zip(seen.tolist(), seen_s.tolist(), strict=True):
         here = sequence.frame == index
-        people = results.at(sequence, index)
-        tracks, numbers[here] = advance(tracks, index, people.boxes, people.poses_mm, sequence.fps)
+        people = results.at(sequence, index, time_s)
+        tracks, numbers[here] = advance(tracks, time_s, people.boxes, people.poses_mm)
     found, first, counts = np.unique(numbers, return_index=True, return_counts=True)
     kept = found[np.argsort(first)][counts[np.argsort(first)] >= least_entries]
     places = {number: place for place, number in enumerate(kept.tolist())}
@@ -104,12 +107,11 @@ def track(
 
 def _costs(
     alive: Sequence[Track],
-    frame: int,
+    time_s: float,
     boxes: Float32[np.ndarray, "n 5"],
     poses_mm: Float32[np.ndarray, "n J 3"],
-    fps: float,
 ) -> Float[np.ndarray, "t n"]:
-    seconds = np.array([(frame - one.frame) / fps for one in alive])
+    seconds = np.array([time_s - one.time_s for one in alive])
     moved = DAMPING_SECONDS * -np.expm1(-seconds / DAMPING_SECONDS)
     poses = np.stack([one.pose_mm for one in alive])
     poses = poses + (moved[:, None] * [one.velocity_mm for one in alive])[:, None]
@@ -128,21 +130,20 @@ def _costs(
 def _seen(
     before: Track | None,
     number: int,
-    frame: int,
+    time_s: float,
     box: Float32[np.ndarray, "4"],
     pose_mm: Float32[np.ndarray, "J 3"],
-    fps: float,
 ) -> Track:
     box, pose_mm = box.astype(np.float64), pose_mm.astype(np.float64)
     if before is None:
-        return Track(number, frame, pose_mm, box, np.zeros(3), np.zeros(2))
-    seconds = (frame - before.frame) / fps
+        return Track(number, time_s, pose_mm, box, np.zeros(3), np.zeros(2))
+    seconds = time_s - before.time_s
     share = -np.expm1(-seconds / VELOCITY_SECONDS)
     velocity_mm = (pose_mm.mean(0) - before.pose_mm.mean(0)) / seconds
     velocity_px = (box_geometry.centre(box) - box_geometry.centre(before.box)) / seconds
     return Track(
         number,
-        frame,
+        time_s,
         pose_mm,
         box,
         before.velocity_mm + share * (velocity_mm - before.velocity_mm),

@@ -342,12 +342,74 @@ def test_motion_is_timed_by_the_video(tmp_path, frames, fps, times):
     one, box = np.zeros(1, np.int32), np.zeros((1, 5), np.float32)
     sequence = results.join(
         results.blank(NAMES, EDGES, {}, fps),
-        [results.Frame(index, one, box, poses, points, sure) for index in frames],
+        [results.Frame(index, index / fps, one, box, poses, points, sure) for index in frames],
     )
     assert outputs.write_motion(tmp_path / "a", sequence, ("trc",)) == []
     rows = (tmp_path / "a.person0.trc").read_text().splitlines()[6:]
     seen = [float(row.split("\t")[1]) for row in rows if row.split("\t")[2]]
     assert len(seen) == 3 and [seen[0], seen[-1]] == pytest.approx(times, abs=1e-6)
+
+
+def test_results_tell_when_uneven_frames_are_shown(tmp_path, capsys):
+    path, out = Path(__file__).parents[1] / "media/assets/uneven.mp4", tmp_path / "out"
+    boxes = {"uneven.mp4": {str(index): [[20, 4, 20, 40]] for index in range(30)}}
+    settings = make_settings(out, boxes=boxes, motion=("bvh",))
+    assert run(make_estimator(), [path], settings) == []
+    expected_s = np.arange(30) * 0.04 + np.maximum(0, np.arange(30) - 10) * 0.06
+    found = results.read_npz(out / "uneven.npz")
+    np.testing.assert_allclose(found.time_s, expected_s, atol=1e-6)
+    assert found.fps == pytest.approx(29 / expected_s[-1])
+    lines = json_lines.read_jsonl(out / "uneven.jsonl")
+    np.testing.assert_allclose(lines.seen_s, expected_s, atol=1e-6)
+    assert lines.sequence.fps == found.fps
+    assert "uneven: frames come at uneven times" in capsys.readouterr().err
+    motion = (out / "uneven.person0.bvh").read_text().splitlines()
+    assert f"Frame Time: {expected_s[-1] / 29:.9f}" in motion
+    assert videos.open_file(out / "uneven.overlay.mp4").fps == pytest.approx(found.fps, rel=1e-3)
+
+
+def walk(times_s: np.ndarray, frames: np.ndarray, fps: float) -> results.Sequence:
+    """Somebody whose joints move along x at 1000 mm/s, seen in some frames."""
+    one, box, points = np.zeros(1, np.int32), np.zeros((1, 5), np.float32), np.zeros((1, 6, 2))
+    here = [
+        results.Frame(
+            index, float(times_s[index]), one, box, np.full((1, 6, 3), 1000 * times_s[index], "f4"),
+            points.astype(np.float32), np.zeros((1, 6), np.float32),
+        )
+        for index in frames.tolist()
+    ]  # fmt: skip
+    return results.join(results.blank(NAMES, EDGES, {}, fps), here)
+
+
+def read_trc(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Times in s and x of the first joint in mm, NaN where it is missing."""
+    rows = [row.split("\t") for row in path.read_text().splitlines()[6:]]
+    return np.array([[float(row[1]), float(row[2] or "nan")] for row in rows]).T
+
+
+@pytest.mark.parametrize("every", [1, 3])
+def test_motion_of_uneven_frames_is_resampled_to_their_mean_rate(tmp_path, capsys, every):
+    times_s = np.cumsum(np.where(np.arange(60) % 20 < 10, 0.1, 0.04))
+    times_s -= times_s[0]
+    frames = np.arange(0, 60, every)
+    frames = frames[(frames < 24) | (frames > 36)]  # out of sight for a while
+    sequence = walk(times_s, frames, 59 / times_s[-1])
+    assert outputs.write_motion(tmp_path / "a", sequence, ("trc",)) == []
+    assert "a: frames come at uneven times" in capsys.readouterr().err
+    time_s, x_mm = read_trc(tmp_path / "a.person0.trc")
+    np.testing.assert_allclose(np.diff(time_s), every * times_s[-1] / 59, atol=2e-6)
+    assert abs(time_s[0]) < 1e-6 and abs(time_s[-1] - times_s[frames[-1]]) < 0.05 * every
+    hidden = (time_s > times_s[24 - every] + 0.1 * every) & (
+        time_s < times_s[36 + every] - 0.1 * every
+    )
+    assert np.isnan(x_mm[hidden]).all() and hidden.sum() > 1
+    there = ~np.isnan(x_mm)
+    assert there.mean() > 0.7
+    inside = there & (time_s < times_s[24 - every])
+    np.testing.assert_allclose(x_mm[inside], 1000 * time_s[inside], atol=0.01)
+    even = walk(np.arange(60) / 30, frames, 30.0)
+    outputs.write_motion(tmp_path / "b", even, ("trc",))
+    assert not capsys.readouterr().err
 
 
 def test_a_camera_is_recorded_in_its_time(tmp_path, monkeypatch):
@@ -407,4 +469,4 @@ def test_inputs_of_any_name_have_all_their_results(tmp_path, monkeypatch, name):
         assert Path(f"{name}{kind}").stat().st_size > 300
     assert Path("overlays", f"00000_{name}.jpg").exists()
     assert len(list(videos.open_file(f"{name}.overlay.mp4").frames)) == 6
-    assert recording.read_jsonl("images.jsonl").sources == (str(Path(f"{name}.png").absolute()),)
+    assert json_lines.read_jsonl("images.jsonl").sources == (str(Path(f"{name}.png").absolute()),)

@@ -9,7 +9,12 @@ from acae_jax.recordings import json_lines, results
 EDGES = ((0, 1), (1, 2))
 NAMES = ("pelv_a", "lhip_a", "rhip_a")
 SKELETONS = {"a": Selection((0, 1, 2), NAMES, EDGES), "legs": Selection((2, 1), NAMES[:0:-1], ())}
+SEEN = ([0, 1, 4], [0.0, 0.11, 0.56])  # frames and their times
 FACTS = {"input": "walk.mp4", "num_aug": 5}
+
+
+def time_of(index: int) -> float:
+    return 0.1 * index + 0.01 * index**2
 
 
 def make_frame(index: int, people: int, source: str = "") -> results.Frame:
@@ -17,6 +22,7 @@ def make_frame(index: int, people: int, source: str = "") -> results.Frame:
     J = len(NAMES)
     return results.Frame(
         index,
+        time_of(index),
         np.arange(people, dtype=np.int32),
         rng.uniform(0, 100, (people, 5)).astype(np.float32),
         rng.normal(0, 1000, (people, J, 3)).astype(np.float32),
@@ -56,14 +62,49 @@ def test_json_lines_return_the_sequence_to_a_thousandth(tmp_path):
     sequence = make_sequence()
     sequence.uncertainty_mm[1, 2] = np.nan
     path = tmp_path / "walk.jsonl"
-    json_lines.write_jsonl(path, sequence, [0, 1, 4], FACTS)
+    json_lines.write_jsonl(path, sequence, *SEEN, FACTS)
     found = json_lines.read_jsonl(path)
     assert_equal(found.sequence, sequence, within=0.00051)
-    assert found.seen.tolist() == [0, 1, 4]
+    assert (found.seen.tolist(), found.seen_s.tolist()) == SEEN
     assert (found.facts, found.complete) == (FACTS, True)
     rows = [json.loads(line, parse_constant=pytest.fail) for line in path.read_text().splitlines()]
     assert set(rows[0]["about"]) >= {"frame", "track", "box", "pose3d_mm", "pose2d_px"}
     assert rows[1]["people"][1]["uncertainty_mm"][2] is None
+
+
+def test_times_of_version_0_1_follow_from_the_rate(tmp_path):
+    sequence = make_sequence()
+    results.write_npz(tmp_path / "walk.npz", sequence)
+    json_lines.write_jsonl(tmp_path / "walk.jsonl", sequence, *SEEN, FACTS)
+    with np.load(tmp_path / "walk.npz") as file:
+        np.savez(tmp_path / "old.npz", **{name: file[name] for name in file if name != "time_s"})
+    rows = [json.loads(line) for line in (tmp_path / "walk.jsonl").read_text().splitlines()]
+    for row in rows:
+        row.pop("time_s", None)
+    (tmp_path / "old.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    even = sequence._replace(time_s=sequence.frame / 29.97)
+    assert_equal(results.read_npz(tmp_path / "old.npz"), even, within=1e-12)
+    assert_equal(json_lines.read_jsonl(tmp_path / "old.jsonl").sequence, even, within=0.00051)
+
+
+def test_a_line_of_which_the_disk_takes_only_parts_is_written_whole(tmp_path):
+    class Slow:
+        def __init__(self, file):
+            self.file = file
+
+        def write(self, data):
+            return self.file.write(bytes(data[:100]))
+
+        def close(self):
+            self.file.close()
+
+    for path in (tmp_path / "fast.jsonl", tmp_path / "slow.jsonl"):
+        with json_lines.Lines(path, make_sequence(), FACTS) as lines:
+            if path.stem == "slow":
+                lines._file = Slow(lines._file)
+            lines.write(make_frame(0, 2))
+            lines.end(1)
+    assert (tmp_path / "slow.jsonl").read_bytes() == (tmp_path / "fast.jsonl").read_bytes()
 
 
 def test_sequences_without_people_or_without_frames(tmp_path):
@@ -71,7 +112,7 @@ def test_sequences_without_people_or_without_frames(tmp_path):
     for sequence, seen in ((empty, []), (results.join(empty, [make_frame(0, 0)], 3), [0])):
         results.write_npz(tmp_path / "none.npz", sequence)
         assert_equal(results.read_npz(tmp_path / "none.npz"), sequence, within=0)
-        json_lines.write_jsonl(tmp_path / "none.jsonl", sequence, seen, {})
+        json_lines.write_jsonl(tmp_path / "none.jsonl", sequence, seen, np.zeros(len(seen)), {})
         assert_equal(json_lines.read_jsonl(tmp_path / "none.jsonl").sequence, sequence, within=0)
 
 
@@ -117,7 +158,7 @@ def test_lines_refuse_to_continue_another_run(tmp_path):
 def test_the_people_of_a_frame():
     sequence = make_sequence()
     for index, people in ((0, 2), (1, 0), (4, 3), (6, 0)):
-        found = results.at(sequence, index)
+        found = results.at(sequence, index, time_of(index))
         assert found.track.tolist() == list(range(people))
         np.testing.assert_array_equal(found.poses_mm, make_frame(index, people).poses_mm)
 
@@ -157,7 +198,7 @@ def test_an_npz_that_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):
 
 def test_damage_before_the_last_line_is_named(tmp_path):
     path = tmp_path / "walk.jsonl"
-    json_lines.write_jsonl(path, make_sequence(), [0, 1, 4], FACTS)
+    json_lines.write_jsonl(path, make_sequence(), *SEEN, FACTS)
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join([*lines[:2], b'{"frame": 1, "peo\n', *lines[3:]]))
     with pytest.raises(ValueError, match="line 3"):

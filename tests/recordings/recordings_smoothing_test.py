@@ -23,6 +23,7 @@ def make_sequence(poses_mm: np.ndarray, frames: np.ndarray, sigma_mm: np.ndarray
     return empty._replace(
         frame_count=int(frames[-1]) + 1,
         frame=frames.astype(np.int32),
+        time_s=frames / FPS,
         track=np.zeros(n, np.int32),
         boxes=np.zeros((n, 5), np.float32),
         poses_mm=poses_mm.astype(np.float32),
@@ -55,7 +56,7 @@ def lag_frames(poses: np.ndarray, moving: bool = True) -> float:
 def filtered(sequence: results.Sequence) -> np.ndarray:
     state, poses = {}, []
     for index in sequence.frame.tolist():
-        state, people = smoothing.filter_frame(state, results.at(sequence, index), FPS)
+        state, people = smoothing.filter_frame(state, results.at(sequence, index, index / FPS))
         poses.append(people.poses_mm[0])
     return np.stack(poses)
 
@@ -184,3 +185,45 @@ def test_the_filter_begins_anew_after_a_gap():
     np.testing.assert_array_equal(
         filtered(make_sequence(poses, frames))[30], poses[30].astype("f4")
     )
+
+
+def uneven_s(count: int) -> np.ndarray:
+    """The times of a phone that takes 30 frames a second in light and 15 in shade."""
+    rng = np.random.default_rng(3)
+    shade = np.arange(count) % 60 >= 30
+    return np.cumsum(np.where(shade, 1 / 15, 1 / 30) * rng.uniform(0.8, 1.2, count))
+
+
+def test_uneven_frames_are_smoothed_in_their_time():
+    times_s, frames = uneven_s(240), np.arange(240)
+    true = make_motion(times_s * FPS)
+    sequence = make_sequence(noisy(true), frames)._replace(time_s=times_s)
+    smooth = smoothing.smooth(sequence)
+    assert error_mm(smooth.poses_mm, true) < 0.75 * error_mm(sequence.poses_mm, true)
+    clean = make_sequence(true, frames)._replace(time_s=times_s)
+    even = clean._replace(time_s=frames * times_s[-1] / 239)
+    errors = [error_mm(smoothing.smooth(one).poses_mm, true) for one in (clean, even)]
+    assert errors[0] < 1.5 and errors[1] > 3
+
+
+@pytest.mark.parametrize("hertz", [1.0, 6.0, 12.0])
+def test_the_cutoff_is_the_same_where_frames_are_dense(hertz):
+    times_s = np.concatenate([np.arange(0, 8, 1 / 30), np.arange(8, 16, 1 / 60)])
+    wave = 100 * np.sin(2 * np.pi * hertz * times_s)
+    poses = np.broadcast_to(wave[:, None, None], (len(wave), J, 3))
+    sequence = make_sequence(poses, np.arange(len(wave)))._replace(time_s=times_s)
+    smooth = smoothing.smooth(sequence).poses_mm[:, 0, 0]
+    for half in (times_s < 7, times_s > 9):
+        kept = np.std(smooth[half][20:-20]) / np.std(wave[half][20:-20])
+        assert kept == pytest.approx(1 / (1 + (hertz / 6) ** 4), abs=0.06)
+
+
+def test_the_filter_of_cameras_knows_only_time():
+    times_s, frames = uneven_s(240), np.arange(240)
+    true = make_motion(times_s * FPS)
+    sequence = make_sequence(noisy(true), frames)._replace(time_s=times_s)
+    state, poses = {}, []
+    for index, time_s in enumerate(times_s.tolist()):
+        state, people = smoothing.filter_frame(state, results.at(sequence, index, time_s))
+        poses.append(people.poses_mm[0])
+    assert error_mm(np.stack(poses)[30:], true[30:]) < error_mm(sequence.poses_mm[30:], true[30:])

@@ -40,6 +40,7 @@ def make_sequence(paths, hidden=(), noise_mm: float = 25.0, every: int = 1, seed
         frames.append(
             results.Frame(
                 index,
+                index / FPS,
                 np.full(len(seen), -1, np.int32),
                 boxes.astype(np.float32).reshape(-1, 5),
                 poses.astype(np.float32),
@@ -52,9 +53,10 @@ def make_sequence(paths, hidden=(), noise_mm: float = 25.0, every: int = 1, seed
     return results.join(empty, frames), np.array(truth)
 
 
-def seen_in(sequence: results.Sequence, every: int = 1) -> np.ndarray:
-    """The frames that were looked at."""
-    return np.arange(0, sequence.frame_count, every, dtype=np.int32)
+def seen_in(sequence: results.Sequence, every: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """The frames that were looked at, and their times."""
+    frames = np.arange(0, sequence.frame_count, every, dtype=np.int32)
+    return frames, frames / FPS
 
 
 def switches(tracked: results.Sequence, truth: np.ndarray) -> int:
@@ -92,7 +94,7 @@ CROSSINGS = {
 @pytest.mark.parametrize("seed", range(2))
 def test_people_who_cross_keep_their_numbers(crossing, every, seed):
     sequence, truth = make_sequence(CROSSINGS[crossing], every=every, seed=seed)
-    tracked = tracking.track(sequence, seen_in(sequence, every))
+    tracked = tracking.track(sequence, *seen_in(sequence, every))
     assert len(tracked.track) == len(truth)
     assert switches(tracked, truth) == 0
     assert set(tracked.track.tolist()) == set(range(len(CROSSINGS[crossing])))
@@ -102,7 +104,7 @@ def test_people_who_cross_keep_their_numbers(crossing, every, seed):
 def test_who_is_hidden_while_crossing_keeps_the_number(seed):
     paths = CROSSINGS["one behind the other"]
     sequence, truth = make_sequence(paths, hidden=[(1, 38, 54)], seed=seed)
-    tracked = tracking.track(sequence, seen_in(sequence))
+    tracked = tracking.track(sequence, *seen_in(sequence))
     assert switches(tracked, truth) == 0
     assert set(tracked.track.tolist()) == {0, 1}
 
@@ -112,7 +114,7 @@ def test_two_who_are_both_hidden_while_they_pass_each_other_go_on(seed):
     # Each returns where the other was last seen.
     paths = [walk((-3000, 0, 5000), (2000, 0, 0)), walk((3000, 0, 5400), (-2000, 0, 0))]
     sequence, truth = make_sequence(paths, hidden=[(0, 39, 51), (1, 39, 51)], seed=seed)
-    tracked = tracking.track(sequence, seen_in(sequence))
+    tracked = tracking.track(sequence, *seen_in(sequence))
     assert switches(tracked, truth) == 0
     assert set(tracked.track.tolist()) == {0, 1}
 
@@ -121,7 +123,7 @@ def test_who_is_away_for_long_returns_as_somebody_new():
     paths = [walk((0, 0, 4000), (0, 0, 0)), walk((1500, 0, 4000), (0, 0, 0))]
     for away, numbers in ((25, {0, 1}), (40, {0, 1, 2})):
         sequence, truth = make_sequence(paths, hidden=[(1, 20, 20 + away)])
-        tracked = tracking.track(sequence, seen_in(sequence))
+        tracked = tracking.track(sequence, *seen_in(sequence))
         assert set(tracked.track.tolist()) == numbers
         assert switches(tracked, truth) == len(numbers) - 2
 
@@ -132,7 +134,7 @@ def test_widely_spaced_frames_have_tracks(every):
     paths = [walk((x, 0, 4000), (0, 0, 0), 8 * every) for x in (-1000, 1000)]
     hidden = [(0, 2 * every, 3 * every), (1, 5 * every, 6 * every)]
     sequence, truth = make_sequence(paths, hidden, every=every)
-    tracked = tracking.track(sequence, seen_in(sequence, every))
+    tracked = tracking.track(sequence, *seen_in(sequence, every))
     assert len(tracked.track) == len(truth) == 14
     assert switches(tracked, truth) == 0
 
@@ -141,7 +143,7 @@ def test_steps_without_anybody_are_steps_too():
     # Somebody is away for three steps of two seconds and comes back as somebody new.
     path = walk((0, 0, 4000), (0, 0, 0), 600)
     sequence, _ = make_sequence([path], hidden=[(0, 240, 360)], every=60)
-    tracked = tracking.track(sequence, seen_in(sequence, 60))
+    tracked = tracking.track(sequence, *seen_in(sequence, 60))
     assert tracked.frame.tolist() == [0, 60, 120, 180, 360, 420, 480, 540]
     assert tracked.track.tolist() == [0] * 4 + [1] * 4
 
@@ -150,29 +152,29 @@ def test_steps_without_anybody_are_steps_too():
 def test_short_clips_keep_who_is_in_half_of_their_frames(count, hidden):
     paths = [walk((0, 0, 4000), (0, 0, 0), count)]
     sequence, _ = make_sequence(paths, hidden=[(0, 0, hidden)])
-    assert len(tracking.track(sequence, seen_in(sequence)).track) == count - hidden > 0
+    assert len(tracking.track(sequence, *seen_in(sequence)).track) == count - hidden > 0
 
 
 def test_others_do_not_inherit_a_number():
     # One leaves at the left while another appears at the right.
     paths = [walk((-1500, 0, 4000), (0, 0, 0)), walk((1500, 0, 4000), (0, 0, 0))]
     sequence, truth = make_sequence(paths, hidden=[(0, 45, 90), (1, 0, 45)])
-    assert set(tracking.track(sequence, seen_in(sequence)).track[truth == 1].tolist()) == {1}
+    assert set(tracking.track(sequence, *seen_in(sequence)).track[truth == 1].tolist()) == {1}
 
 
 def test_a_jump_in_depth_alone_is_the_same_person():
     path = walk((0, 0, 4000), (0, 0, 0))
     path[40:] *= 1.3  # the same picture, 1.2 m further away
     sequence, _ = make_sequence([path])
-    assert set(tracking.track(sequence, seen_in(sequence)).track.tolist()) == {0}
+    assert set(tracking.track(sequence, *seen_in(sequence)).track.tolist()) == {0}
 
 
 def test_false_alarms_of_a_moment_are_left_out():
     paths = [walk((0, 0, 4000), (300, 0, 0)), walk((2500, 0, 5000), (0, 0, 0))]
     sequence, truth = make_sequence(paths, hidden=[(1, 0, 60), (1, 62, 90)])
-    tracked = tracking.track(sequence, seen_in(sequence))
+    tracked = tracking.track(sequence, *seen_in(sequence))
     assert len(tracked.track) == np.count_nonzero(truth == 0)
-    assert set(tracking.track(sequence, seen_in(sequence), least_entries=1).track.tolist()) == {
+    assert set(tracking.track(sequence, *seen_in(sequence), least_entries=1).track.tolist()) == {
         0,
         1,
     }
@@ -180,8 +182,8 @@ def test_false_alarms_of_a_moment_are_left_out():
 
 def test_nobody():
     empty = results.blank(NAMES, (), {}, FPS)
-    assert tracking.track(empty, seen_in(empty)).track.shape == (0,)
+    assert tracking.track(empty, *seen_in(empty)).track.shape == (0,)
     state, numbers = tracking.advance(
-        tracking.Tracks(), 3, np.zeros((0, 5), np.float32), np.zeros((0, 5, 3), np.float32), FPS
+        tracking.Tracks(), 0.1, np.zeros((0, 5), np.float32), np.zeros((0, 5, 3), np.float32)
     )
-    assert state == tracking.Tracks(frames=(3,)) and numbers.shape == (0,)
+    assert state == tracking.Tracks(times_s=(0.1,)) and numbers.shape == (0,)

@@ -41,6 +41,7 @@ def main() -> None:
     many = results.blank(tuple(f"joint{j}" for j in range(100)), (), {}, 30.0)
     minute = many._replace(
         frame=np.arange(1800, dtype=np.int32),
+        time_s=np.arange(1800) / 30,
         track=np.zeros(1800, np.int32),
         boxes=np.zeros((1800, 5), np.float32),
         poses_mm=rng.normal(0, 100, (1800, 100, 3)).astype(np.float32),

@@ -39,6 +39,7 @@ def sequence(people: int = 2, frames: int = 40) -> Sequence:
         fps=25.0,
         frame_count=frames,
         frame=frame,
+        time_s=frame / 25,
         track=track,
         boxes=np.zeros((len(frame), 5), np.float32),
         poses_mm=poses,
@@ -53,7 +54,7 @@ def sequence(people: int = 2, frames: int = 40) -> Sequence:
 
 def chosen(given: Sequence, rows: np.ndarray) -> Sequence:
     """Only some of the entries."""
-    names = ("frame", "track", "boxes", "poses_mm", "poses_px", "uncertainty_mm")
+    names = ("frame", "time_s", "track", "boxes", "poses_mm", "poses_px", "uncertainty_mm")
     return given._replace(**{name: getattr(given, name)[rows] for name in names})
 
 
