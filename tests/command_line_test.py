@@ -180,3 +180,14 @@ def test_ctrl_c_while_libraries_are_imported_is_no_traceback(tmp_path, seconds):
     _, errors = process.communicate(timeout=60)
     assert "Traceback" not in errors
     assert process.returncode in (1, 130)  # 1: the photograph was refused before
+
+
+def test_names_that_are_no_utf8_can_be_told():
+    # In a process of its own: stdout is changed for good.
+    script = (
+        "import os\nfrom acae_jax import command_line\n"
+        "command_line.exit_code(lambda: print(os.fsdecode(b'caf\\xe9.mp4')))"
+    )
+    environment = os.environ | {"PYTHONUTF8": "1"}
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, env=environment)
+    assert (told.stdout.strip(), told.stderr) == (rb"caf\udce9.mp4", b"")
