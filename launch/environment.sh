@@ -11,13 +11,13 @@ usable_python() {
 
 find_python() {
     local candidate
-    for candidate in ${PYTHON:-} python3.12 python3.11 python3 python; do
+    for candidate in ${PYTHON:-} python3.14 python3.13 python3.12 python3.11 python3 python; do
         if usable_python "$candidate"; then
             echo "$candidate"
             return
         fi
     done
-    echo "acae_jax needs Python 3.11 or 3.12 with venv (Debian: apt-get install python3-venv);" \
+    echo "acae_jax needs Python 3.11 to 3.14 with venv (Debian: apt-get install python3-venv);" \
         "set PYTHON=/path/to/python if it is not on PATH." >&2
     return 1
 }
