@@ -14,6 +14,7 @@ main process is gone. It imports the main module once more, so that a script whi
 needs the guard `if __name__ == "__main__":`.
 """
 
+import gc
 import multiprocessing
 import os
 import sys
@@ -107,6 +108,9 @@ def batches(
     source = _Batches(_Job(mixture, tuple(sources), make_example, slots), steps)
     # A worker needs no thread of its own beside the process's buffer.
     threads, waiting = (0, 0) if workers else (1, prefetch)
+    if workers:
+        # Python 3.13 warns if the semaphores of earlier workers are freed while it notes new ones.
+        gc.collect()
     return _iterate(
         grain.MapDataset.source(source)
         .to_iter_dataset(grain.ReadOptions(num_threads=threads, prefetch_buffer_size=waiting))

@@ -6,6 +6,7 @@ serves equally wherever `Records` are asked for.
 """
 
 import difflib
+import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -91,7 +92,17 @@ def open(name: str, data_dir: str | Path, split: str) -> Source:
     versions = _versions(data_dir / name)
     if not versions:
         raise ValueError(_missing(name, data_dir))
+    check_platform()
     return Source(name, versions[-1], split)
+
+
+def check_platform() -> None:
+    """A ValueError where array_record is missing, by which datasets are read and written."""
+    if importlib.util.find_spec("array_record") is None:
+        raise ValueError(
+            "datasets need array_record, which has no build for Windows: use Linux, macOS or WSL; "
+            "elsewhere, pip install array_record"
+        )
 
 
 def available(data_dir: str | Path) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core import registered
 
 from acae_jax.data import record as records
+from acae_jax.data import sources
 
 
 def folder(out: str | Path, name: str, version: str) -> Path:
@@ -39,6 +40,7 @@ def write(
     is kept. Order on disk is shuffled by key, the same way every time. Raises ValueError for a
     record that breaks the schema or a key that occurs twice.
     """
+    sources.check_platform()
     for left_over in Path(out).glob(f"{name}/*incomplete*"):
         shutil.rmtree(left_over)
 

@@ -86,7 +86,10 @@ def test_the_bundle_predicts_what_the_run_does(workflow, exported):
     expected = collect.predictions(workflow / "latent", test)
     batches = [opened.crop_model(b["image"], b["intrinsics"]) for b in test.batches]
     poses_mm = np.concatenate([poses for poses, _ in batches])[: test.count]
-    assert np.abs(poses_mm - expected).max() < 0.05
+    # Rounding grows with the distance, which an untrained network sees anywhere.
+    distances_mm = np.linalg.norm(expected, axis=-1)
+    apart_mm = np.linalg.norm(poses_mm - expected, axis=-1)
+    assert (apart_mm < 5e-5 * distances_mm).all()
 
 
 def test_facts_tell_what_the_run_was(exported, workflow):
