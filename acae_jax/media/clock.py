@@ -18,17 +18,17 @@ def credible(stated_s: Iterable[float], fps: float) -> Iterator[float]:
     Each is yielded before the next one is asked for.
     """
     longest_s, time_s, offset_s = max(LONGEST_STEP_S, 2 / fps), None, 0.0
-    for stated in stated_s:
-        known = math.isfinite(stated)
+    for reading_s in stated_s:
+        is_time = math.isfinite(reading_s)
         if time_s is None:
-            time_s, offset_s = 0.0, -stated if known else 0.0
+            time_s, offset_s = 0.0, -reading_s if is_time else 0.0
         else:
-            known = known and stated != 0
+            is_time = is_time and reading_s != 0
             before_s, time_s = time_s, time_s + 1 / fps
-            if known and 0 < stated + offset_s - before_s <= longest_s:
-                time_s = stated + offset_s
-            elif known and not -BACK_S < stated + offset_s - before_s <= 0:
-                offset_s = time_s - stated
+            if is_time and 0 < reading_s + offset_s - before_s <= longest_s:
+                time_s = reading_s + offset_s
+            elif is_time and not -BACK_S < reading_s + offset_s - before_s <= 0:
+                offset_s = time_s - reading_s
         yield time_s
 
 

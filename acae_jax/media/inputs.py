@@ -33,15 +33,15 @@ def find(arguments: Sequence[str], out: Path) -> Inputs:
     camera. Animated images count as videos. Folders give pictures too that `stills` refuses, for
     people to be told. A FileNotFoundError if an argument names nothing.
     """
-    found: dict[Path, Path] = {}  # by where it is, as it was named
+    paths: dict[Path, Path] = {}  # by where it is, as it was named
     cameras: dict[int, None] = {}
     for argument in _listed(arguments):
         if argument.isdecimal() and not Path(argument).exists():
             cameras[int(argument)] = None
             continue
         for path in _files(argument, out):
-            found.setdefault(_place(path), path)
-    moving = {path: _is_video(path) for path in found.values()}
+            paths.setdefault(_place(path), path)
+    moving = {path: _is_video(path) for path in paths.values()}
     return Inputs(
         tuple(path for path, moves in moving.items() if not moves),
         tuple(path for path, moves in moving.items() if moves),
@@ -78,7 +78,8 @@ def _listed(arguments: Sequence[str]) -> Iterator[str]:
     for argument in arguments:
         path = Path(argument)
         if path.suffix == ".txt" and path.is_file():
-            lines = path.read_text(encoding="utf-8-sig").splitlines()  # Windows marks UTF-8
+            # Windows marks UTF-8; names of files may be none.
+            lines = path.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines()
             yield from (line.strip() for line in lines if line.strip())
         else:
             yield argument
@@ -89,15 +90,15 @@ def _files(argument: str, out: Path) -> list[Path]:
     if path.is_file():
         return [path]
     if path.is_dir():
-        files = [file for file in sorted(path.rglob("*")) if _is_wanted(file, path)]
+        files = [file for file in sorted(path.rglob("*")) if _is_media(file, path)]
     else:
         matches = sorted(glob.glob(argument, recursive=True))  # noqa: PTH207 - absolute ones too
         files = [Path(match) for match in matches]
-    wanted = [file for file in files if file.is_file() and not _is_result(file, out)]
-    if not wanted:
+    files = [file for file in files if file.is_file() and not _is_result(file, out)]
+    if not files:
         what = "image or video in" if path.is_dir() else "file or folder"
         raise FileNotFoundError(f"there is no {what} {argument}")
-    return wanted
+    return files
 
 
 def _is_result(file: Path, out: Path) -> bool:
@@ -106,7 +107,7 @@ def _is_result(file: Path, out: Path) -> bool:
     return out / OVERLAYS in place.parents or (out in place.parents and file.name.endswith(RESULTS))
 
 
-def _is_wanted(file: Path, folder: Path) -> bool:
+def _is_media(file: Path, folder: Path) -> bool:
     # Hidden files are previews and remains of other programs.
     hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
     return not hidden and file.suffix.lower() in KINDS

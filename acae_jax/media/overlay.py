@@ -114,15 +114,15 @@ def _draw_number(
     image: UInt8[np.ndarray, "h w 3"], pose_px: Float32[np.ndarray, "J 2"], number: int
 ) -> None:
     """A tag above the highest joint, inside the image."""
-    seen = pose_px[np.isfinite(pose_px).all(-1)]
-    if not len(seen):
+    points = pose_px[np.isfinite(pose_px).all(-1)]
+    if not len(points):
         return
     height, width = image.shape[:2]
     size = float(np.clip(max(height, width) / 1500, 0.4, 1.2))
     text, thick = str(number), max(1, round(1.6 * size))
     (text_width, text_height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_DUPLEX, size, thick)
     pad = round(9 * size)
-    x, y = seen[np.argmin(seen[:, 1])]
+    x, y = points[np.argmin(points[:, 1])]
     left = int(np.clip(x - text_width / 2 - pad, 0, max(0, width - text_width - 2 * pad)))
     bottom = int(np.clip(y - 32 * size, text_height + 2 * pad, max(text_height + 2 * pad, height)))
     cv2.rectangle(

@@ -99,10 +99,10 @@ def timed_frames(
             yield Frame(index, image, index / fps)
 
 
-def credible_fps(stated: float, name: str) -> float:
+def credible_fps(fps: float, name: str) -> float:
     """The frame rate that a file or camera states, or with a warning a usual one."""
-    if math.isfinite(stated) and 0 < stated < FASTEST_FPS:
-        return float(stated)
+    if math.isfinite(fps) and 0 < fps < FASTEST_FPS:
+        return float(fps)
     warnings.warn(f"{name} states no frame rate; {USUAL_FPS:g} a second are assumed", stacklevel=3)
     return USUAL_FPS
 

@@ -4,8 +4,11 @@
     trc.write(path, joint_names, positions_mm, fps)           markers as text, for OpenSim
     c3d.write(path, joint_names, positions_mm, fps)           markers, binary; extra [c3d]
 
-One file is one person. Positions are (frames, joints, 3) in millimetres in the world, NaN where a
-joint is missing. A file is complete or absent, and the same input gives the same bytes.
+    track.at_even_times(places, poses_mm, neighbours)         uneven frames at one rate
+    track, tree, solve   checks and axes for all; joints as a tree; rest pose and rotations for BVH
+
+One file is one person, at one rate. Positions are (frames, joints, 3) in millimetres in the world,
+NaN where a joint is missing. A file is complete or absent, and the same input gives the same bytes.
 
 Axes. The package's world has x right, y down and z forward unless the user gave extrinsics. Every
 writer takes `up`, the direction in the given world that points upwards, by default (0, -1, 0), and

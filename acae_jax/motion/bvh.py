@@ -60,24 +60,24 @@ def write(
     hierarchy = tree.rooted(names, [edge for edge in edges if not absent & set(edge)], root)
     places = list(hierarchy.joints)
     left_out = tuple(name for joint, name in enumerate(names) if joint not in places)
-    kept = [names[joint] for joint in places]
+    joints = [names[joint] for joint in places]
     if left_out:
         listed = ", ".join(left_out[:8]) + (", …" if len(left_out) > 8 else "")
         warnings.warn(
-            f"{path.name}: {len(left_out)} joints are not connected with the root '{kept[0]}' and "
-            f"are left out (a skeleton whose edges connect all keeps all): {listed}",
+            f"{path.name}: {len(left_out)} joints are not connected with the root '{joints[0]}' "
+            f"and are left out (a skeleton whose edges connect all keeps all): {listed}",
             stacklevel=2,
         )
     positions = track.levelled(positions[:, places], up, "y")
-    given = ~np.isnan(positions[..., 0])
+    is_there = ~np.isnan(positions[..., 0])
     filled = track.without_gaps(positions)
     parts = body_parts.of(names)
-    rig = solve.solve(hierarchy, kept, [parts[joint] for joint in places], filled, given)
+    rig = solve.solve(hierarchy, joints, [parts[joint] for joint in places], filled, is_there)
     with track.replacing(path) as part:
         part.write_text(_text(rig, fps, unit_mm), encoding="utf-8", newline="\n")
     apart = solve.posed(rig)[:, np.array(rig.joints) >= 0] - filled
-    residual = np.linalg.norm(apart, axis=-1).mean(0, where=given)
-    return Written(tuple(kept), left_out, residual, int((~given).sum()))
+    residual = np.linalg.norm(apart, axis=-1).mean(0, where=is_there)
+    return Written(tuple(joints), left_out, residual, int((~is_there).sum()))
 
 
 def _text(rig: solve.Rig, fps: float, unit_mm: float) -> str:

@@ -47,16 +47,16 @@ def solve(
     names: Sequence[str],
     parts: Sequence[BodyPart],
     positions_mm: Float64[np.ndarray, "F J 3"],
-    given: Bool[np.ndarray, "F J"],
+    is_there: Bool[np.ndarray, "F J"],
 ) -> Rig:
     """Fit a rig to positions without gaps.
 
-    Names, parts of the body, positions and `given`, which positions were measured and not filled
-    in, are those of the tree's joints in its order. Only measured bones count for lengths.
+    Names, parts of the body, positions and `is_there`, which positions were measured and not
+    filled in, are those of the tree's joints in its order. Only measured bones count for lengths.
     """
     node_names, parents, joints = _nodes(tree, names)
     bones = positions_mm - positions_mm[:, np.maximum(tree.parents, 0)]
-    measured = given & given[:, np.maximum(tree.parents, 0)]
+    measured = is_there & is_there[:, np.maximum(tree.parents, 0)]
     lengths = _median_lengths(bones, measured)
     rest = np.zeros((len(names), 3))
     world = np.empty((len(positions_mm), len(joints), 3, 3))

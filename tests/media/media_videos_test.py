@@ -292,6 +292,14 @@ def test_folders_patterns_lists_and_cameras(folder):
     assert found([str(folder / "list.txt")], folder) == (["b/2.JPG", "a.jpg"], [], [])
 
 
+def test_a_list_may_hold_names_that_are_no_utf8(tmp_path):
+    name = tmp_path / os.fsdecode(b"caf\xe9.jpg")
+    Image.new("RGB", (9, 9)).save(tmp_path / "a.jpg")
+    (tmp_path / "a.jpg").rename(name)
+    (tmp_path / "list.txt").write_bytes(os.fsencode(name) + b"\n")
+    assert inputs.find([str(tmp_path / "list.txt")], tmp_path / "out").stills == (name,)
+
+
 @pytest.mark.parametrize("out", [".", "b"])
 def test_of_the_folder_for_results_only_results_are_left_out(folder, out):
     target = folder / out
