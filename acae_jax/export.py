@@ -15,10 +15,10 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from acae_jax import command_line
+from acae_jax import command_line, systems
 
 FORMS = ("bundle", "safetensors", "savedmodel", "onnx")
-# Options for runs only, and what `packing.runs.Options` calls them.
+# Options for runs only, and what `config.export` of a run gets them as.
 OF_RUNS = {
     "name": "name",
     "weights": "storage",
@@ -37,24 +37,37 @@ def export(given: argparse.Namespace) -> None:
     if out.exists():
         raise FileExistsError(f"{out} exists: choose another --out, or remove it first")
     if (source / bundle.HEADER).is_file():
-        if given.to == "bundle":
-            raise ValueError(f"{source} is a bundle: copy it, or export the run that it came from")
-        _check_no_options(source, given)
-        contents, measured = bundle.read(source), None
+        of_bundle(source, given.to, out, _options(given))
     else:
-        contents, measured = _of_run(source, given)
-    if given.to == "bundle":
-        bundle.write(out, contents)
-    else:
-        from acae_jax.packaging import forms
-
-        forms.write(given.to, out, contents)
-    if measured:
-        from acae_jax.estimation.packing import measuring
-
-        measuring.picture(measured, out / "calibration.png")
+        of_run(source, given.to, out, _options(given))
     print(f"{out}: {sum(path.stat().st_size for path in out.rglob('*')) / 1e6:.1f} MB")
     verify(out)
+
+
+def of_bundle(source: Path, form: str, out: Path, options: dict[str, str]) -> None:
+    """Write a bundle's model in another form; this needs none of the packages for training."""
+    from acae_jax.bundles import bundle
+    from acae_jax.packaging import forms
+
+    if form == "bundle":
+        raise ValueError(f"{source} is a bundle: copy it, or export the run that it came from")
+    for option, field in OF_RUNS.items():
+        if field in options:
+            raise ValueError(
+                f"{source} is a bundle, and --{option} is only for runs: leave it out, or export "
+                "the run that the bundle came from"
+            )
+    forms.write(form, out, bundle.read(source))
+
+
+def of_run(source: Path, form: str, out: Path, options: dict[str, str]) -> None:
+    """Have a run's own system write its model, as its config names it."""
+    from acae_jax import config as configs
+
+    dotted = systems.path(configs.read(source), "export")
+    if not dotted:
+        raise ValueError(f"the config of {source} names no export (config.export)")
+    systems.function(dotted, "export")(source, form, out, options)
 
 
 def verify(folder: Path) -> None:
@@ -77,28 +90,9 @@ def verify(folder: Path) -> None:
 
 
 def _options(given: argparse.Namespace) -> dict[str, str]:
-    """What was said of the run to export, by the fields of `runs.Options`."""
+    """What was said of the run to export."""
     said = {field: getattr(given, option) for option, field in OF_RUNS.items()}
     return {field: value for field, value in said.items() if value is not None}
-
-
-def _check_no_options(source: Path, given: argparse.Namespace) -> None:
-    for option, field in OF_RUNS.items():
-        if field in _options(given):
-            raise ValueError(
-                f"{source} is a bundle, and --{option} is only for runs: leave it out, or export "
-                "the run that the bundle came from"
-            )
-
-
-def _of_run(source: Path, given: argparse.Namespace):
-    # Takes seconds and all the packages for training, which a bundle does not need.
-    from acae_jax.estimation.packing import runs
-
-    packed = runs.pack(source, runs.Options(**_options(given)))
-    if packed.measured is None:
-        print("The run's test set is not here: no scores, and uncertainty is not calibrated.")
-    return packed
 
 
 def parser() -> argparse.ArgumentParser:

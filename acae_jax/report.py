@@ -3,10 +3,10 @@
     python -m acae_jax.report runs/quickstart
     python -m acae_jax.report runs/sweep/*
 
-The folder of a workflow (one that holds the folder of a run `initial`) gets report.html,
-report.json and overview.png. Folders of runs, finished or still running, are compared: curves, last
-and best values, and what their configs differ in, in comparison.html beside the first of them or in
---out. Both print their tables.
+The folder of a workflow, whose runs belong together, gets the report that their configs name as
+`config.report`: for pose estimation report.html, report.json and overview.png. Folders of runs,
+finished or still running, are compared: curves, last and best values, and what their configs differ
+in, in comparison.html beside the first of them or in --out. Both print their tables.
 """
 
 import argparse
@@ -15,20 +15,28 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from acae_jax import command_line
+from acae_jax import command_line, systems
 
 
 def workflow(folder: Path, seconds: float) -> None:
-    """Write the report of a finished workflow and print its table."""
-    # These take seconds to import, and predicting takes a device: a comparison needs neither.
-    from acae_jax.estimation import collect, pictures, report
+    """Write the report that the workflow's configs name and print its text."""
+    paths = report_paths(folder)
+    if len(paths) > 1:
+        raise ValueError(f"{folder} holds runs of several systems: {', '.join(sorted(paths))}")
+    if not paths:
+        raise ValueError(
+            f"the configs of the runs in {folder} name no report of the whole: compare the runs, "
+            f"{folder}/*"
+        )
+    print(systems.function(paths.pop(), "report")(folder, seconds))
 
-    print(f"{folder} is a workflow of the runs {', '.join(collect.stages(folder))}\n")
-    run = collect.outcome(folder, seconds)
-    report.write(run, folder)
-    (folder / "overview.png").write_bytes(pictures.overview(run))
-    print(report.summary(run))
-    print(f"\nReport: {folder / 'report.html'}")
+
+def report_paths(folder: Path) -> set[str]:
+    """The reports that the configs of the runs in a folder name."""
+    from acae_jax import config as configs
+
+    inner = [path.parent for path in folder.glob("*/config.json")]
+    return {systems.path(configs.read(run), "report") for run in inner} - {""}
 
 
 def comparison(folders: Sequence[Path], out: Path, by: str | None) -> None:
@@ -58,11 +66,11 @@ def report(paths: Sequence[Path], seconds: float, out: str | None, by: str | Non
         print(f"Left out, as files are no runs: {files}")
     others = [folder for folder in folders if not runs.is_run(folder)]
     for folder in others:
-        if not (folder / "initial").is_dir():
+        if not any(folder.glob("*/config.json")):
             missing = "holds no config.json" if folder.is_dir() else "does not exist"
             raise ValueError(
-                f"{folder} {missing}: give folders of training runs, or of one workflow, which "
-                "holds a run 'initial'"
+                f"{folder} {missing}: give folders of training runs, or one that holds the runs of "
+                "a workflow"
             )
     if not others:
         beside = folders[0].resolve().parent / "comparison.html"

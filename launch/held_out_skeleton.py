@@ -29,7 +29,7 @@ from acae_jax import config as configs
 from acae_jax import metrics
 from acae_jax.data import sources
 from acae_jax.datasets.synthetic import body
-from acae_jax.estimation import autoencoder, bottleneck, building, collect, evaluation
+from acae_jax.estimation import autoencoder, bottleneck, building, evaluation, workflow
 from acae_jax.own_skeletons import fitting
 from acae_jax.own_skeletons.fitting import Examples, Mirrors
 from acae_jax.skeletons import catalogue
@@ -77,7 +77,7 @@ def predicted(
 ) -> Float[np.ndarray, "n j 3"]:
     """The run's joints in these examples."""
     union = building.joint_union(config.data)
-    variant = collect.variant_of(config, union)
+    variant = workflow.variant_of(config, union)
     mesh = parallel.mesh()
     predict = building.predictor(building.network(config, variant.points), variant, mesh)
     variables = parallel.replicate(checkpoints.load_params(folder), mesh)

@@ -13,12 +13,12 @@ from acae_jax.datasets.synthetic import build
 from acae_jax.estimation import (
     bottleneck,
     building,
-    collect,
     consistency,
     objective,
     starting,
     step,
 )
+from acae_jax.estimation import workflow as workflows
 from acae_jax.skeletons import catalogue
 from acae_jax.skeletons import union as unions
 from acae_jax.training import checkpoints, logs
@@ -174,5 +174,5 @@ def test_an_empty_name_of_the_test_set_means_none():
 def test_a_stage_without_the_one_before_it_says_so(data, tmp_path):
     with pytest.raises(OSError, match="train that stage first"):
         run(data, tmp_path, "autoencoder", "stage=autoencoder")
-    with pytest.raises(ValueError, match="holds no run 'initial'"):
-        collect.stages(tmp_path)
+    with pytest.raises(ValueError, match="holds no run of stage 1"):
+        workflows.stages(tmp_path)

@@ -11,7 +11,7 @@ consistency  stage 3: fine-tuning with the frozen autoencoder
 relations    what affine combinations can say of one format from another
 evaluation   errors per format and disagreement between formats
 building     from a config to unions, batches, networks, evaluation
-collect      from the folders of a finished workflow to an outcome
+workflow     from the folders of a finished workflow to its report
 outcome      what a report shows; report, pictures, latent_pictures: the page itself
 packing      how a trained network leaves, from a run to the contents of a bundle
 """

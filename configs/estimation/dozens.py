@@ -51,6 +51,8 @@ def get_config(arg: str = "") -> ConfigDict:
         raise ValueError(f"stage is {given.stage!r}; it must be one of {', '.join(TASKS)}")
     config = ConfigDict()
     config.task = TASKS[given.stage]
+    config.report = "acae_jax.estimation.workflow.report"
+    config.export = "acae_jax.estimation.packing.runs.export"
     config.seed = given.seed
     config.steps = 2 if given.runlocal else STEPS[given.stage]
     config.loop = ConfigDict({"save_every": 5000, "evaluate_every": 0, "log_every": 100})

@@ -55,6 +55,8 @@ def get_config(arg: str = "") -> ConfigDict:
         raise ValueError(f"stage is {given.stage!r}; it must be one of {', '.join(TASKS)}")
     config = ConfigDict()
     config.task = TASKS[given.stage]
+    config.report = "acae_jax.estimation.workflow.report"
+    config.export = "acae_jax.estimation.packing.runs.export"
     config.seed = given.seed
     steps = ABLATION_STEPS if given.ablation else STEPS
     config.steps = 4 if given.runlocal else steps[given.stage]

@@ -11,7 +11,8 @@ from acae_jax import config as configs
 from acae_jax import export
 from acae_jax.bundles import bundle, compiling
 from acae_jax.datasets.synthetic import build
-from acae_jax.estimation import bottleneck, building, collect, consistency, initial
+from acae_jax.estimation import bottleneck, building, consistency, initial
+from acae_jax.estimation import workflow as workflows
 from acae_jax.estimation.packing import measuring
 from acae_jax.packaging import forms
 from acae_jax.training import checkpoints, parallel
@@ -83,7 +84,7 @@ def exported(workflow, tmp_path_factory):
 def test_the_bundle_predicts_what_the_run_does(workflow, exported):
     opened = bundle.load(exported / "latent")
     test = building.load_test_set(configs.read(workflow / "latent"), parallel.mesh(1))
-    expected = collect.predictions(workflow / "latent", test)
+    expected = workflows.predictions(workflow / "latent", test)
     batches = [opened.crop_model(b["image"], b["intrinsics"]) for b in test.batches]
     poses_mm = np.concatenate([poses for poses, _ in batches])[: test.count]
     # Rounding grows with the distance, which an untrained network sees anywhere.

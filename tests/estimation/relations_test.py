@@ -3,7 +3,7 @@
 import numpy as np
 
 from acae_jax.datasets.synthetic import body
-from acae_jax.estimation import collect, relations
+from acae_jax.estimation import relations, workflow
 from acae_jax.skeletons import catalogue
 from acae_jax.skeletons import union as unions
 
@@ -53,7 +53,7 @@ def test_table_has_every_ordered_pair():
 
 def test_formats_of_the_body_predict_each_other_to_5_mm_where_it_allows_it():
     union = unions.of([catalogue.load(name) for name in body.FORMATS])
-    found = collect.body_relations(union)
+    found = workflow.body_relations(union)
     assert len(found) == 6 * 5
     for pair, relation in found.items():
         assert relation.learned_mm[relation.allowed].max(initial=0) < 5.0, pair

@@ -264,7 +264,8 @@ def test_long_values_are_cut_to_where_they_differ():
 )
 def test_what_cannot_be_compared_is_one_line(sweep, names, message):
     (sweep / "checkpoints").mkdir()
-    (sweep / "whole" / "initial").mkdir(parents=True)
+    (sweep / "whole").mkdir()
+    shutil.copytree(sweep / "short", sweep / "whole" / "one")
     for name in ("damaged", "unreadable", "nameless"):
         shutil.copytree(sweep / "short", sweep / name)
     log = sweep / "damaged" / "metrics.jsonl"

@@ -1,18 +1,21 @@
 """From the folder of a training run to the contents of a bundle."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
 from acae_jax import config as configs
+from acae_jax.bundles import bundle
 from acae_jax.bundles.bundle import Contents
 from acae_jax.bundles.facts import Facts, Variation
 from acae_jax.data import examples
-from acae_jax.estimation import building, collect, objective
+from acae_jax.estimation import building, objective, workflow
 from acae_jax.estimation.packing import assembling, measuring, program
 from acae_jax.estimation.packing.architecture import Architecture
 from acae_jax.estimation.packing.measuring import Measured
+from acae_jax.packaging import forms
 from acae_jax.skeletons.union import JointUnion
 from acae_jax.training import checkpoints
 
@@ -37,11 +40,27 @@ class Packed(NamedTuple):
     measured: Measured | None
 
 
+def export(folder: Path, form: str, out: Path, options: Mapping[str, str]) -> None:
+    """Write the run in `folder` to `out` in one of the forms, see `acae_jax.export`.
+
+    A ValueError if the run's network predicts no poses.
+    """
+    packed = pack(folder, Options(**options))
+    if packed.measured is None:
+        print("The run's test set is not here: no scores, and uncertainty is not calibrated.")
+    if form == "bundle":
+        bundle.write(out, packed.contents)
+    else:
+        forms.write(form, out, packed.contents)
+    if packed.measured:
+        measuring.picture(packed.measured, out / "calibration.png")
+
+
 def pack(folder: Path, options: Options) -> Packed:
     """A run's network as a bundle, with what its data says of it where the data is here."""
     config = configuration(folder, options)
     union = building.joint_union(config.data)
-    variant = collect.variant_of(config, union)
+    variant = workflow.variant_of(config, union)
     weights = assembling.stored(
         program.fold(
             building.network(config, variant.points),

@@ -1,7 +1,8 @@
-"""From the folders of a finished workflow to what a report shows.
+"""From the folders of a finished workflow to its report.
 
-A workflow is a folder with one run a stage: `initial`, `autoencoder`, and one for each variant of
-stage 3, each with the config.json and checkpoints that `acae_jax.train` left.
+A workflow is a folder with one run a stage: stage 1, the autoencoder, and one for each variant of
+stage 3, each with the config.json and checkpoints that `acae_jax.train` left. Which run is which,
+their configs say; the folders' names are the variants' names in the report.
 """
 
 from collections.abc import Sequence
@@ -12,22 +13,49 @@ from ml_collections import ConfigDict
 
 from acae_jax import config as configs
 from acae_jax.datasets.synthetic import body, poses
-from acae_jax.estimation import bottleneck, building, consistency, evaluation, objective, relations
+from acae_jax.estimation import (
+    bottleneck,
+    building,
+    consistency,
+    evaluation,
+    objective,
+    pictures,
+    relations,
+)
+from acae_jax.estimation import report as pages
 from acae_jax.estimation.outcome import Run
 from acae_jax.skeletons.union import JointUnion
 from acae_jax.training import checkpoints, logs, loop, parallel
 
-CORPUS = ("initial", "autoencoder")
+INITIAL = "acae_jax.estimation.initial.task"
+AUTOENCODER = "acae_jax.estimation.bottleneck.task"
 
 
-def stages(folder: Path) -> tuple[str, ...]:
-    """Names of the runs in a workflow's folder, stage 1 and 2 before the variants."""
-    found = sorted(path.parent.name for path in folder.glob("*/config.json"))
-    if "initial" not in found:
+def report(folder: Path, seconds: float) -> str:
+    """Write report.html, report.json and overview.png into a workflow's folder; returns its table.
+
+    `seconds` are the whole workflow's.
+    """
+    names = ", ".join(stages(folder))
+    run = outcome(folder, seconds)
+    pages.write(run, folder)
+    (folder / "overview.png").write_bytes(pictures.overview(run))
+    return (
+        f"{folder} is a workflow of the runs {names}\n\n{pages.summary(run)}\n\n"
+        f"Report: {folder / 'report.html'}"
+    )
+
+
+def stages(folder: Path) -> dict[str, ConfigDict]:
+    """The runs in a workflow's folder with their configs, stage 1 and 2 before the variants."""
+    names = sorted(path.parent.name for path in folder.glob("*/config.json"))
+    runs = {name: configs.read(folder / name) for name in names}
+    if not any(config.task == INITIAL for config in runs.values()):
         raise ValueError(
-            f"{folder} holds no run 'initial'; run: bash launch/quickstart.sh, or train that stage"
+            f"{folder} holds no run of stage 1; run: bash launch/quickstart.sh, or train that stage"
         )
-    return tuple(n for n in CORPUS if n in found) + tuple(n for n in found if n not in CORPUS)
+    order = {INITIAL: 0, AUTOENCODER: 1}
+    return dict(sorted(runs.items(), key=lambda run: order.get(run[1].task, 2)))
 
 
 def variant_of(config: ConfigDict, union: JointUnion) -> objective.Variant:
@@ -61,6 +89,17 @@ def training_poses(config: ConfigDict, per_dataset: int = 500) -> dict[str, np.n
     return {member: np.stack(examples) for member, examples in found.items()}
 
 
+def is_of_embedded_body(union: JointUnion) -> bool:
+    """Whether all formats of the union are those of the embedded body, with the same joints."""
+    if not set(union.members) <= set(body.FORMATS):
+        return False
+    mesh = body.load()
+    return all(
+        [union.joint_names[i] for i in indices] == body.joint_names(mesh, [name])
+        for name, indices in union.members.items()
+    )
+
+
 def body_poses(union: JointUnion, count: int, people: int, seed: int) -> np.ndarray:
     """Noise-free poses (n, J, 3) of the embedded body in every format of the union."""
     rng = np.random.default_rng(seed)
@@ -81,11 +120,11 @@ def body_relations(union: JointUnion, seed: int = 0) -> relations.Table:
 
 def outcome(folder: Path, seconds: float) -> Run:
     """Everything that the report of this workflow shows; predicts the test set with every run."""
-    names = stages(folder)
-    config = configs.read(folder / "initial")
+    runs = stages(folder)
+    config = next(iter(runs.values()))
     test = building.load_test_set(config, parallel.mesh())
-    predicted = {name: predictions(folder / name, test) for name in names if name != "autoencoder"}
-    has_autoencoder = "autoencoder" in names
+    learners = [name for name, config in runs.items() if config.task == AUTOENCODER]
+    predicted = {name: predictions(folder / name, test) for name in runs if name not in learners}
     return Run(
         union=test.union,
         images=_stacked(test, "image"),
@@ -93,9 +132,9 @@ def outcome(folder: Path, seconds: float) -> Run:
         true_mm=test.true_mm,
         predictions_mm=predicted,
         scores={name: evaluation.scores(poses, test) for name, poses in predicted.items()},
-        curves={name: logs.read(folder / name / loop.LOG) for name in names},
-        maps=bottleneck.load(folder / "autoencoder", test.union) if has_autoencoder else None,
-        relations=body_relations(test.union),
+        curves={name: logs.read(folder / name / loop.LOG) for name in runs},
+        maps=bottleneck.load(folder / learners[0], test.union) if learners else None,
+        relations=body_relations(test.union) if is_of_embedded_body(test.union) else None,
         mean_pose_mpjpe_mm=evaluation.mean_pose_mpjpe_mm(training_poses(config), test),
         seconds=seconds,
     )

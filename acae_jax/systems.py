@@ -1,0 +1,43 @@
+"""What a config names of its system, by dotted paths: `config.task`, `config.report` and
+`config.export`.
+
+task     (config, …) → what to train, see `acae_jax.train`
+report   (folder of a workflow, seconds that it took) → text to print; writes the report there
+export   (folder of a run, form, folder to write, options) → None, see `acae_jax.export`
+
+An empty path says that the system has none.
+"""
+
+import importlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
+
+# Runs of version 0.1 name their task only.
+OF_VERSION_0_1 = {
+    "acae_jax.estimation.initial.task",
+    "acae_jax.estimation.bottleneck.task",
+    "acae_jax.estimation.consistency.task",
+}
+PATHS = {
+    "report": "acae_jax.estimation.workflow.report",
+    "export": "acae_jax.estimation.packing.runs.export",
+}
+
+
+def path(config: "ConfigDict", what: str) -> str:
+    """The dotted path that a config has for `what`, or "" if it names nothing."""
+    if what in config:
+        return config[what] or ""
+    return PATHS.get(what, "") if config.get("task") in OF_VERSION_0_1 else ""
+
+
+def function(dotted: str, what: str) -> Callable[..., Any]:
+    """The function at a dotted path; a ValueError if there is none. `what` is named in it."""
+    module, _, name = dotted.rpartition(".")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ModuleNotFoundError, AttributeError, ValueError) as error:
+        raise ValueError(f"config.{what} = '{dotted}' names no function: {error}") from error
