@@ -1,12 +1,13 @@
 """Pixels that are not square, pictures turned and mirrored: what a file says is what people see."""
 
 import struct
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from acae_jax.media import display, videos
+from acae_jax.media import display_matrix, videos
 
 MATRICES = {  # a, b, c, d as phones and editors write them, and what they do to a picture
     "as it is": ((1, 0, 0, 1), lambda image: image),
@@ -94,8 +95,49 @@ def test_other_kinds_of_files_have_the_angle_that_opencv_tells(tmp_path, name, m
     matrix, shown = MATRICES[name]
     write_video(tmp_path / "a.mp4")
     put_matrix(tmp_path / "a.mp4", b"tkhd", matrix)
-    monkeypatch.setattr(display, "_matrix_of_file", lambda path: None)
+    monkeypatch.setattr(display_matrix, "of_file", lambda path: None)
     assert_alike(first_image(tmp_path / "a.mp4"), shown(make_frame()))
+
+
+def write_matroska(path, yaw: float = 0, pitch: float = 0, roll: float = 0, sphere=False) -> None:
+    """Two frames of `make_frame`; the Projection in the asset's header gets these angles."""
+    data = bytearray((Path(__file__).with_name("assets") / "projection.mkv").read_bytes())
+    for name, value in ((b"\x76\x73", yaw), (b"\x76\x74", pitch), (b"\x76\x75", roll)):
+        struct.pack_into(">f", data, data.index(name + b"\x84") + 3, value)
+    data[data.index(b"\x76\x71\x81") + 3] = sphere
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("yaw", "roll", "name"),
+    [
+        (0, 0, "as it is"),
+        (0, -90, "turned by 90"),  # the angle is counterclockwise
+        (0, 180, "turned by 180"),
+        (0, 90, "turned by 270"),
+        (180, 0, "mirrored"),
+        (-180, 180, "upside down"),
+        (180, 90, "mirrored, turned by 90"),
+        (180, -90, "mirrored, turned by 270"),
+    ],
+)
+def test_matroska_is_turned_and_mirrored_by_its_projection(tmp_path, yaw, roll, name):
+    write_matroska(tmp_path / "a.mkv", yaw, 0, roll)
+    assert_alike(first_image(tmp_path / "a.mkv"), MATRICES[name][1](make_frame()))
+    # What OpenCV knows of it is an angle: that of the first row of the matrix.
+    capture = cv2.VideoCapture(str(tmp_path / "a.mkv"))
+    a, b, _, _ = display_matrix.of_file(tmp_path / "a.mkv")
+    degrees = round(np.degrees(np.arctan2(b, a))) % 360
+    assert capture.get(cv2.CAP_PROP_ORIENTATION_META) == degrees
+
+
+@pytest.mark.parametrize(
+    "angles", [{"pitch": 90}, {"yaw": 90}, {"roll": np.nan}, {"roll": 500}, {"sphere": True}]
+)
+def test_a_projection_that_is_no_plane_leaves_the_picture(tmp_path, angles):
+    write_matroska(tmp_path / "a.mkv", **angles)
+    assert display_matrix.of_file(tmp_path / "a.mkv") is None
+    assert_alike(first_image(tmp_path / "a.mkv"), make_frame())
 
 
 @pytest.mark.parametrize("name", ["as it is", "turned by 90", "mirrored"])
@@ -123,30 +165,34 @@ def test_a_matrix_that_is_none_leaves_the_picture(tmp_path):
 
 def test_damaged_headers_come_to_an_end(tmp_path):
     rng = np.random.default_rng(0)
+    path = tmp_path / "b"
+
+    def matrix(content: bytes) -> display_matrix.Matrix | None:
+        path.write_bytes(content)
+        return display_matrix.of_file(path)
+
     write_video(tmp_path / "a.mp4")
     put_matrix(tmp_path / "a.mp4", b"tkhd", (-1, 0, 0, 1))
+    write_matroska(tmp_path / "a.mkv", yaw=180)
+    for name in ("a.mp4", "a.mkv"):
+        whole = (tmp_path / name).read_bytes()
+        assert matrix(whole) == (-1, 0, 0, 1)
+        for cut in range(0, len(whole), 11):
+            assert matrix(whole[:cut]) in (None, (-1, 0, 0, 1))
+        for _ in range(200):
+            harmed = np.frombuffer(whole, np.uint8).copy()
+            harmed[rng.integers(0, len(whole), 20)] = rng.integers(0, 256, 20)
+            found = matrix(harmed.tobytes())
+            assert found is None or np.isfinite(found).all()
     whole = (tmp_path / "a.mp4").read_bytes()
-    path = tmp_path / "b.mp4"
-
-    def matrix(content: bytes) -> display.Matrix | None:
-        path.write_bytes(content)
-        return display._matrix_of_file(path)
-
-    assert matrix(whole) == (-1, 0, 0, 1)
     # Padding and a box whose size has 64 bits before the movie, and one up to the end behind it.
     free = struct.pack(">I4sQ", 1, b"free", 24) + bytes(8)
     assert matrix(struct.pack(">I4s", 8, b"free") + free + whole + b"\0\0\0\0free") == (-1, 0, 0, 1)
-    for cut in range(0, len(whole), 11):
-        assert matrix(whole[:cut]) in (None, (-1, 0, 0, 1))
-    for _ in range(200):
-        harmed = np.frombuffer(whole, np.uint8).copy()
-        harmed[rng.integers(0, len(whole), 20)] = rng.integers(0, 256, 20)
-        found = matrix(harmed.tobytes())
-        assert found is None or np.isfinite(found).all()
-    assert matrix(b"\0\0\0\x08free" * 1_000_000) is None  # 10,000 boxes are looked at
+    assert matrix(b"\0\0\0\x08free" * 1_000_000) is None  # 10,000 elements are looked at
+    assert matrix(display_matrix.MATROSKA + b"\x80" + b"\xec\x80" * 1_000_000) is None
 
 
 def test_what_is_no_mp4_has_no_matrix(tmp_path):
     write_video(tmp_path / "a.avi", "MJPG")
-    assert display._matrix_of_file(tmp_path / "a.avi") is None
+    assert display_matrix.of_file(tmp_path / "a.avi") is None
     assert_alike(first_image(tmp_path / "a.avi"), make_frame())

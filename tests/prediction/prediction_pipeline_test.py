@@ -365,6 +365,12 @@ def test_results_tell_when_uneven_frames_are_shown(tmp_path, capsys):
     assert "uneven: frames come at uneven times" in capsys.readouterr().err
     motion = (out / "uneven.person0.bvh").read_text().splitlines()
     assert f"Frame Time: {expected_s[-1] / 29:.9f}" in motion
+    arrays = (out / "uneven.npz").read_bytes()
+    lines = (out / "uneven.predicted.jsonl").read_bytes().splitlines(keepends=True)
+    (out / "uneven.predicted.jsonl").write_bytes(b"".join(lines[:14]) + lines[14][:20])
+    (out / "uneven.jsonl").unlink()
+    assert run(make_estimator(), [path], settings) == []  # continued after a stop
+    assert (out / "uneven.npz").read_bytes() == arrays
     assert videos.open_file(out / "uneven.overlay.mp4").fps == pytest.approx(found.fps, rel=1e-3)
 
 
