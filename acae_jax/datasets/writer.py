@@ -18,6 +18,7 @@ from tensorflow_datasets.core import registered
 
 from acae_jax.data import record as records
 from acae_jax.data import sources
+from acae_jax.files import plain_names
 
 
 def folder(out: str | Path, name: str, version: str) -> Path:
@@ -41,6 +42,7 @@ def write(
     record that breaks the schema or a key that occurs twice.
     """
     sources.check_platform()
+    plain_names.check_utf8(out)
     for left_over in Path(out).glob(f"{name}/*incomplete*"):
         shutil.rmtree(left_over)
 

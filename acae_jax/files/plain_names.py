@@ -41,6 +41,17 @@ def plain_name(path: str | Path) -> Iterator[str]:
         yield str(link)
 
 
+def check_utf8(folder: str | Path) -> None:
+    """A ValueError if the path of a folder is no UTF-8, for libraries that make files in it."""
+    try:
+        os.path.abspath(folder).encode()  # noqa: PTH100 - as above
+    except UnicodeEncodeError:
+        raise ValueError(
+            f"{str(folder)!a} is no UTF-8, and checkpoints and datasets need that: rename the "
+            "folder, or give another"
+        ) from None
+
+
 def _is_plain(name: str) -> bool:
     try:
         name.encode()

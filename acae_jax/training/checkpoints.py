@@ -23,6 +23,7 @@ import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
 from jax.sharding import Sharding
 
+from acae_jax.files import plain_names
 from acae_jax.training import layout
 from acae_jax.training.state import TrainState
 
@@ -206,6 +207,7 @@ def load_params(path: str | Path, step: int | None = None, folder: str = FOLDER)
             f"{path} holds no complete checkpoint{'' if step is None else f' of step {step}'}: "
             "train that stage first"
         )
+    plain_names.check_utf8(folder_path)
     options = ocp.CheckpointManagerOptions(create=False, enable_async_checkpointing=False)
     with ocp.CheckpointManager(folder_path, options=options, item_handlers=_handlers()) as manager:
         stored = manager.item_metadata(step)["state"].tree
@@ -263,6 +265,7 @@ def init_from(
 
 
 def _manager(folder: Path, kept: int) -> ocp.CheckpointManager:
+    plain_names.check_utf8(folder)
     options = ocp.CheckpointManagerOptions(
         max_to_keep=kept, create=True, cleanup_tmp_directories=True
     )

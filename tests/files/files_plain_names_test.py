@@ -50,3 +50,17 @@ def test_what_cannot_be_named_is_one_line(tmp_path, monkeypatch):
         plain_names.plain_name(tmp_path / "%d.mp4"),
     ):
         pass
+
+
+def test_folders_of_checkpoints_and_datasets_are_refused_before_anything_is_made(tmp_path):
+    pytest.importorskip("array_record")
+    from acae_jax.datasets import writer
+    from acae_jax.training import checkpoints
+
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    with pytest.raises(ValueError, match=r"caf\\udce9.*' is no UTF-8.*rename the folder") as caught:
+        checkpoints.Checkpoints(folder, {})
+    str(caught.value).encode()  # can be told
+    with pytest.raises(ValueError, match="is no UTF-8"):
+        writer.write(folder, "a", "1.0.0", {"all": list}, description="")
+    assert list(tmp_path.iterdir()) == []
