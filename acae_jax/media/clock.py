@@ -8,7 +8,8 @@ which do not: there the next frame comes one period of the stated rate later.
 import math
 from collections.abc import Iterable, Iterator, Sequence
 
-LONGEST_STEP_S = 10.0  # from frame to frame, or two periods; beyond, the clock was set anew
+SHORTEST_STEP_S = 0.0005  # from frame to frame; below, the clock stood still
+LONGEST_STEP_S = 10.0  # or two periods; above, the clock was set anew
 BACK_S = 1.0  # a clock that goes back by more was set anew; by less, frames are out of order
 
 
@@ -23,12 +24,14 @@ def credible(stated_s: Iterable[float], fps: float) -> Iterator[float]:
         if time_s is None:
             time_s, offset_s = 0.0, -reading_s if is_time else 0.0
         else:
+            step_s = reading_s + offset_s - time_s
             is_time = is_time and reading_s != 0
-            before_s, time_s = time_s, time_s + 1 / fps
-            if is_time and 0 < reading_s + offset_s - before_s <= longest_s:
-                time_s = reading_s + offset_s
-            elif is_time and not -BACK_S < reading_s + offset_s - before_s <= 0:
-                offset_s = time_s - reading_s
+            if is_time and SHORTEST_STEP_S <= step_s <= longest_s:
+                time_s += step_s
+            else:
+                time_s += 1 / fps
+                if is_time and not -BACK_S <= step_s <= longest_s:
+                    offset_s = time_s - reading_s
         yield time_s
 
 

@@ -27,6 +27,7 @@ def credible(stated_s: list[float]) -> list[float]:
         ([0.0, 0.04, 0.08, 0.12, 0.16, 0.0], EVEN),  # the last one is absent, as in AVI and MPEG
         ([0.1, 0.0, 0.18], [0.0, 0.04, 0.08]),  # absent between
         ([0.0, 0.04, 0.04, 0.12], [0.0, 0.04, 0.08, 0.12]),  # twice the same
+        ([0.0, 0.04, 0.0401, 0.12], [0.0, 0.04, 0.08, 0.12]),  # nearly
         ([0.0, 0.08, 0.04, 0.16], [0.0, 0.08, 0.12, 0.16]),  # out of order
         ([95_443.7, 95_443.74, 0.02, 0.06], [0.0, 0.04, 0.08, 0.12]),  # the counter overflows
         ([0.0, 0.04, 9000.0, 9000.1], [0.0, 0.04, 0.08, 0.18]),  # set anew while recording
