@@ -44,12 +44,12 @@ def variables(state: State, layers: Layers, like: Any, ignored: Sequence[str] = 
     state = without_prefix(state, counterpart(first_path, first.shape, layers)[0])
     used = set()
 
-    def taken(path: tuple, leaf: Any) -> np.ndarray:
+    def array_for(path: tuple, leaf: Any) -> np.ndarray:
         key, shape = counterpart(path, leaf.shape, layers)
         used.add(key)
         return _array(state, key, shape)
 
-    converted = jax.tree_util.tree_map_with_path(taken, like)
+    converted = jax.tree_util.tree_map_with_path(array_for, like)
     for key in state:
         counted = key.endswith(".num_batches_tracked")
         if key not in used and not counted and not key.startswith(tuple(ignored)):

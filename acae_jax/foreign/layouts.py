@@ -25,23 +25,23 @@ def layers(backbone: str, library: str) -> Layers:
 
 def _resnet(depth: int) -> Layers:
     """ResNet is the same in both libraries."""
-    found = _conv_norm("stem", "conv1", "bn1")
+    result = _conv_norm("stem", "conv1", "bn1")
     for stage, blocks in enumerate(resnet.BLOCKS_PER_STAGE[depth], start=1):
         for index in range(blocks):
             ours, theirs = f"stage{stage}_block{index}", f"layer{stage}.{index}"
             for number in (1, 2) if depth < 50 else (1, 2, 3):
-                found |= _conv_norm(
+                result |= _conv_norm(
                     f"{ours}/conv{number}", f"{theirs}.conv{number}", f"{theirs}.bn{number}"
                 )
             if index == 0 and (stage > 1 or depth >= 50):
                 down = f"{theirs}.downsample"
-                found |= _conv_norm(f"{ours}/shortcut", f"{down}.0", f"{down}.1")
-    return found
+                result |= _conv_norm(f"{ours}/shortcut", f"{down}.0", f"{down}.1")
+    return result
 
 
 def _efficientnet(size: str, library: str) -> Layers:
     stages = efficientnet.STAGES[size]
-    found, last = _ends(library, len(stages), ("conv_head", "bn2"))
+    result, last = _ends(library, len(stages), ("conv_head", "bn2"))
     for number, stage in enumerate(stages):
         if stage.fused:
             parts = ("convolve",) if stage.expansion == 1 else ("convolve", "project")
@@ -50,10 +50,10 @@ def _efficientnet(size: str, library: str) -> Layers:
         for index in range(stage.blocks):
             ours = f"stage{number + 1}_block{index}"
             if library == "torchvision":
-                found |= _torchvision_block(ours, f"features.{number + 1}.{index}", parts)
+                result |= _torchvision_block(ours, f"features.{number + 1}.{index}", parts)
             else:
-                found |= _timm_block(ours, f"blocks.{number}.{index}", parts)
-    return found | last
+                result |= _timm_block(ours, f"blocks.{number}.{index}", parts)
+    return result | last
 
 
 def _ends(library: str, between: int, timm_last: tuple[str, str]) -> tuple[Layers, Layers]:
@@ -70,17 +70,17 @@ def _ends(library: str, between: int, timm_last: tuple[str, str]) -> tuple[Layer
 def _mobilenet(size: str, library: str) -> Layers:
     blocks = mobilenet.BLOCKS[size]
     end = f"blocks.{len({block.features for block in blocks})}.0"
-    found, last = _ends(library, len(blocks), (f"{end}.conv", f"{end}.bn1"))
+    result, last = _ends(library, len(blocks), (f"{end}.conv", f"{end}.bn1"))
     channels = 16
     for index, (block, place) in enumerate(zip(blocks, _timm_places(blocks), strict=True)):
         expanding, excited = block.expanded != channels, block.excited
         parts = ("expand",) * expanding + ("depthwise",) + ("excite",) * excited + ("project",)
         if library == "torchvision":
-            found |= _torchvision_block(f"block{index}", f"features.{index + 1}", parts)
+            result |= _torchvision_block(f"block{index}", f"features.{index + 1}", parts)
         else:
-            found |= _timm_block(f"block{index}", f"blocks.{place}", parts)
+            result |= _timm_block(f"block{index}", f"blocks.{place}", parts)
         channels = block.features
-    return found | last
+    return result | last
 
 
 def _timm_places(blocks: Sequence[mobilenet.Block]) -> Iterator[str]:
@@ -92,14 +92,14 @@ def _timm_places(blocks: Sequence[mobilenet.Block]) -> Iterator[str]:
 
 def _torchvision_block(ours: str, theirs: str, parts: Sequence[str]) -> Layers:
     """The parts are numbered."""
-    found: Layers = {}
+    result: Layers = {}
     for number, part in enumerate(parts):
         name = f"{theirs}.block.{number}"
         if part == "excite":
-            found |= _excitation(ours, f"{name}.fc1", f"{name}.fc2")
+            result |= _excitation(ours, f"{name}.fc1", f"{name}.fc2")
         else:
-            found |= _conv_norm(f"{ours}/{part}", f"{name}.0", f"{name}.1")
-    return found
+            result |= _conv_norm(f"{ours}/{part}", f"{name}.0", f"{name}.1")
+    return result
 
 
 def _timm_block(ours: str, theirs: str, parts: Sequence[str]) -> Layers:
@@ -111,12 +111,12 @@ def _timm_block(ours: str, theirs: str, parts: Sequence[str]) -> Layers:
         ("depthwise", "project"): ("conv_dw", "conv_pw"),
         ("expand", "depthwise", "project"): ("conv_pw", "conv_dw", "conv_pwl"),
     }[convolutions]
-    found: Layers = {}
+    result: Layers = {}
     for number, (part, name) in enumerate(zip(convolutions, names, strict=True), start=1):
-        found |= _conv_norm(f"{ours}/{part}", f"{theirs}.{name}", f"{theirs}.bn{number}")
+        result |= _conv_norm(f"{ours}/{part}", f"{theirs}.{name}", f"{theirs}.bn{number}")
     if "excite" in parts:
-        found |= _excitation(ours, f"{theirs}.se.conv_reduce", f"{theirs}.se.conv_expand")
-    return found
+        result |= _excitation(ours, f"{theirs}.se.conv_reduce", f"{theirs}.se.conv_expand")
+    return result
 
 
 def _conv_norm(ours: str, convolution: str, norm: str) -> Layers:

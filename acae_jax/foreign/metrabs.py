@@ -262,7 +262,7 @@ def _skeletons(path: Path, count: int) -> dict[str, Skeleton]:
         raise content.refusal()
     if not isinstance(content, dict) or not content:
         raise ValueError("it is not a dict of skeletons by name")
-    found, room = {}, LARGEST
+    skeletons, room = {}, LARGEST
     for name, info in content.items():
         if not isinstance(name, str) or len(name) > LONGEST_TEXT:
             raise ValueError(f"names of skeletons must have at most {LONGEST_TEXT} characters")
@@ -282,8 +282,8 @@ def _skeletons(path: Path, count: int) -> dict[str, Skeleton]:
         room -= len(names) + len(edges)
         if room < 0:
             raise ValueError(f"its skeletons have more than {LARGEST} joints and edges together")
-        found[name] = Skeleton(tuple(indices.tolist()), names, edges)
-    return found
+        skeletons[name] = Skeleton(tuple(indices.tolist()), names, edges)
+    return skeletons
 
 
 def _all_names(
@@ -292,12 +292,12 @@ def _all_names(
     """A name for each joint that comes out: those beyond the head's are called as in the first
     skeleton that has them, with its name for a suffix (kinectv2_25: head_kinectv2).
     """
-    found = dict(enumerate(names))
+    names_at = dict(enumerate(names))
     for skeleton_name, skeleton in skeletons.items():
         suffix = re.sub(r"_\d+$", "", skeleton_name)
         for index, name in zip(skeleton.indices, skeleton.names, strict=True):
-            found.setdefault(index, f"{name}_{suffix}")
-    return tuple(found.get(index, f"joint{index}") for index in range(count))
+            names_at.setdefault(index, f"{name}_{suffix}")
+    return tuple(names_at.get(index, f"joint{index}") for index in range(count))
 
 
 def _texts(names: np.ndarray) -> tuple[str, ...]:

@@ -50,23 +50,23 @@ class Backbone(NamedTuple):
 
 def models(library: str) -> dict[str, Model]:
     """What can be imported from "torchvision" or "timm", by the names that it has there."""
-    found = {f"resnet{n}": Model(f"resnet{n}", "imagenet", 1e-5) for n in resnet.BLOCKS_PER_STAGE}
+    result = {f"resnet{n}": Model(f"resnet{n}", "imagenet", 1e-5) for n in resnet.BLOCKS_PER_STAGE}
     for size in efficientnet.STAGES:
         ours = f"efficientnetv2_{size}"
         if library == "torchvision":
             pixels = "symmetric" if size == "l" else "imagenet"
-            found[f"efficientnet_v2_{size}"] = Model(ours, pixels, 1e-3)
+            result[f"efficientnet_v2_{size}"] = Model(ours, pixels, 1e-3)
         else:
-            found[ours] = Model(ours, "imagenet", 1e-5)
-            found[f"tf_{ours}"] = Model(ours, "symmetric", 1e-3)
+            result[ours] = Model(ours, "imagenet", 1e-5)
+            result[f"tf_{ours}"] = Model(ours, "symmetric", 1e-3)
     for size in mobilenet.BLOCKS:
         ours = f"mobilenetv3_{size}"
         if library == "torchvision":
-            found[f"mobilenet_v3_{size}"] = Model(ours, "imagenet", 1e-3)
+            result[f"mobilenet_v3_{size}"] = Model(ours, "imagenet", 1e-3)
         else:
-            found[f"{ours}_100"] = Model(ours, "imagenet", 1e-5)
-            found[f"tf_{ours}_100"] = Model(ours, "symmetric", 1e-3)
-    return found
+            result[f"{ours}_100"] = Model(ours, "imagenet", 1e-5)
+            result[f"tf_{ours}_100"] = Model(ours, "symmetric", 1e-3)
+    return result
 
 
 def model(library: str, name: str) -> Model:
@@ -77,15 +77,17 @@ def model(library: str, name: str) -> Model:
     known = models(library)
     base, _, tag = name.partition(".")
     plain = {key.replace("_", ""): key for key in known}
-    wanted = base.lower().replace("_", "")
-    if wanted not in plain:
-        close = [plain[key] for key in difflib.get_close_matches(wanted, plain, n=3, cutoff=0.5)]
+    plain_name = base.lower().replace("_", "")
+    if plain_name not in plain:
+        close = [
+            plain[key] for key in difflib.get_close_matches(plain_name, plain, n=3, cutoff=0.5)
+        ]
         hint = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(known)}"
         raise ValueError(f"no model {name!r} of {library} can be imported: {hint}")
-    found = known[plain[wanted]]
+    published = known[plain[plain_name]]
     if tag.startswith("miil"):
         raise ValueError(f"{name} takes pixels from 0 to 1, which no backbone here does")
-    return found._replace(pixels="symmetric") if tag.startswith("ra4_") else found
+    return published._replace(pixels="symmetric") if tag.startswith("ra4_") else published
 
 
 def read_state(path: str | Path) -> dict[str, np.ndarray]:
@@ -105,11 +107,11 @@ def convert(state: Mapping[str, np.ndarray], library: str, name: str, source: st
     """A published model's state dict as our backbone; a ValueError if it does not fit."""
     published = model(library, name)
     layers = layouts.layers(published.backbone, library)
-    found = conversion.variables(state, layers, shapes(published.backbone), HEADS)
+    arrays = conversion.variables(state, layers, shapes(published.backbone), HEADS)
     ours = 1e-5 if published.backbone.startswith("resnet") else 1e-3
     if published.epsilon != ours:
-        found = conversion.with_epsilon(found, published.epsilon, ours)
-    return Backbone(published.backbone, published.pixels, f"{library} {name} {source}", found)
+        arrays = conversion.with_epsilon(arrays, published.epsilon, ours)
+    return Backbone(published.backbone, published.pixels, f"{library} {name} {source}", arrays)
 
 
 def write(folder: str | Path, backbone: Backbone) -> None:

@@ -82,15 +82,15 @@ def _pairs(joint_names: tuple[str, ...]) -> dict[str, tuple[str, re.Match[str]]]
     """Each left joint's partner, and where its own name says the side."""
     # Remembered, because pictures ask for every person in every frame.
     names = dict.fromkeys(joint_names)
-    taken: set[str] = set()
+    paired: set[str] = set()
     partners = {}
     for spelling in SPELLINGS:
         for name in names:
             for side in spelling.finditer(name):
                 other = _mirrored(name, side)
-                if side[0][0] in "lL" and other in names and taken.isdisjoint((name, other)):
+                if side[0][0] in "lL" and other in names and paired.isdisjoint((name, other)):
                     partners[name] = other, side
-                    taken |= {name, other}  # nobody has two, in whatever spellings
+                    paired |= {name, other}  # nobody has two, in whatever spellings
     return partners
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float32, Int32
 
-from acae_jax.skeletons import catalogue, skeleton
+from acae_jax.skeletons import body_parts, catalogue, skeleton
 from acae_jax.skeletons.catalogue import Part
 from acae_jax.skeletons.skeleton import Skeleton
 
@@ -67,10 +67,10 @@ def export_indices(name: str) -> Int32[np.ndarray, "K"]:
 
     All are below 555, thus also indices into huge8, except those of kinectv2_25.
     """
-    wanted = [_suffixed(part) for part in catalogue.export_parts(name)]
+    parts = [_suffixed(part) for part in catalogue.export_parts(name)]
     whole = exported()
     everything = Skeleton("exported", whole.joint_names, whole.edges)
-    return skeleton.select(everything, [joint for part in wanted for joint in part])
+    return skeleton.select(everything, [joint for part in parts for joint in part])
 
 
 def label_groups(
@@ -79,9 +79,14 @@ def label_groups(
     """Weights that average, for each 2D label, all joints whose name begins with the label's.
 
     One 2D ``lhip`` thus supervises the mean of all formats' ``lhip`` (and ``lhipb``, ``lhipf``).
+    A label that begins no name, such as ``left_hip``, matches the same part of the body.
     A row sums to 1, or is all zero if no joint matches.
     """
     matches = [[joint.startswith(label) for joint in union_joint_names] for label in label_names]
+    parts, label_parts = body_parts.of(union_joint_names), body_parts.of(label_names)
+    for row, label in zip(matches, label_parts, strict=True):
+        if not any(row):
+            row[:] = [part == label for part in parts]
     shape = (len(label_names), len(union_joint_names))
     weights = np.array(matches, np.float32).reshape(shape)
     return weights / np.maximum(weights.sum(axis=1, keepdims=True), 1)
@@ -124,8 +129,8 @@ def _suffixed(part: Part) -> list[str]:
 
 
 def _check_distinct(skeletons: Sequence[Skeleton]) -> None:
-    seen = set()
+    names = set()
     for one in skeletons:
-        if one.name in seen:
+        if one.name in names:
             raise ValueError(f"skeleton '{one.name}' is in the union twice; list or name it once")
-        seen.add(one.name)
+        names.add(one.name)

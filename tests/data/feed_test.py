@@ -1,10 +1,12 @@
 import functools
+import gc
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+import weakref
 from pathlib import Path
 
 import cv2
@@ -237,6 +239,23 @@ def test_workers_compute_on_one_thread_of_the_cpu_and_end_with_the_iterator(tmp_
     feeding.close()
     assert not any(alive(worker) for worker in workers)
     assert len(list(tmp_path.iterdir())) <= 2 + 2 * (2 * 1 + 2)
+
+
+def test_workers_begin_when_what_others_left_is_gone():
+    class Left:
+        """A queue of earlier workers, say, which only the garbage collector frees."""
+
+    left = Left()
+    left.itself = left
+    there = weakref.ref(left)
+    gc.disable()
+    try:
+        del left
+        assert there() is not None
+        feed.batches(MIXTURE, SOURCES, make_example, workers=1).close()
+        assert there() is None
+    finally:
+        gc.enable()
 
 
 def test_without_workers_the_next_batches_are_made_meanwhile(tmp_path):

@@ -123,6 +123,15 @@ def test_label_groups_average_the_joints_that_begin_with_the_label():
     assert np.array_equal(weights, np.array(expected, np.float32))
 
 
+def test_labels_of_other_vocabularies_supervise_the_same_parts():
+    joints = ("lhip_a", "rhip_a", "lhip_b", "rhip_b", "LeftHip_c", "RightHip_c", "nose_a")
+    weights = union.label_groups(joints, ["left_hip", "right_hip", "nose", "left_ear", "right_ear"])
+    third = np.float32(1) / 3
+    left = [third, 0, third, 0, third, 0, 0]
+    expected = [left, [0, *left[:-1]], [0] * 6 + [1], [0] * 7, [0] * 7]
+    np.testing.assert_array_equal(weights, np.array(expected, np.float32))
+
+
 def test_label_groups_commute_with_mirroring():
     labels = catalogue.load("common_2d").joint_names
     weights = union.label_groups(HUGE.joint_names, labels)
