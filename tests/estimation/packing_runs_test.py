@@ -90,7 +90,7 @@ def test_the_bundle_predicts_what_the_run_does(workflow, exported):
     # Rounding grows with the distance, which an untrained network sees anywhere.
     distances_mm = np.linalg.norm(expected, axis=-1)
     apart_mm = np.linalg.norm(poses_mm - expected, axis=-1)
-    assert (apart_mm < 5e-5 * distances_mm).all()
+    assert (apart_mm < 2e-4 * distances_mm).all()
 
 
 def test_facts_tell_what_the_run_was(exported, workflow):
