@@ -25,6 +25,7 @@ from acae_jax.recordings.results import (
     blank,
     edges_of_json,
     join,
+    rising_times,
     skeletons_of_json,
     skeletons_to_json,
 )
@@ -125,7 +126,8 @@ def change_facts(path: str | Path, facts: Mapping[str, Any]) -> None:
 def read_jsonl(path: str | Path) -> Recording:
     """Read a JSON-lines file, up to a last line that a kill or a power cut left unfinished.
 
-    A ValueError if it is something else, or damaged before its last line.
+    A ValueError if it is something else, or damaged before its last line. Times are as
+    `results.rising_times` says.
     """
     head, frame_count, number = None, None, 0
     frames: dict[int, Frame] = {}
@@ -142,17 +144,24 @@ def read_jsonl(path: str | Path) -> Recording:
                 elif "frame_count" in row:
                     frame_count = int(row["frame_count"])
                 else:
-                    frame = _frame_of_line(row, len(empty.joint_names), empty.fps)
+                    frame = _frame_of_line(row, len(empty.joint_names))
                     frames[frame.index] = frame
             if head is None:
                 raise ValueError("it is empty or cut short")
         except (ValueError, KeyError, TypeError) as error:
             text = f"{path}, line {number}, holds no poses as acae_jax writes them: {error}"
             raise ValueError(text) from None
+    indices = np.array(list(frames), np.int32)
+    stated_s = np.array([frame.time_s for frame in frames.values()], np.float64)
+    times_s = rising_times(indices, stated_s, empty.fps)
+    timed = [
+        frame._replace(time_s=time_s)
+        for frame, time_s in zip(frames.values(), times_s.tolist(), strict=True)
+    ]
     return Recording(
-        join(empty, frames.values(), frame_count),
-        np.array(list(frames), np.int32),
-        np.array([frame.time_s for frame in frames.values()], np.float64),
+        join(empty, timed, frame_count),
+        indices,
+        times_s,
         tuple(frame.source for frame in frames.values()),
         tuple(frame.stamp for frame in frames.values()),
         head["facts"],
@@ -219,7 +228,7 @@ def _frame_line(frame: Frame) -> dict[str, Any]:
     return {"frame": frame.index, **origin, "people": people}
 
 
-def _frame_of_line(row: Mapping[str, Any], J: int, fps: float) -> Frame:
+def _frame_of_line(row: Mapping[str, Any], J: int) -> Frame:
     people = row["people"]
 
     def numbers(name: str, *shape: int) -> Float32[np.ndarray, "..."]:
@@ -229,7 +238,7 @@ def _frame_of_line(row: Mapping[str, Any], J: int, fps: float) -> Frame:
 
     return Frame(
         int(row["frame"]),
-        float(row.get("time_s", row["frame"] / fps)),  # absent in version 0.1, and for images
+        float(row.get("time_s", np.nan)),
         np.array([person["track"] for person in people], np.int32),
         numbers("box", 5),
         numbers("pose3d_mm", J, 3),

@@ -114,6 +114,15 @@ def join(empty: Sequence, frames: Iterable[Frame], frame_count: int | None = Non
     )
 
 
+def rising_times(
+    frame: Int32[np.ndarray, " n"], time_s: Float64[np.ndarray, "..."], fps: float
+) -> Float64[np.ndarray, " n"]:
+    """The times of a file's frames; frame / fps if some are absent, as in version 0.1, or fall."""
+    if time_s.shape == frame.shape and (np.diff(time_s, prepend=0.0) >= 0).all():  # no NaN is
+        return time_s
+    return frame / fps
+
+
 def at(sequence: Sequence, index: int, time_s: float) -> Frame:
     """The people of the frame at this time; nobody, if the sequence has no entry there."""
     start, end = np.searchsorted(sequence.frame, [index, index + 1])
@@ -189,7 +198,7 @@ def write_npz(path: str | Path, sequence: Sequence, sources: Iterable[str] = ())
 def read_npz(path: str | Path) -> Sequence:
     """Read what `write_npz` wrote; a ValueError if the file is something else or damaged.
 
-    Where a file of version 0.1 lacks times, they are frame / fps.
+    Times are as `rising_times` says.
     """
     try:
         joint_names, edges, fps, frame_count, *entries, skeletons = numpy_files.arrays(
@@ -202,7 +211,7 @@ def read_npz(path: str | Path) -> Sequence:
             float(fps),
             int(frame_count),
             frame,
-            time_s if time_s.ndim else frame / float(fps),
+            rising_times(frame, time_s.astype(np.float64), float(fps)),
             track,
             boxes,
             poses_mm,

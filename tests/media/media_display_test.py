@@ -179,7 +179,7 @@ def test_damaged_headers_come_to_an_end(tmp_path):
         assert matrix(whole) == (-1, 0, 0, 1)
         for cut in range(0, len(whole), 11):
             assert matrix(whole[:cut]) in (None, (-1, 0, 0, 1))
-        for _ in range(200):
+        for _ in range(80):
             harmed = np.frombuffer(whole, np.uint8).copy()
             harmed[rng.integers(0, len(whole), 20)] = rng.integers(0, 256, 20)
             found = matrix(harmed.tobytes())
@@ -188,8 +188,8 @@ def test_damaged_headers_come_to_an_end(tmp_path):
     # Padding and a box whose size has 64 bits before the movie, and one up to the end behind it.
     free = struct.pack(">I4sQ", 1, b"free", 24) + bytes(8)
     assert matrix(struct.pack(">I4s", 8, b"free") + free + whole + b"\0\0\0\0free") == (-1, 0, 0, 1)
-    assert matrix(b"\0\0\0\x08free" * 1_000_000) is None  # 10,000 elements are looked at
-    assert matrix(display_matrix.MATROSKA + b"\x80" + b"\xec\x80" * 1_000_000) is None
+    assert matrix(b"\0\0\0\x08free" * 20_000) is None  # 10,000 elements are looked at
+    assert matrix(display_matrix.MATROSKA + b"\x80" + b"\xec\x80" * 20_000) is None
 
 
 def test_what_is_no_mp4_has_no_matrix(tmp_path):

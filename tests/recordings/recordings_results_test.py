@@ -85,6 +85,18 @@ def test_times_of_version_0_1_follow_from_the_rate(tmp_path):
     even = sequence._replace(time_s=sequence.frame / 29.97)
     assert_equal(results.read_npz(tmp_path / "old.npz"), even, within=1e-12)
     assert_equal(json_lines.read_jsonl(tmp_path / "old.jsonl").sequence, even, within=0.00051)
+    # Begun by version 0.1 and continued: not all frames have a time.
+    rows[3]["time_s"] = 0.56
+    (tmp_path / "both.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    both = json_lines.read_jsonl(tmp_path / "both.jsonl")
+    assert_equal(both.sequence, even, within=0.00051)
+    np.testing.assert_allclose(both.seen_s, np.array(SEEN[0]) / 29.97)
+
+
+@pytest.mark.parametrize("times_s", [[0.0, 0.2, 0.1], [0.0, np.nan, 0.2], [0.0, 0.1], [-1, 0, 1.0]])
+def test_times_that_cannot_be_follow_from_the_rate(times_s):
+    frames = np.array([0, 5, 10], np.int32)
+    assert results.rising_times(frames, np.array(times_s), 10.0).tolist() == [0.0, 0.5, 1.0]
 
 
 def test_a_line_of_which_the_disk_takes_only_parts_is_written_whole(tmp_path):
