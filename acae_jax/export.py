@@ -1,23 +1,26 @@
 """A trained model as files that others can use, and whether they still give what they gave.
 
-    python -m acae_jax.export runs/mine/regularised --to bundle --out models/mine
-    python -m acae_jax.export models/mine --to onnx --out models/mine_onnx
-    python -m acae_jax.export --verify models/mine
+    acae export runs/mine/regularised --to bundle --out models/mine
+    acae export models/mine --to onnx --out models/mine_onnx
+    acae export --verify models/mine
 
---to is bundle, safetensors, savedmodel or onnx; all but the first may be made of a bundle too, in
-an environment without the packages for training. Where the run's test set is, scores and calibrated
-uncertainty come along. The flags are argparse's, as --verify must run where absl is not.
+--to is bundle, stablehlo, safetensors, savedmodel or onnx; all but the first may be made of a
+bundle too, in an environment without the packages for training. A run leaves through the function
+that its config names as `config.export`. Where its test set is, scores and calibrated uncertainty
+come along. --verify runs what is in the folder: a SavedModel may read and write files, the others
+only compute.
 """
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from acae_jax import command_line, systems
 
-FORMS = ("bundle", "safetensors", "savedmodel", "onnx")
+FORMS = ("bundle", "stablehlo", "safetensors", "savedmodel", "onnx")
 # Options for runs only, and what `config.export` of a run gets them as.
 OF_RUNS = {
     "name": "name",
@@ -47,6 +50,7 @@ def export(given: argparse.Namespace) -> None:
 def of_bundle(source: Path, form: str, out: Path, options: dict[str, str]) -> None:
     """Write a bundle's model in another form; this needs none of the packages for training."""
     from acae_jax.bundles import bundle
+    from acae_jax.estimation.packing import leaving
     from acae_jax.packaging import forms
 
     if form == "bundle":
@@ -57,7 +61,7 @@ def of_bundle(source: Path, form: str, out: Path, options: dict[str, str]) -> No
                 f"{source} is a bundle, and --{option} is only for runs: leave it out, or export "
                 "the run that the bundle came from"
             )
-    forms.write(form, out, bundle.read(source))
+    forms.write(form, out, leaving.model(bundle.read(source), form))
 
 
 def of_run(source: Path, form: str, out: Path, options: dict[str, str]) -> None:
@@ -73,20 +77,32 @@ def of_run(source: Path, form: str, out: Path, options: dict[str, str]) -> None:
 def verify(folder: Path) -> None:
     """Print by how much an export differs from its reference; a ValueError if by too much."""
     from acae_jax.bundles import bundle, reference
+    from acae_jax.packaging import forms
 
     if (folder / bundle.HEADER).is_file():
-        found = bundle.verify(folder)
+        apart = bundle.verify(folder)._asdict()
+        differences = {
+            name: forms.Difference(largest, reference.TOLERANCE_MM)
+            for name, largest in apart.items()
+        }
     else:
-        from acae_jax.packaging import forms
+        if (folder / "saved_model.pb").is_file():
+            print(
+                f"{folder} is a TensorFlow program, which may read and write files: run only what "
+                "you trust."
+            )
+        differences = forms.verify(folder, _rebuilt)
+    told = ", ".join(f"{name} {one.largest:.4f}" for name, one in differences.items())
+    print(f"{folder}: all files are as written; largest difference from the reference: {told}")
+    for name, one in differences.items():
+        if not one.largest <= one.tolerance:  # which NaN is not either
+            raise ValueError(f"{folder}: {name} differs by more than {one.tolerance:g} here")
 
-        found = forms.verify(folder)
-    print(
-        f"{folder}: all files are as written; largest difference from the reference "
-        f"{found.poses_mm:.4f} mm in poses, {found.spread_mm:.4f} mm in their spread"
-    )
-    # Not of the maximum, which hides a NaN.
-    if not all(apart <= reference.TOLERANCE_MM for apart in found):
-        raise ValueError(f"{folder} differs by more than {reference.TOLERANCE_MM:g} mm here")
+
+def _rebuilt(facts: Any) -> Callable[..., Any]:
+    from acae_jax.estimation.packing import leaving
+
+    return leaving.rebuilt(facts)
 
 
 def _options(given: argparse.Namespace) -> dict[str, str]:

@@ -8,15 +8,17 @@
     reference.npz        an input and what came out for it, for `verify`
     README.md            the model card
 
-A bundle may come from anywhere: it holds no python, and a program that would call out of XLA is
-refused. What is wrong with one is a ValueError or OSError of one line.
+A bundle may come from anywhere: it holds no python, sizes are bounded, the program must take the
+weights and crops that the header names, and one that would call out of XLA is refused. To see its
+calls, MLIR's parser reads it, which is C++ and not made for hostile files: open bundles of
+strangers where nothing can be lost. What is wrong with one is a ValueError or OSError of one line.
 """
 
 import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.export
@@ -26,6 +28,7 @@ import safetensors.numpy
 from jaxtyping import Array, Float, Float32, UInt8
 
 from acae_jax.bundles import compiling, folders, reference
+from acae_jax.bundles import facts as facts_files
 from acae_jax.bundles.facts import Facts, Selection
 from acae_jax.bundles.folders import MEBI
 
@@ -44,6 +47,7 @@ OPTIONAL = (JOINTS,)
 PACKAGED = Path(__file__).parent / "packaged"  # the model that comes with the package
 CALLS_ALLOWED = ("shape_assertion",)  # what jax.export makes of a symbolic batch
 
+T = TypeVar("T")
 CropModel = Callable[
     [UInt8[np.ndarray, "b s s 3"], Float32[np.ndarray, "b 3 3"]],
     tuple[Float[Array | np.ndarray, "b j 3"], Float[Array | np.ndarray, "b j"]],
@@ -120,7 +124,7 @@ def write(folder: str | Path, contents: Contents) -> None:
         if contents.matrix is not None:
             matrix = contents.matrix.astype(np.float32)
             (place / JOINTS).write_bytes(encoded({"matrix": matrix}))
-        folders.seal(place, HEADER, FORMAT, contents.facts)
+        folders.seal(place, HEADER, FORMAT, {"facts": facts_files.to_json(contents.facts)})
         try:
             _network(place, read(place))
         except ValueError as error:
@@ -141,22 +145,34 @@ def encoded(tensors: dict[str, np.ndarray]) -> bytes:
     return safetensors.numpy.save({n: np.ascontiguousarray(v) for n, v in tensors.items()})
 
 
-def network(path: Path, serialised: bytes) -> jax.export.Exported:
-    """A bundle's network, ready to be called; a ValueError if this JAX cannot or should not."""
+def network(
+    path: Path, serialised: bytes, check_fit: Callable[[jax.export.Exported], None] | None = None
+) -> jax.export.Exported:
+    """A bundle's network, ready to be called; a ValueError if this JAX cannot or should not.
+
+    `check_fit` sees its shapes before the parser sees the program.
+    """
+    exported = _read(path, lambda: jax.export.deserialize(bytearray(serialised)))
+    if check_fit:
+        check_fit(exported)
+    program = _read(path, exported.mlir_module)
+    called = re.findall(r"custom_call(?: @([\w.$-]+))?", program)
+    foreign = [name or "?" for name in called if name not in CALLS_ALLOWED]
+    if foreign:
+        raise ValueError(f"{path} calls {foreign[0]}, which is outside of XLA: refused")
+    return exported
+
+
+def _read(path: Path, read: Callable[[], T]) -> T:
+    """What JAX reads in a network's file."""
     try:
-        exported = jax.export.deserialize(bytearray(serialised))
-        program = exported.mlir_module()
+        return read()
     except Exception as error:  # JAX raises many types for damaged files
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise ValueError(
             f"{path} cannot be opened by JAX {jax.__version__}: it is damaged, or a newer JAX "
             f"wrote it ({reason})"
         ) from None
-    called = re.findall(r"custom_call(?: @([\w.$-]+))?", program)
-    foreign = [name or "?" for name in called if name not in CALLS_ALLOWED]
-    if foreign:
-        raise ValueError(f"{path} calls {foreign[0]}, which is outside of XLA: refused")
-    return exported
 
 
 def _crop_model(folder: str | Path, contents: Contents) -> CropModel:
@@ -167,9 +183,7 @@ def _crop_model(folder: str | Path, contents: Contents) -> CropModel:
 
 def _network(folder: str | Path, contents: Contents) -> jax.export.Exported:
     path = Path(folder) / NETWORK
-    exported = network(path, contents.network)
-    _check_fit(path, exported, contents)
-    return exported
+    return network(path, contents.network, lambda found: _check_fit(path, found, contents))
 
 
 def _check_fit(path: Path, exported: jax.export.Exported, contents: Contents) -> None:

@@ -48,20 +48,33 @@ def new(folder: str | Path) -> Iterator[Path]:
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
-def seal(folder: Path, header: str, form: str, facts: Facts) -> None:
-    """Write the header of a folder that holds all its other files."""
+def seal(folder: Path, header: str, form: str, said: Mapping[str, Any]) -> None:
+    """Write the header of a folder that holds all its other files; `said` is what it says beside
+    its format and the files.
+    """
     paths = sorted(p for p in folder.rglob("*") if p.is_file() and p != folder / CARD)
     content = {
         "format": form,
         "version": VERSION,
-        "facts": facts_files.to_json(facts),
+        **said,
         "files": {p.relative_to(folder).as_posix(): _sum(p.read_bytes()) for p in paths},
     }
     (folder / header).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 def opened(folder: str | Path, header: str, forms: Sequence[str]) -> tuple[str, Facts, Sums]:
-    """Format, facts and sums in a folder's header.
+    """Format, facts of a pose model, and sums in a folder's header; errors as of `read_header`."""
+    form, content, sums = read_header(folder, header, forms)
+    try:
+        return form, facts_files.of_json(content.get("facts")), sums
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{Path(folder) / header}: {error}") from None
+
+
+def read_header(
+    folder: str | Path, header: str, forms: Sequence[str]
+) -> tuple[str, dict[str, Any], Sums]:
+    """Format, all content, and sums in a folder's header.
 
     A FileNotFoundError if there is no header, a ValueError if it is of another format or version.
     """
@@ -81,8 +94,7 @@ def opened(folder: str | Path, header: str, forms: Sequence[str]) -> tuple[str, 
                 f"it has version {content.get('version')!r} and this acae_jax reads version "
                 f"{VERSION}: install the acae_jax that wrote it, or export it again"
             )
-        facts = facts_files.of_json(content.get("facts"))
-        return form, facts, _sums(content.get("files"))
+        return form, content, _sums(content.get("files"))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: {error}") from None
 

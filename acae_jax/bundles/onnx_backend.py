@@ -5,7 +5,7 @@ its first call does not compile. What a folder must hold, `acae_jax.packaging.on
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -40,8 +40,10 @@ def load(folder: str | Path) -> Bundle:
     return Bundle(folder, folders.digest(folder, HEADER), facts, None, model)
 
 
-def session(folder: Path, model: bytes) -> Model:
-    """The function of images and intrinsics, run by onnxruntime on the CPU."""
+def session(
+    folder: Path, model: bytes, names: Sequence[str] = ("images", "intrinsics")
+) -> Callable[..., tuple[np.ndarray, ...]]:
+    """The function of the inputs of these names, run by onnxruntime on the CPU."""
     try:
         import onnxruntime
     except ImportError:
@@ -54,9 +56,9 @@ def session(folder: Path, model: bytes) -> Model:
 
     alone = threading.Lock()  # a run takes all cores: two would spin against each other
 
-    def run(images: np.ndarray, intrinsics: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def run(*arrays: np.ndarray) -> tuple[np.ndarray, ...]:
         with alone:
-            poses_mm, spread_mm = opened.run(None, {"images": images, "intrinsics": intrinsics})
-        return np.asarray(poses_mm), np.asarray(spread_mm)
+            outputs = opened.run(None, dict(zip(names, arrays, strict=True)))
+        return tuple(map(np.asarray, outputs))
 
     return run

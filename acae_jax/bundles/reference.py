@@ -1,6 +1,7 @@
 """An input and what came out for it where a model was made, so that anyone can compare."""
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -42,10 +43,10 @@ def encoded(reference: Arrays) -> bytes:
     return file.getvalue()
 
 
-def decoded(path: Path, data: bytes) -> Arrays:
+def decoded(path: Path, data: bytes, names: Sequence[str] = NAMES) -> Arrays:
     """The arrays in the bytes of a reference.npz, whose expanded size is bounded too."""
     try:
-        found = numpy_files.arrays(io.BytesIO(data), NAMES, LARGEST)
+        found = numpy_files.arrays(io.BytesIO(data), names, LARGEST)
     except ValueError as error:
         raise ValueError(f"{path} is no reference: {error}") from None
-    return dict(zip(NAMES, found, strict=True))
+    return dict(zip(names, found, strict=True))

@@ -1,4 +1,4 @@
-"""A model as an ONNX file for a dynamic number of crops, by jax2onnx from the network itself.
+"""A model as an ONNX file for inputs of any size, by jax2onnx from the function itself.
 
 jax2onnx wants another orbax-checkpoint than training does: export from a bundle in an environment
 of its own (README, "Leaving as a file"). Running the file needs onnxruntime only.
@@ -10,25 +10,22 @@ from pathlib import Path
 from typing import Any
 
 import flax.linen as nn
-import jax
-import jax.export
 import jax.numpy as jnp
 
 from acae_jax.bundles import onnx_backend
-from acae_jax.bundles.bundle import Contents
-from acae_jax.estimation.packing import architecture, program
 from acae_jax.models import depthwise
 from acae_jax.models.depthwise import DepthwiseConv
 from acae_jax.models.layers import fixed_padding
-from acae_jax.packaging import forms
+from acae_jax.packaging import forms, signature
 
+FILES = (onnx_backend.FILE,)
 MISSING = (
     "ONNX needs jax2onnx: in an environment of its own, pip install jax2onnx onnxruntime and "
     "export from a bundle"
 )
 
 
-def write(folder: Path, contents: Contents) -> None:
+def write(place: Path, model: forms.Model) -> None:
     """Write model.onnx."""
     try:
         import jax2onnx  # pyright: ignore[reportMissingImports]
@@ -36,29 +33,20 @@ def write(folder: Path, contents: Contents) -> None:
     except ImportError:
         raise ImportError(MISSING) from None
     logging.getLogger("onnx_ir").setLevel(logging.ERROR)  # warns of every shape it infers itself
-    built = architecture.of(contents.facts)
-    model = program.crop_model(architecture.network(built))
-    weights = {name: jnp.asarray(w, jnp.float32) for name, w in contents.weights.items()}
-    side_px = built.side_px
+    weights = {name: jnp.asarray(w, jnp.float32) for name, w in model.weights.items()}
 
-    def whole(images, intrinsics):
+    def whole(*arrays):
         with nn.intercept_methods(_grouped):
-            poses_mm, spread_mm = model(weights, images, intrinsics)
-        return forms.final_joints(contents.matrix, poses_mm), spread_mm
+            return model.function(weights, *arrays)
 
-    (batch,) = jax.export.symbolic_shape("b")
     converted = jax2onnx.to_onnx(
         whole,
-        [
-            jax.ShapeDtypeStruct((batch, side_px, side_px, 3), jnp.uint8),
-            jax.ShapeDtypeStruct((batch, 3, 3), jnp.float32),
-        ],
+        signature.shapes(model.signature.inputs),
         model_name="acae_jax",
-        input_names=["images", "intrinsics"],
-        output_names=["poses_mm", "spread_mm"],
+        input_names=[one.name for one in model.signature.inputs],
+        output_names=[one.name for one in model.signature.outputs],
     )
-    with forms.new(folder, "onnx", contents) as place:
-        onnx.save(converted, str(place / onnx_backend.FILE))
+    onnx.save(converted, str(place / onnx_backend.FILE))
 
 
 def _grouped(call: Callable[..., Any], args: tuple, kwargs: dict, context: Any) -> Any:
@@ -71,6 +59,7 @@ def _grouped(call: Callable[..., Any], args: tuple, kwargs: dict, context: Any) 
     return depthwise.grouped(args[0].astype(module.dtype), kernel, module.stride, padding)
 
 
-def load(folder: Path) -> forms.Model:
-    """The function of images and intrinsics, run by onnxruntime on the CPU."""
-    return onnx_backend.session(folder, (folder / onnx_backend.FILE).read_bytes())
+def load(folder: Path, of: signature.Signature) -> forms.Run:
+    """The function, run by onnxruntime on the CPU."""
+    names = [one.name for one in of.inputs]
+    return onnx_backend.session(folder, (folder / onnx_backend.FILE).read_bytes(), names)

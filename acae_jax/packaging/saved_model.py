@@ -1,8 +1,8 @@
 """A model as a TensorFlow SavedModel, through jax2tf's native serialisation.
 
 Needs the extra `savedmodel` (TensorFlow for CPUs is enough). The signature `serving_default` takes
-`images` and `intrinsics` of any number of crops and gives `poses_mm` and `spread_mm`; it runs
-on CPUs, GPUs and TPUs.
+the inputs by name and gives the outputs by name; it runs on CPUs, GPUs and TPUs. What TensorFlow
+loads may hold operations that read and write files: load only folders that you trust.
 """
 
 from functools import partial
@@ -11,67 +11,68 @@ from typing import Any
 
 import numpy as np
 
-from acae_jax.bundles import bundle
-from acae_jax.bundles.bundle import Contents
 from acae_jax.packaging import forms
+from acae_jax.packaging.signature import PLATFORMS, Signature
 
+FILES = ("saved_model.pb",)
 MISSING = (
     "a SavedModel needs TensorFlow: pip install -e '.[savedmodel]', best in an environment of "
     "its own, which can export from a bundle"
 )
 
 
-def write(folder: Path, contents: Contents) -> None:
+def write(place: Path, model: forms.Model) -> None:
     """Write a SavedModel; its weights are variables."""
     tf = _tensorflow()
     from jax.experimental import jax2tf
 
-    exported = bundle.network(Path(bundle.NETWORK), contents.network)
-    side_px = contents.facts.side_px
+    inputs = model.signature.inputs
+    output_names = [one.name for one in model.signature.outputs]
 
-    def whole(weights, images, intrinsics):
-        poses_mm, spread_mm = exported.call(weights, images, intrinsics)
-        final = forms.final_joints(contents.matrix, poses_mm)
-        return {"poses_mm": final, "spread_mm": spread_mm}
+    def whole(weights, *arrays):
+        return dict(zip(output_names, model.function(weights, *arrays), strict=True))
 
+    shapes = [f"({', '.join(map(str, one.shape))},)" for one in inputs]
     converted = jax2tf.convert(
         whole,
-        polymorphic_shapes=[None, f"(b, {side_px}, {side_px}, 3)", "(b, 3, 3)"],
-        native_serialization_platforms=exported.platforms,
+        polymorphic_shapes=[None, *shapes],
+        native_serialization_platforms=PLATFORMS,
         with_gradient=False,
     )
-    model: Any = tf.Module()
-    names = list(contents.weights)
-    model.weights = [
-        tf.Variable(contents.weights[name].astype(np.float32), name=name) for name in names
+    module: Any = tf.Module()
+    names = list(model.weights)
+    module.weights = [
+        tf.Variable(model.weights[name].astype(np.float32), name=name) for name in names
     ]
-    signature = {
-        "images": tf.TensorSpec((None, side_px, side_px, 3), tf.uint8, "images"),
-        "intrinsics": tf.TensorSpec((None, 3, 3), tf.float32, "intrinsics"),
-    }
+    specs = [
+        tf.TensorSpec(
+            [None if isinstance(size, str) else size for size in one.shape], one.dtype, one.name
+        )
+        for one in inputs
+    ]
 
-    @partial(tf.function, autograph=False, input_signature=list(signature.values()))
-    def call(images, intrinsics):
-        return converted(dict(zip(names, model.weights, strict=True)), images, intrinsics)
+    @partial(tf.function, autograph=False, input_signature=specs)
+    def call(*arrays):
+        return converted(dict(zip(names, module.weights, strict=True)), *arrays)
 
-    model.call = call
-    with forms.new(folder, "savedmodel", contents) as place:
-        tf.saved_model.save(model, str(place), signatures={"serving_default": call})
+    module.call = call
+    tf.saved_model.save(module, str(place), signatures={"serving_default": call})
 
 
-def load(folder: Path) -> forms.Model:
-    """The function of images and intrinsics, run by TensorFlow."""
+def load(folder: Path, of: Signature) -> forms.Run:
+    """The function, run by TensorFlow."""
     tf = _tensorflow()
     loaded = tf.saved_model.load(str(folder))
-    signature = loaded.signatures["serving_default"]
+    serving = loaded.signatures["serving_default"]
 
-    def model(images: np.ndarray, intrinsics: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        # The loaded object must outlive its signature, which holds no variables.
-        found = signature(images=tf.constant(images), intrinsics=tf.constant(intrinsics))
-        return found["poses_mm"].numpy(), found["spread_mm"].numpy()
+    def run(*arrays: np.ndarray) -> tuple[np.ndarray, ...]:
+        named = {one.name: tf.constant(array) for one, array in zip(of.inputs, arrays, strict=True)}
+        outputs = serving(**named)
+        return tuple(outputs[one.name].numpy() for one in of.outputs)
 
-    model.kept = loaded  # pyright: ignore[reportFunctionMemberAccess]
-    return model
+    # The loaded object must outlive its signature, which holds no variables.
+    run.kept = loaded  # pyright: ignore[reportFunctionMemberAccess]
+    return run
 
 
 def _tensorflow() -> Any:

@@ -1,47 +1,36 @@
-"""A model as its weights alone, for whoever builds the network again."""
+"""A model as its weights alone, for whoever builds the function again."""
 
 from functools import partial
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
+import safetensors
 import safetensors.numpy
 
-from acae_jax.bundles import bundle, folders
-from acae_jax.bundles.bundle import Contents
-from acae_jax.estimation.packing import architecture, program
+from acae_jax.bundles import bundle
 from acae_jax.packaging import forms
+from acae_jax.packaging.signature import Function
 
-MATRIX = "matrix"
-
-
-def write(folder: Path, contents: Contents) -> None:
-    """Write weights, and the matrix of further joints if there is one, by name."""
-    architecture.of(contents.facts)
-    tensors = dict(contents.weights)
-    if contents.matrix is not None:
-        tensors[MATRIX] = contents.matrix
-    with forms.new(folder, "safetensors", contents) as place:
-        (place / bundle.WEIGHTS).write_bytes(bundle.encoded(tensors))
+FILES = (bundle.WEIGHTS,)
 
 
-def load(folder: Path) -> forms.Model:
-    """The function of images and intrinsics, with the network built as the facts say."""
-    _, facts, sums = folders.opened(folder, forms.HEADER, ("acae_jax safetensors",))
-    data = folders.read(folder, bundle.WEIGHTS, sums)
-    weights = {n: jnp.asarray(w, jnp.float32) for n, w in safetensors.numpy.load(data).items()}
-    matrix = weights.pop(MATRIX, None)
-    model = program.crop_model(architecture.network(architecture.of(facts)))
+def write(place: Path, model: forms.Model) -> None:
+    """Write weights.safetensors: the weights by name, as they are stored."""
+    (place / bundle.WEIGHTS).write_bytes(bundle.encoded(dict(model.weights)))
 
-    def whole(weights, images, intrinsics):
-        poses_mm, spread_mm = model(weights, images, intrinsics)
-        return forms.final_joints(matrix, poses_mm), spread_mm
 
-    compiled = partial(jax.jit(whole), weights)
+def read(folder: Path) -> dict[str, np.ndarray]:
+    """The weights as float32; a ValueError if they are none."""
+    path = folder / bundle.WEIGHTS
+    try:
+        weights = safetensors.numpy.load(path.read_bytes())
+    except (safetensors.SafetensorError, KeyError, ValueError) as error:
+        raise ValueError(f"{path} is no safetensors file of numbers: {error}") from None
+    return {name: values.astype(np.float32) for name, values in weights.items()}
 
-    def run(images: np.ndarray, intrinsics: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        poses_mm, spread_mm = compiled(images, intrinsics)
-        return np.asarray(poses_mm), np.asarray(spread_mm)
 
-    return run
+def load(folder: Path, function: Function) -> forms.Run:
+    """The function with these weights, run by JAX."""
+    compiled = partial(jax.jit(function), read(folder))
+    return lambda *arrays: tuple(map(np.asarray, compiled(*arrays)))

@@ -14,6 +14,7 @@ from acae_jax.estimation.autoencoder import Matrices
 from acae_jax.estimation.packing import architecture, assembling, program
 from acae_jax.estimation.packing.architecture import Architecture
 from acae_jax.geometry import heatmaps
+from acae_jax.packaging import signature
 
 SIDE = 32
 LATENTS, JOINTS = 5, 9
@@ -71,7 +72,7 @@ def test_exported_is_applied_for_any_batch(name):
     opened = jax.export.deserialize(
         bytearray(program.export(program.crop_model(network), weights, SIDE))
     )
-    assert opened.platforms == program.PLATFORMS
+    assert opened.platforms == signature.PLATFORMS
     apply = jax.jit(partial(networks.predict, network, readout))
     applied = np.asarray(apply(variables, *crops(5)))
     assert np.ptp(applied, axis=0).max() > 1  # what is compared depends on the image

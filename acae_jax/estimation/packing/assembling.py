@@ -7,10 +7,9 @@ import numpy as np
 
 from acae_jax.bundles.bundle import Contents, Selection
 from acae_jax.bundles.facts import Facts
-from acae_jax.estimation.packing import program
+from acae_jax.estimation.packing import pose_card, program
 from acae_jax.estimation.packing.architecture import Architecture, network
 from acae_jax.estimation.packing.program import Weights
-from acae_jax.packaging import card
 from acae_jax.skeletons import catalogue, skeleton
 from acae_jax.skeletons.union import JointUnion
 
@@ -38,7 +37,7 @@ def contents(
         weights,
         matrix,
         program.reference(model, used, side_px),
-        card.text(told, "bundle"),
+        pose_card.text(told, "bundle"),
     )
 
 

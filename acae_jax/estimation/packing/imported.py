@@ -12,12 +12,11 @@ from jaxtyping import Array, Float, UInt8
 from acae_jax.bundles.bundle import Contents, Facts, Selection
 from acae_jax.estimation import network as networks
 from acae_jax.estimation.network import Geometry, PoseNetwork
-from acae_jax.estimation.packing import program
+from acae_jax.estimation.packing import pose_card, program
 from acae_jax.estimation.packing.program import CropModel
 from acae_jax.foreign import metrabs
 from acae_jax.foreign.metrabs import Published, Settings
 from acae_jax.models import backbones, folding
-from acae_jax.packaging import card
 
 LICENCE = "as the model that was imported; the published MeTRAbs models are for non-commercial use"
 USUAL_SKELETON = "smpl_24"
@@ -52,7 +51,7 @@ def contents(name: str, published: Published) -> Contents:
         weights,
         published.matrix,
         program.reference(model, weights, settings.side_px),
-        card.text(facts, "bundle", published.points),
+        pose_card.text(facts, "bundle", published.points),
     )
 
 

@@ -9,12 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt8
 
+from acae_jax.bundles.facts import Facts
+from acae_jax.bundles.reference import TOLERANCE_MM
 from acae_jax.estimation import network as networks
 from acae_jax.estimation.network import Geometry, Points, PoseNetwork, Readout
 from acae_jax.geometry import heatmaps
 from acae_jax.models import folding, platform
+from acae_jax.packaging import signature as signatures
+from acae_jax.packaging.signature import Signature, Tensor
 
-PLATFORMS = ("cpu", "cuda", "tpu")
 READOUT = "readout"
 REFERENCE_CROPS = 2
 
@@ -59,15 +62,49 @@ def crop_model(network: PoseNetwork) -> CropModel:
     return model
 
 
+def inputs(side_px: int) -> tuple[Tensor, ...]:
+    """What goes into a crop model of this side."""
+    principal_point = (side_px - 1) / 2
+    return (
+        Tensor(
+            "images",
+            ("b", side_px, side_px, 3),
+            "uint8",
+            "RGB crops, one person each, of any number b ≥ 1; no further normalisation",
+        ),
+        Tensor(
+            "intrinsics",
+            ("b", 3, 3),
+            "float32",
+            f"of the crops, in px: pixel centres at integers, principal point at "
+            f"{principal_point:g}",
+        ),
+    )
+
+
+def signature(facts: Facts, points: int) -> Signature:
+    """Inputs and outputs of a model with these facts, whose network predicts so many points."""
+    poses_mm = Tensor(
+        "poses_mm",
+        ("b", len(facts.joint_names), 3),
+        "float32",
+        "joints in mm in the crop camera's space: x right, y down, z forward",
+        TOLERANCE_MM,
+    )
+    spread_mm = Tensor(
+        "spread_mm",
+        ("b", points),
+        "float32",
+        "width of each joint's heat map in mm: a measure of doubt, not yet an error",
+        TOLERANCE_MM,
+    )
+    return Signature(inputs(facts.side_px), (poses_mm, spread_mm))
+
+
 def export(model: CropModel, weights: Weights, side_px: int) -> bytes:
-    """The serialised crop model for all PLATFORMS and any batch size."""
-    (batch,) = jax.export.symbolic_shape("b")
-    images = jax.ShapeDtypeStruct((batch, side_px, side_px, 3), jnp.uint8)
-    intrinsics = jax.ShapeDtypeStruct((batch, 3, 3), jnp.float32)
-    shapes = {n: jax.ShapeDtypeStruct(w.shape, jnp.float32) for n, w in weights.items()}
+    """The serialised crop model for all platforms and any batch size."""
     with platform.compiling_for("cpu"):
-        exported = jax.export.export(jax.jit(model), platforms=PLATFORMS)
-        return bytes(exported(shapes, images, intrinsics).serialize())
+        return signatures.stablehlo(model, weights, inputs(side_px))
 
 
 def reference(model: CropModel, weights: Weights, side_px: int) -> dict[str, np.ndarray]:

@@ -12,7 +12,7 @@ from acae_jax.bundles.bundle import Contents
 from acae_jax.bundles.facts import Facts, Variation
 from acae_jax.data import examples
 from acae_jax.estimation import building, objective, workflow
-from acae_jax.estimation.packing import assembling, measuring, program
+from acae_jax.estimation.packing import assembling, leaving, measuring, program
 from acae_jax.estimation.packing.architecture import Architecture
 from acae_jax.estimation.packing.measuring import Measured
 from acae_jax.packaging import forms
@@ -51,7 +51,7 @@ def export(folder: Path, form: str, out: Path, options: Mapping[str, str]) -> No
     if form == "bundle":
         bundle.write(out, packed.contents)
     else:
-        forms.write(form, out, packed.contents)
+        forms.write(form, out, leaving.model(packed.contents, form))
     if packed.measured:
         measuring.picture(packed.measured, out / "calibration.png")
 

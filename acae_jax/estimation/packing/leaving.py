@@ -1,0 +1,65 @@
+"""A pose model in the forms of `packaging`, from what a bundle holds; needs nothing of training."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from acae_jax.bundles import bundle
+from acae_jax.bundles import facts as facts_files
+from acae_jax.bundles.bundle import Contents
+from acae_jax.bundles.facts import Facts
+from acae_jax.estimation.packing import architecture, pose_card, program
+from acae_jax.packaging import forms, weights_file
+from acae_jax.packaging.signature import Function
+
+MATRIX = "matrix"
+OF_NETWORK = ("safetensors", "onnx")
+"""Forms that need the network itself; the others take its program as the bundle has it."""
+
+
+def model(contents: Contents, form: str) -> forms.Model:
+    """The model of a bundle's contents, for `forms.write`."""
+    facts, matrix = contents.facts, contents.matrix
+    if form in OF_NETWORK:
+        function = _of_network(facts)
+    else:
+        exported = bundle.network(Path(bundle.NETWORK), contents.network)
+        function = partial(_with_matrix, exported.call)
+    weights = dict(contents.weights)
+    if matrix is not None:
+        weights[MATRIX] = matrix
+    poses_mm = contents.reference["poses_mm"]
+    points = poses_mm.shape[1]
+    return forms.Model(
+        signature=program.signature(facts, points),
+        function=function,
+        weights=weights,
+        facts=facts_files.to_json(facts),
+        reference={
+            **contents.reference,
+            "poses_mm": poses_mm if matrix is None else matrix @ poses_mm,
+        },
+        card=pose_card.text(facts, form, points),
+    )
+
+
+def rebuilt(facts: Any) -> Function:
+    """The function that weights alone belong to, of an export's facts as JSON."""
+    return _of_network(facts_files.of_json(facts))
+
+
+def weights_alone(folder: Path) -> forms.Run:
+    """The function of images and intrinsics of an export as safetensors, after its files' check."""
+    return weights_file.load(folder, rebuilt(forms.checked(folder).facts))
+
+
+def _of_network(facts: Facts) -> Function:
+    network = architecture.network(architecture.of(facts))
+    return partial(_with_matrix, program.crop_model(network))
+
+
+def _with_matrix(function: Function, weights: dict[str, Any], *inputs: Any) -> tuple:
+    """Outputs whose joints are those that the facts name: the network's, or combinations."""
+    own = {name: values for name, values in weights.items() if name != MATRIX}
+    poses_mm, spread_mm = function(own, *inputs)
+    return weights[MATRIX] @ poses_mm if MATRIX in weights else poses_mm, spread_mm
