@@ -142,7 +142,7 @@ def test_weights_alone_give_the_same(exported, tmp_path, capsys):
     header["format"] = "acae_jax tarot"
     (out / "export.json").write_text(json.dumps(header))
     assert export.main([str(out), "--verify"]) == 1
-    assert "format must be acae_jax safetensors or" in capsys.readouterr().err
+    assert "format must be acae_jax stablehlo or" in capsys.readouterr().err
 
 
 def test_verify_fails_if_the_model_gives_something_else(exported, monkeypatch, capsys):
