@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import inspect
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -30,17 +31,25 @@ if TYPE_CHECKING:
     from ml_collections import ConfigDict
 
     from acae_jax.training import logs, loop
+    from acae_jax.training.state import TrainState
 
 LEVELS = ("fatal", "error", "warning", "info", "debug")
 
 
-def task_builder(dotted: str) -> Callable[[ConfigDict], loop.Task]:
-    """The function that a dotted path names; a ValueError if there is none."""
+def task_builder(dotted: str) -> Callable[[ConfigDict, Path], loop.Task]:
+    """The function (config, workdir) → task of a dotted path; a ValueError if it is none."""
     module, _, name = dotted.rpartition(".")
     try:
-        return getattr(importlib.import_module(module), name)
+        builder = getattr(importlib.import_module(module), name)
     except (ModuleNotFoundError, AttributeError, ValueError) as error:
         raise ValueError(f"config.task = '{dotted}' names no task builder: {error}") from error
+    try:
+        inspect.signature(builder).bind({}, Path())
+    except TypeError as error:
+        raise ValueError(
+            f"config.task = '{dotted}' names no task builder: it must take (config, workdir)"
+        ) from error
+    return builder
 
 
 def join_processes() -> None:
@@ -61,11 +70,15 @@ def join_processes() -> None:
 
 def run(
     config: ConfigDict,
-    workdir: str,
+    workdir: str | Path,
     profile: Sequence[int] = (),
     listeners: Sequence[logs.Listener] = (),
-) -> None:
-    """Build the task and train it, with config and version saved beside and in the checkpoints."""
+) -> TrainState:
+    """Build the task and train it, with config and version saved beside and in the checkpoints.
+
+    Returns the final state. Errors are those of `loop.fit`, and a ValueError for a config that
+    makes no sense.
+    """
     import jax
     from absl import logging
 
@@ -73,12 +86,12 @@ def run(
     from acae_jax.training import loop
 
     values = config.to_dict()
-    task = task_builder(values["task"])(config)
+    task = task_builder(values["task"])(config, Path(workdir))
     if jax.process_index() == 0:
         changes = configs.changes(config, workdir)
         if changes:
             logging.warning("the config has changed since this run began: %s", "; ".join(changes))
-    loop.fit(
+    return loop.fit(
         task,
         workdir,
         steps=values["steps"],

@@ -77,7 +77,7 @@ def predicted(
 ) -> Float[np.ndarray, "n j 3"]:
     """The run's joints in these examples."""
     union = building.joint_union(config.data)
-    variant = workflow.variant_of(config, union)
+    variant = workflow.variant_of(config, union, folder)
     mesh = parallel.mesh()
     predict = building.predictor(building.network(config, variant.points), variant, mesh)
     variables = parallel.replicate(checkpoints.load_params(folder), mesh)

@@ -1,6 +1,8 @@
 """The three stages from end to end through the mains' functions, on a tiny build."""
 
+import functools
 import json
+import shutil
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +23,7 @@ from acae_jax.estimation import (
 from acae_jax.estimation import workflow as workflows
 from acae_jax.skeletons import catalogue
 from acae_jax.skeletons import union as unions
-from acae_jax.training import checkpoints, logs
+from acae_jax.training import checkpoints, logs, parallel
 
 CONFIG = "configs/estimation/embedded.py"
 OVERRIDES = ("loop.devices=1", "data.workers=0")
@@ -39,8 +41,7 @@ def run(data, folder, name, arguments, *overrides):
     config = configs.load(
         f"{CONFIG}:runlocal,data={data},run={folder},{arguments}", (*OVERRIDES, *overrides)
     )
-    train.run(config, str(folder / name))
-    return config
+    return train.run(config, str(folder / name))
 
 
 @pytest.fixture(scope="module")
@@ -136,11 +137,53 @@ def test_stage_1_starts_from_another_run(workflow, caplog):
         starting.from_run(fresh, workflow / "initial", "all", ours)
 
 
-def test_a_finished_run_is_left_alone(workflow, data):
-    before = checkpoints.load_params(workflow / "initial")
-    run(data, workflow, "initial", "stage=initial")
-    after = checkpoints.load_params(workflow / "initial")
-    np.testing.assert_array_equal(before["params"]["head"]["bias"], after["params"]["head"]["bias"])
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("initial", "stage=initial"),
+        ("autoencoder", "stage=autoencoder"),
+        ("hybrid", "stage=consistency,variant=hybrid"),
+    ],
+)
+def test_a_finished_run_is_returned_without_data_or_the_runs_before_it(
+    workflow, tmp_path, name, arguments
+):
+    """Only the run's own folder is there: nothing else is opened."""
+    shutil.copytree(workflow / name, tmp_path / name)
+    state = run(tmp_path / "nowhere", tmp_path, name, arguments)
+    assert checkpoints.checksum(state) == newest_checksum(workflow / name)
+
+
+def newest_checksum(folder):
+    return checkpoints.newest_facts(folder)["crc32"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "upstream"),
+    [
+        ("stage=autoencoder", "initial"),
+        ("stage=consistency,variant=latent", "autoencoder"),
+    ],
+)
+def test_a_continued_run_needs_no_run_before_it_and_ends_in_the_same_bits(
+    workflow, data, tmp_path, arguments, upstream, caplog
+):
+    for name in ("initial", "autoencoder"):
+        shutil.copytree(workflow / name, tmp_path / name)
+    whole = run(data, tmp_path, "run", arguments, "loop.save_every=2")
+    shutil.rmtree(tmp_path / "run" / "checkpoints" / "4")
+    copied = shutil.copytree(tmp_path / "run", tmp_path / "copied")
+
+    for name in ("initial", "autoencoder"):
+        (tmp_path / name).rename(tmp_path / f"{name} is gone")
+    state = run(data, tmp_path, "run", arguments, "loop.save_every=2")
+    assert checkpoints.checksum(state) == checkpoints.checksum(whole)
+
+    caplog.clear()
+    shutil.copytree(workflow / "separate", tmp_path / upstream)  # any other state
+    state = run(data, tmp_path, copied.name, arguments, "loop.save_every=2")
+    assert checkpoints.checksum(state) == checkpoints.checksum(whole)
+    assert f"{tmp_path / upstream} has changed since" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -168,7 +211,8 @@ def test_an_empty_name_of_the_test_set_means_none():
     union = building.joint_union(config.data)
     variant = objective.separate(len(union.joint_names))
     network = building.network(config, variant.points)
-    assert building.evaluation_of(config, network, variant, union) is None
+    test_set = functools.partial(building.load_test_set, config, parallel.mesh())
+    assert building.evaluation_of(config, network, variant, union, test_set) is None
 
 
 def test_a_stage_without_the_one_before_it_says_so(data, tmp_path):

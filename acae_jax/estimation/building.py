@@ -4,7 +4,7 @@ Only this module and the task builders see a config; everything below receives v
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import NamedTuple
 
 import jax
@@ -190,19 +190,17 @@ def evaluation_of(
     network: networks.PoseNetwork,
     variant: objective.Variant,
     union: JointUnion,
+    test_set: Callable[[], evaluation.TestSet],
 ) -> Callable[[TrainState], Evaluated] | None:
     """What is said and shown of a state: mean scores, the MPJPE of each format, such as
     "test/mpjpe_mm/smpl", and a picture. None if the config has no test set, or an empty name.
-
-    The test set is read once, here, so that a missing one is found before training and not after.
     """
     if not config.data.get("test"):
         return None
-    mesh = parallel.mesh(config.loop.devices)
-    predict = predictor(network, variant, mesh)
-    test = load_test_set(config, mesh)
+    predict = predictor(network, variant, parallel.mesh(config.loop.devices))
 
     def evaluate(state: TrainState) -> Evaluated:
+        test = test_set()
         predicted = test_predictions(predict, evaluated(state), test, union)
         scored = evaluation.scores(predicted, test)
         each = {f"mpjpe_mm/{name}": scored[name]["mpjpe_mm"] for name in test.union.members}
@@ -227,6 +225,7 @@ class Program(NamedTuple):
     """What devices run of a task, whether or not its data is here: see `loop.Task`."""
 
     init: Callable[[jax.Array], TrainState]
+    shapes: Callable[[], TrainState]
     update: Callable[[int, TrainState, dict[str, jax.Array]], tuple[TrainState, step.Metrics]]
     network: networks.PoseNetwork
     variant: objective.Variant
@@ -273,19 +272,36 @@ def pose_program(
         config.average_decay,
     )
 
-    def init(key: jax.Array) -> TrainState:
-        return step.initial_state(optimizer, variables(model, key), bool(config.average_decay))
+    averaged = bool(config.average_decay)
 
-    return Program(init, update, model, variant, union)
+    def init(key: jax.Array) -> TrainState:
+        return step.initial_state(optimizer, variables(model, key), averaged)
+
+    def shapes() -> TrainState:
+        fresh = lambda key: step.initial_state(  # noqa: E731
+            optimizer, step.fresh_variables(model, key), averaged
+        )
+        return jax.eval_shape(fresh, jax.random.key(config.seed))
+
+    return Program(init, shapes, update, model, variant, union)
 
 
 def pose_task(config: ConfigDict, program: Program) -> Task:
-    """The task of a program, on the config's data."""
+    """The task of a program, on the config's data, which is opened when training begins."""
+    test_set = cache(partial(load_test_set, config, parallel.mesh(config.loop.devices)))
+    evaluate = evaluation_of(config, program.network, program.variant, program.union, test_set)
+
+    def batches(first_step: int) -> Iterator[Batch]:
+        if evaluate:
+            test_set()  # a missing one is found before training and not after
+        return training_batches(config, program.union)(first_step)
+
     return Task(
         init=program.init,
+        shapes=program.shapes,
         update=program.update,
-        batches=training_batches(config, program.union),
-        evaluate=evaluation_of(config, program.network, program.variant, program.union),
+        batches=batches,
+        evaluate=evaluate,
         group_size=config.data.ghost_size,
         parts=config.data.parts,
     )

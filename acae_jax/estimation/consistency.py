@@ -3,6 +3,9 @@
 `separate` is the control: the same fine-tuning without the autoencoder.
 """
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
@@ -10,19 +13,20 @@ from ml_collections import ConfigDict
 from acae_jax.estimation import bottleneck, building, objective, starting, step
 from acae_jax.estimation.network import PoseNetwork
 from acae_jax.skeletons.union import JointUnion
-from acae_jax.training import checkpoints, optimizers
-from acae_jax.training.loop import Task
+from acae_jax.training import checkpoints, loop, optimizers
 
 VARIANTS = ("separate", "regularised", "latent", "hybrid")
 
 
-def choose(config: ConfigDict, union: JointUnion) -> objective.Variant:
-    """The variant that the config names."""
+def choose(config: ConfigDict, union: JointUnion, workdir: Path | None = None) -> objective.Variant:
+    """The variant that the config names; `workdir` is the run's, which may have its own copy of the
+    autoencoder.
+    """
     if config.variant not in VARIANTS:
         raise ValueError(f"variant is {config.variant!r}; it must be one of {', '.join(VARIANTS)}.")
     if config.variant == "separate":
         return objective.separate(len(union.joint_names))
-    maps = bottleneck.load(config.autoencoder, union)
+    maps = bottleneck.kept_matrices(config, union, workdir)
     return getattr(objective, config.variant)(maps)
 
 
@@ -41,7 +45,7 @@ def start(initial: dict, fresh: dict, joint_count: int) -> dict:
     return {**initial, "params": params}
 
 
-def program(config: ConfigDict) -> building.Program:
+def program(config: ConfigDict, workdir: Path | None = None) -> building.Program:
     """What devices run for a config such as configs/estimation/embedded.py:stage=consistency."""
     union = building.joint_union(config.data)
     optimizer = optimizers.fine_tuning(steps=config.steps, **config.optimizer)
@@ -50,9 +54,18 @@ def program(config: ConfigDict) -> building.Program:
         initial = jax.tree.map(jnp.asarray, checkpoints.load_params(config.initial))
         return start(initial, step.fresh_variables(network, key), len(union.joint_names))
 
-    return building.pose_program(config, union, choose(config, union), optimizer, variables)
+    variant = choose(config, union, workdir)
+    return building.pose_program(config, union, variant, optimizer, variables)
 
 
-def task(config: ConfigDict) -> Task:
+def task(config: ConfigDict, workdir: Path) -> loop.Task:
     """The task of such a config."""
-    return building.pose_task(config, program(config))
+    made = program(config, workdir)
+    trained = building.pose_task(config, made)
+
+    def batches(first_step: int) -> Iterator[loop.Batch]:
+        if config.variant != "separate":
+            bottleneck.keep_matrices(config, made.union, workdir)
+        return trained.batches(first_step)
+
+    return trained._replace(batches=batches)

@@ -2,6 +2,8 @@
 own.
 """
 
+from pathlib import Path
+
 import jax
 from ml_collections import ConfigDict
 
@@ -29,6 +31,7 @@ def program(config: ConfigDict) -> building.Program:
     return building.pose_program(config, union, variant, optimizer, variables)
 
 
-def task(config: ConfigDict) -> Task:
+def task(config: ConfigDict, workdir: Path) -> Task:
     """The task of such a config."""
+    del workdir  # nothing is kept there but checkpoints
     return building.pose_task(config, program(config))

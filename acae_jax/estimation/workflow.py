@@ -58,10 +58,10 @@ def stages(folder: Path) -> dict[str, ConfigDict]:
     return dict(sorted(runs.items(), key=lambda run: order.get(run[1].task, 2)))
 
 
-def variant_of(config: ConfigDict, union: JointUnion) -> objective.Variant:
-    """What a run's network predicts and how joints are read out of it."""
+def variant_of(config: ConfigDict, union: JointUnion, folder: Path) -> objective.Variant:
+    """What the network of the run in this folder predicts and how joints are read out of it."""
     if config.task.endswith("consistency.task"):
-        return consistency.choose(config, union)
+        return consistency.choose(config, union, folder)
     return objective.separate(len(union.joint_names))
 
 
@@ -69,7 +69,7 @@ def predictions(folder: Path, test: evaluation.TestSet) -> np.ndarray:
     """Poses (n, J, 3) of the test set, in its order, by the newest checkpoint of a run."""
     config = configs.read(folder)
     union = building.joint_union(config.data)
-    variant = variant_of(config, union)
+    variant = variant_of(config, union, folder)
     network = building.network(config, variant.points)
     mesh = parallel.mesh()
     predict = building.predictor(network, variant, mesh)

@@ -54,7 +54,7 @@ def workflow(data, tmp_path_factory):
     stage2 = config("stage=autoencoder")
     union = building.joint_union(stage2.data)
     learner = bottleneck.learning_task(
-        np.zeros((32, len(union.joint_names), 3), np.float32),
+        lambda: np.zeros((32, len(union.joint_names), 3), np.float32),
         bottleneck.autoencoder.sides_of(union.joint_names),
         bottleneck.autoencoder.Latents(**stage2.latents),
         epochs=1,

@@ -60,7 +60,7 @@ def pack(folder: Path, options: Options) -> Packed:
     """A run's network as a bundle, with what its data says of it where the data is here."""
     config = configuration(folder, options)
     union = building.joint_union(config.data)
-    variant = workflow.variant_of(config, union)
+    variant = workflow.variant_of(config, union, folder)
     weights = assembling.stored(
         program.fold(
             building.network(config, variant.points),
