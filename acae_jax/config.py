@@ -16,7 +16,8 @@ import itertools
 import json
 import runpy
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,20 @@ def load(path_with_arg: str, overrides: Sequence[str] = ()) -> ConfigDict:
     return config.lock()
 
 
+def keywords(
+    function: Callable[..., Any], block: ConfigDict | Mapping[str, Any], name: str
+) -> dict[str, Any]:
+    """The block `config.NAME` as keyword arguments of a function or a NamedTuple.
+
+    A ValueError for a name that the function does not take.
+    """
+    names = signature(function).parameters
+    for key in block:
+        if key not in names:
+            raise ValueError(f"config.{name} has no {key!r}; {_meant(key, names)}")
+    return dict(block)
+
+
 def split_overrides(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     """Take every --config.a.b=value out of a command line.
 
@@ -119,7 +134,8 @@ def changes(config: ConfigDict, workdir: str | Path) -> list[str]:
     """
     if not (Path(workdir) / "config.json").is_file():
         return []
-    before, now = dict(flat(read(workdir).to_dict())), dict(flat(config.to_dict()))
+    as_read = _tuples(json.loads(json.dumps(config.to_dict())))  # lists come back as tuples
+    before, now = dict(flat(read(workdir).to_dict())), dict(flat(as_read))
     return [
         f"{name}: {before.get(name, 'absent')} → {now.get(name, 'absent')}"
         for name in sorted(before.keys() | now.keys())
@@ -193,14 +209,25 @@ def _beside(path: Path) -> str:
 
 @contextlib.contextmanager
 def _importable(path: Path) -> Iterator[None]:
-    """While loading, let a config import from the `configs` folder that it lies in."""
+    """While loading, let a config import from the `configs` folder that it lies in.
+
+    What it imports from there is forgotten afterwards: the next config may lie in another one.
+    """
     roots = [str(p.parent) for p in path.resolve().parents if p.name == "configs"]
+    others = {name: sys.modules.pop(name) for name in _configs_modules()}
     sys.path[:0] = roots
     try:
         yield
     finally:
         for root in roots:
             sys.path.remove(root)
+        for name in _configs_modules():
+            del sys.modules[name]
+        sys.modules.update(others)
+
+
+def _configs_modules() -> list[str]:
+    return [name for name in sys.modules if name == "configs" or name.startswith("configs.")]
 
 
 def _tuples(value: Any) -> Any:

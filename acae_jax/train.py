@@ -101,7 +101,7 @@ def run(
         listeners=listeners,
         # Not before: results that are there keep the config that made them.
         begun=partial(configs.save, config, workdir),
-        **values["loop"],
+        **configs.keywords(loop.fit, values["loop"], "loop"),
     )
 
 

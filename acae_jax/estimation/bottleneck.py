@@ -16,6 +16,7 @@ import optax
 from absl import logging
 from ml_collections import ConfigDict
 
+from acae_jax import config as configs
 from acae_jax.estimation import autoencoder, building, kept_inputs, objective, pseudo
 from acae_jax.skeletons.union import JointUnion
 from acae_jax.training import checkpoints
@@ -135,13 +136,15 @@ def learning_task(
 def task(config: ConfigDict, workdir: Path) -> Task:
     """The task of a config such as configs/estimation/embedded.py:stage=autoencoder."""
     union = building.joint_union(config.data)
+    latents = configs.keywords(autoencoder.Latents, config.latents, "latents")
+    name = "autoencoder_training"
     return learning_task(
         partial(kept_pseudo_labels, config, union, workdir),
         autoencoder.sides_of(union.joint_names),
-        autoencoder.Latents(**config.latents),
+        autoencoder.Latents(**latents),
         epochs=config.steps,
         seed=config.seed,
-        **config.autoencoder_training,
+        **configs.keywords(learning_task, config[name], name),
     )
 
 

@@ -15,9 +15,10 @@ from jax.sharding import Mesh
 from jaxtyping import Float
 from ml_collections import ConfigDict
 
+from acae_jax import config as configs
 from acae_jax import metrics
 from acae_jax.data import crop_batches, examples, feed, sources
-from acae_jax.estimation import evaluation, objective, snapshots, step
+from acae_jax.estimation import evaluation, objective, schedules, snapshots, step
 from acae_jax.estimation import network as networks
 from acae_jax.images import background, occlusion, props, props_from_files
 from acae_jax.models import backbones
@@ -56,7 +57,9 @@ def example_maker(data: ConfigDict, union: JointUnion) -> feed.MakeExample:
     chances = data.get("background_probabilities", {})
     return crop_batches.maker(
         crop_layout(data, union),
-        examples.Augmentation(**data.augmentation),
+        examples.Augmentation(
+            **configs.keywords(examples.Augmentation, data.augmentation, "data.augmentation")
+        ),
         device_colour=data.device_colour,
         occluders=occluders(data),
         backgrounds=backgrounds(data),
@@ -254,7 +257,8 @@ def pose_program(
     `variables` gives params and batch_stats to start from, of a network and a random key.
     """
     model = network(config, variant.points)
-    weights = objective.Weights(**config.weights)
+    weights = schedules.weights(config.weights, config.steps)
+    schedule = schedules.schedule(config.schedule, config.steps)
     if weights.heatmap and variant.points != len(union.joint_names):
         raise ValueError(
             f"weights.heatmap prices the heat maps of joints, but this head predicts "
@@ -266,7 +270,7 @@ def pose_program(
         optimizer,
         label_groups(config.data, union),
         weights,
-        step.Schedule(**config.schedule),
+        schedule,
         tuple(name for name, _ in config.data.quotas),
         config.seed,
         config.average_decay,

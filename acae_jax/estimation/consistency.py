@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
+from acae_jax import config as configs
 from acae_jax.estimation import bottleneck, building, objective, starting, step
 from acae_jax.estimation.network import PoseNetwork
 from acae_jax.skeletons.union import JointUnion
@@ -48,7 +49,8 @@ def start(initial: dict, fresh: dict, joint_count: int) -> dict:
 def program(config: ConfigDict, workdir: Path | None = None) -> building.Program:
     """What devices run for a config such as configs/estimation/embedded.py:stage=consistency."""
     union = building.joint_union(config.data)
-    optimizer = optimizers.fine_tuning(steps=config.steps, **config.optimizer)
+    settings = configs.keywords(optimizers.fine_tuning, config.optimizer, "optimizer")
+    optimizer = optimizers.fine_tuning(steps=config.steps, **settings)
 
     def variables(network: PoseNetwork, key: jax.Array) -> dict:
         initial = jax.tree.map(jnp.asarray, checkpoints.load_params(config.initial))

@@ -7,6 +7,7 @@ from pathlib import Path
 import jax
 from ml_collections import ConfigDict
 
+from acae_jax import config as configs
 from acae_jax.estimation import building, objective, starting, step
 from acae_jax.estimation.network import PoseNetwork
 from acae_jax.foreign import pretrained
@@ -18,7 +19,8 @@ def program(config: ConfigDict) -> building.Program:
     """What devices run for a config such as configs/estimation/embedded.py:stage=initial."""
     union = building.joint_union(config.data)
     variant = objective.separate(len(union.joint_names))
-    optimizer = optimizers.initial(steps=config.steps, **config.optimizer)
+    settings = configs.keywords(optimizers.initial, config.optimizer, "optimizer")
+    optimizer = optimizers.initial(steps=config.steps, **settings)
 
     def variables(network: PoseNetwork, key: jax.Array) -> dict:
         fresh = step.fresh_variables(network, key)

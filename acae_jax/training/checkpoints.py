@@ -152,7 +152,7 @@ class Checkpoints:
         self, step: int, like: TrainState, sharding: Sharding
     ) -> tuple[TrainState, Mapping[str, Any]]:
         """Read by this process alone: one that fails leaves no other waiting."""
-        folder = self._folder / f"{step}"
+        folder: Any = self._folder / f"{step}"  # orbax asks for a class of its own
         with closing(ocp.PyTreeCheckpointHandler()) as handler:
             names = handler.metadata(folder / "state").tree
             expected = layout.stored(like, names)
