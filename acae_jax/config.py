@@ -23,6 +23,8 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from acae_jax.files import paths
+
 _WORDS = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -50,7 +52,8 @@ def load(path_with_arg: str, overrides: Sequence[str] = ()) -> ConfigDict:
     """Load "file.py" or "file.py:args", then apply overrides such as "optimizer.rate=1e-3".
 
     The result is locked: it takes no new names. Raises ValueError for a file that is not there or
-    has no get_config, and for overrides of names that do not exist or of another type.
+    has no get_config, for overrides of names that do not exist or of another type, and for folders
+    that are a bucket's address.
     """
     path_text, _, arg = path_with_arg.partition(":")
     path = Path(path_text).expanduser()
@@ -68,6 +71,9 @@ def load(path_with_arg: str, overrides: Sequence[str] = ()) -> ConfigDict:
         raise ValueError(f"config {path_text}: get_config must return an ml_collections ConfigDict")
     for override in overrides:
         _override(config, override)
+    for name, value in flat(config.to_dict()):
+        if isinstance(value, str) and paths.is_in_store(value):
+            _as_folder(name, value)
     return config.lock()
 
 
@@ -169,6 +175,14 @@ def _override(config: ConfigDict, override: str) -> None:
     if isinstance(block, ConfigDict):
         raise ValueError(f"config.{dotted} is a block of values; choose from {', '.join(block)}")
     parent[name] = _parsed(f"config.{dotted}", text, block)
+
+
+def _as_folder(name: str, text: str) -> Path:
+    """A value as a path of this machine."""
+    try:
+        return paths.local(text)
+    except ValueError as error:
+        raise ValueError(f"config.{name}: {error}") from error
 
 
 def _parsed(name: str, text: str, default: Any) -> Any:

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from acae_jax import command_line
+from acae_jax.files import paths
 
 if TYPE_CHECKING:
     from ml_collections import ConfigDict
@@ -86,7 +87,8 @@ def run(
     from acae_jax.training import loop
 
     values = config.to_dict()
-    task = task_builder(values["task"])(config, Path(workdir))
+    workdir = paths.local(workdir)
+    task = task_builder(values["task"])(config, workdir)
     if jax.process_index() == 0:
         changes = configs.changes(config, workdir)
         if changes:
@@ -165,7 +167,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add = made.add_argument
     add("--config", required=True, help="config file, its arguments behind a colon")
-    add("--workdir", required=True, help="folder for checkpoints, log and config")
+    add("--workdir", type=paths.local, required=True, help="folder for checkpoints, log and config")
     add("--profile", metavar="FIRST:END", help="steps to trace into WORKDIR/profile")
     add("--tensorboard", action="store_true", help="write event files into WORKDIR/tensorboard too")
     add("--distributed", action="store_true", help="join the processes of a job of several")

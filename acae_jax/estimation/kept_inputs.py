@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from acae_jax.foreign import numpy_files
+from acae_jax.files import numpy_files
 from acae_jax.training import checkpoints
 
 LIMIT_BYTES = 2**34

@@ -25,7 +25,7 @@ import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
 from jax.sharding import Sharding
 
-from acae_jax.files import plain_names
+from acae_jax.files import paths, plain_names
 from acae_jax.training import layout, parallel
 from acae_jax.training.state import TrainState
 
@@ -239,7 +239,7 @@ def load_params(path: str | Path, step: int | None = None, folder: str = FOLDER)
 
 def complete_steps(path: str | Path, folder: str = FOLDER) -> list[int]:
     """The steps of a run's complete checkpoints; `folder` as in `load_params`."""
-    folder_path = Path(path).absolute() / folder
+    folder_path = paths.local(path).absolute() / folder
     return sorted(ocp.utils.checkpoint_steps(folder_path)) if folder_path.is_dir() else []
 
 

@@ -26,6 +26,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
+from acae_jax.files import paths
 from acae_jax.training import parallel
 from acae_jax.training.best import Best
 from acae_jax.training.checkpoints import Checkpoints
@@ -119,8 +120,8 @@ def fit(
     """
     every = {"save_every": save_every, "evaluate_every": evaluate_every, "log_every": log_every}
     _check_settings(task, steps, every, best)
+    workdir = paths.local(workdir)
     mesh = parallel.mesh(devices)
-    workdir = Path(workdir)
     workdir.mkdir(parents=True, exist_ok=True)
     facts = {**(facts or {}), "seed": seed, "steps": steps}
     with Checkpoints(workdir, facts) as checkpoints, Best(workdir, facts, best) as best_one:
