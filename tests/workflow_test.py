@@ -5,7 +5,6 @@ import json
 import shutil
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -88,21 +87,21 @@ def test_the_autoencoder_is_the_one_that_was_learned(workflow):
     np.testing.assert_allclose(np.sum(maps.decode, axis=1), 1, atol=1e-4)
 
 
-def test_fine_tuning_starts_from_the_first_stage(workflow, data):
-    """The hybrid network keeps the joints' head channels and has new ones for its latent points."""
+def test_fine_tuning_starts_from_the_first_stage(workflow):
+    """At step 0 the hybrid network predicts the joints as stage 1 did, and has latent points."""
     config = configs.read(workflow / "hybrid")
     union = building.joint_union(config.data)
-    network = building.network(config, consistency.choose(config, union).points)
-    initial = jax.tree.map(jnp.asarray, checkpoints.load_params(workflow / "initial"))
-    fresh = step.fresh_variables(network, jax.random.key(0))
-    start = consistency.start(initial, fresh, len(union.joint_names))
-    old = np.asarray(initial["params"]["head"]["kernel"]).reshape(-1, 5, 179)
-    new = np.asarray(start["params"]["head"]["kernel"]).reshape(old.shape[0], 5, -1)
-    np.testing.assert_array_equal(new[..., :179], old)
-    np.testing.assert_array_equal(
-        new[..., 179:],
-        np.asarray(fresh["params"]["head"]["kernel"]).reshape(new.shape)[..., 179:],
+    maps = bottleneck.load(workflow / "autoencoder", union)
+    program = consistency.program(config)
+    state = program.init(jax.random.key(0))
+    initial = checkpoints.load_params(workflow / "initial")
+    jax.tree.map(
+        np.testing.assert_array_equal, state.params["backbone"], initial["params"]["backbone"]
     )
+    old = np.asarray(initial["params"]["head"]["kernel"]).reshape(-1, 5, 179)
+    new = np.asarray(state.params["head"]["kernel"]).reshape(old.shape[0], 5, -1)
+    np.testing.assert_array_equal(new[..., :179], old)
+    np.testing.assert_allclose(new[..., 179:], old @ np.asarray(maps.encode).T, atol=1e-5)
 
 
 def test_stage_1_starts_from_another_run(workflow, caplog):

@@ -3,12 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from acae_jax import metrics
+from acae_jax import losses, metrics
 from acae_jax.estimation import autoencoder
 from acae_jax.estimation.relations import Table
+from acae_jax.geometry import absolute
 from acae_jax.skeletons.union import JointUnion
 
 BASELINE, PROPOSED = "separate", "regularised"
@@ -71,6 +73,20 @@ def image_errors_mm(run: Run, variant: str) -> Float[np.ndarray, " n"]:
         relative = [metrics.root_relative(pose, root) for pose in poses]
         errors.append(metrics.joint_errors(*relative).mean(axis=1))
     return np.mean(errors, axis=0)
+
+
+def latents_outside(run: Run) -> Float[np.ndarray, " l"] | None:
+    """For each latent point the share of the test images in whose crops it does not lie.
+
+    None without an autoencoder. No heat map can show a point there: a network that predicts latent
+    points itself must put it on the border.
+    """
+    if run.maps is None:
+        return None
+    latents_mm = autoencoder.to_latents(run.maps, jnp.asarray(run.true_mm))
+    px = losses.project_px(latents_mm, jnp.asarray(run.intrinsics))
+    inside = absolute.in_view(px, run.images.shape[1], 0.0)
+    return 1.0 - np.asarray(inside).mean(axis=0)
 
 
 def examples(run: Run) -> dict[str, int]:

@@ -45,9 +45,11 @@ def figures(run: Run) -> dict[str, Any]:
     for name, scored in run.scores.items():
         per_format = {key: dict(found) for key, found in scored.items() if key != MEAN}
         variants[name] = {**scored[MEAN], "per_format": per_format}
+    outside = outcome.latents_outside(run)
     return {
         "seconds": run.seconds,
         "mean_pose_mpjpe_mm": run.mean_pose_mpjpe_mm,
+        "latents_outside_percent": None if outside is None else 100.0 * float(outside.mean()),
         "variants": variants,
     }
 
@@ -244,7 +246,21 @@ def _autoencoder(run: Run) -> str:
     return (
         f"<h2>The autoencoder</h2><p>It learned to express all {len(run.union.joint_names)} joints "
         f"by {2 * sided + central} latent points ({sided} left, {sided} right, {central} central), "
-        f'and so how formats relate.</p><div class="cards">{body}{weights}</div>'
+        f"and so how formats relate. {_outside(run)}</p>"
+        f'<div class="cards">{body}{weights}</div>'
+    )
+
+
+def _outside(run: Run) -> str:
+    """How many latent points lie where no heat map can show them."""
+    outside = outcome.latents_outside(run)
+    if outside is None:
+        return ""
+    mostly = int((outside > 0.5).sum())
+    return (
+        f"Of the latent points of the true poses, {100 * outside.mean():.1f} % lie outside of the "
+        f"crop, where no heat map can show them; {mostly or 'none'} of the {len(outside)} points "
+        "in most images."
     )
 
 

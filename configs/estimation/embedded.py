@@ -133,6 +133,6 @@ def get_config(arg: str = "") -> ConfigDict:
     config.pseudo.examples_per_dataset = 20 if given.runlocal else 600
     config.latents = ConfigDict({"sided": 16, "central": 8})
     config.autoencoder_training = ConfigDict(
-        {"batch_size": 32, "learning_rate": 3e-2, "sparsity": 0.1, "projected": True}
+        {"batch_size": 32, "learning_rate": 3e-2, "sparsity": 2.0, "projected": True}
     )
     return config

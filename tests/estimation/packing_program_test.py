@@ -64,8 +64,9 @@ def crops(count):
 
 @pytest.mark.parametrize("name", ["separate", "latent", "hybrid"])
 def test_exported_is_applied_for_any_batch(name):
-    points, readout, _ = variant(name)
-    network = architecture.network(NARROW._replace(points=points))
+    chosen = variant(name)
+    readout = chosen.joints
+    network = architecture.network(NARROW._replace(points=chosen.points))
     variables = random_variables(network)
     weights = program.fold(network, variables, readout)
     assert (program.READOUT in weights) == (name != "separate")

@@ -225,6 +225,24 @@ def test_latent_sides_are_found(run):
     assert latent_pictures.latents_of(run.maps, run.union.joint_names) == (2, 1)
 
 
+def test_the_share_of_latent_points_outside_of_the_crop(run):
+    """One point is a joint; the other stands five metres above the heads, as weights allow."""
+    names = run.union.joint_names
+    encode = np.zeros((2, len(names)), np.float32)
+    encode[:, names.index("lank_alpha")] = 1, -3
+    encode[1, names.index("topalpha_alpha")] = 4
+    planted = run._replace(maps=run.maps._replace(encode=encode))
+    np.testing.assert_array_equal(outcome.latents_outside(planted), [0, 1])
+    assert report.figures(planted)["latents_outside_percent"] == 50.0
+    moved = run.true_mm.copy()
+    moved[:2, :, 0] += 3000.0  # out of view: the crop shows 1.07 m to each side
+    shares = outcome.latents_outside(planted._replace(true_mm=moved))
+    np.testing.assert_allclose(shares, [2 / 6, 1])
+    assert "none of the 5 points" in report.page(run)
+    without = run._replace(maps=None)
+    assert report.figures(without)["latents_outside_percent"] is None
+
+
 def test_typical_pose_stands_upright_and_faces_the_viewer(run):
     names = run.union.joint_names
     pose = latent_pictures.typical_pose(run.true_mm, names)
