@@ -21,6 +21,8 @@ from acae_jax.files import paths
 
 def workflow(folder: Path, seconds: float) -> None:
     """Write the report that the workflow's configs name and print its text."""
+    from acae_jax.bundles import compiling
+
     paths = report_paths(folder)
     if len(paths) > 1:
         raise ValueError(f"{folder} holds runs of several systems: {', '.join(sorted(paths))}")
@@ -29,6 +31,7 @@ def workflow(folder: Path, seconds: float) -> None:
             f"the configs of the runs in {folder} name no report of the whole: compare the runs, "
             f"{folder}/*"
         )
+    compiling.keep()  # training has compiled what predicts
     print(systems.function(paths.pop(), "report")(folder, seconds))
 
 

@@ -129,6 +129,7 @@ def train(given: argparse.Namespace, others: Sequence[str]) -> int:
     from absl import logging
 
     from acae_jax import config as configs
+    from acae_jax.bundles import compiling
     from acae_jax.training import loop, tensorboard
 
     unknown, overrides = configs.split_overrides(others)
@@ -142,6 +143,7 @@ def train(given: argparse.Namespace, others: Sequence[str]) -> int:
         if given.distributed:
             join_processes()
         config = configs.load(given.config, overrides)
+        compiling.keep()  # for the next stage, and for the run that continues this one
         with ExitStack() as stack:
             listeners = []
             if given.tensorboard:
