@@ -12,7 +12,7 @@ from acae_jax.bundles.bundle import Contents
 from acae_jax.bundles.facts import Facts, Variation
 from acae_jax.data import examples
 from acae_jax.estimation import building, objective, workflow
-from acae_jax.estimation.packing import assembling, leaving, measuring, program
+from acae_jax.estimation.packing import bundle_contents, leaving, measuring, program
 from acae_jax.estimation.packing.architecture import Architecture
 from acae_jax.estimation.packing.measuring import Measured
 from acae_jax.packaging import forms
@@ -61,7 +61,7 @@ def pack(folder: Path, options: Options) -> Packed:
     config = configuration(folder, options)
     union = building.joint_union(config.data)
     variant = workflow.variant_of(config, union, folder)
-    weights = assembling.stored(
+    weights = bundle_contents.stored(
         program.fold(
             building.network(config, variant.points),
             checkpoints.load_params(folder, folder=options.state),
@@ -74,7 +74,7 @@ def pack(folder: Path, options: Options) -> Packed:
     if measuring.has_test_set(config):
         measured = measuring.measured(config, union, built, weights)
     facts = _facts(folder, config, union, options, measured)
-    return Packed(assembling.contents(facts, built, weights), measured)
+    return Packed(bundle_contents.contents(facts, built, weights), measured)
 
 
 def configuration(folder: Path, options: Options) -> ConfigDict:
@@ -117,7 +117,7 @@ def _facts(
     options: Options,
     measured: Measured | None,
 ) -> Facts:
-    skeletons = assembling.selections(union)
+    skeletons = bundle_contents.selections(union)
     default = options.skeleton or next(iter(skeletons))
     if default not in skeletons:
         raise ValueError(f"the model has no skeleton {default!r}; it has {', '.join(skeletons)}")
