@@ -22,7 +22,9 @@ from acae_jax.training import checkpoints, loop, optimizers
 VARIANTS = ("separate", "regularised", "latent", "hybrid")
 
 
-def choose(config: ConfigDict, union: JointUnion, workdir: Path | None = None) -> objective.Variant:
+def variant_of(
+    config: ConfigDict, union: JointUnion, workdir: Path | None = None
+) -> objective.Variant:
     """The variant that the config names; `workdir` is the run's, which may have its own copy of the
     autoencoder.
     """
@@ -66,7 +68,7 @@ def program(config: ConfigDict, workdir: Path | None = None) -> building.Program
     settings = configs.keywords(optimizers.fine_tuning, config.optimizer, "optimizer")
     optimizer = optimizers.fine_tuning(steps=config.steps, **settings)
 
-    variant = choose(config, union, workdir)
+    variant = variant_of(config, union, workdir)
 
     def variables(network: PoseNetwork, key: jax.Array) -> dict:
         initial = jax.tree.map(jnp.asarray, checkpoints.load_params(config.initial))

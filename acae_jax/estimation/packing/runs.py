@@ -19,8 +19,6 @@ from acae_jax.packaging import forms
 from acae_jax.skeletons.union import JointUnion
 from acae_jax.training import checkpoints
 
-AUTOENCODER = "acae_jax.estimation.bottleneck.task"
-
 
 class Options(NamedTuple):
     """What whoever exports a run decides."""
@@ -83,7 +81,7 @@ def configuration(folder: Path, options: Options) -> ConfigDict:
     A ValueError if the run's network predicts no poses.
     """
     config = configs.read(folder)
-    if config.task == AUTOENCODER:
+    if config.task == workflow.AUTOENCODER:
         raise ValueError(f"{folder} is a run of the autoencoder: export one of the runs beside it")
     beside = folder.resolve().parent / "autoencoder"
     autoencoder = config.to_dict().get("autoencoder")
@@ -126,7 +124,7 @@ def _facts(
         "licence": options.licence,
         "training": {
             "task": values["task"],
-            "variant": values.get("variant") if "consistency" in values["task"] else "separate",
+            "variant": "separate" if config.task == workflow.INITIAL else values.get("variant"),
             "steps": values["steps"],
             "seed": values["seed"],
             "datasets": [name for name, _ in values["data"]["quotas"]],
