@@ -16,11 +16,14 @@ import itertools
 import json
 import runpy
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
+
+from acae_jax.files import paths
 
 _WORDS = {"true": True, "1": True, "false": False, "0": False}
 
@@ -49,7 +52,8 @@ def load(path_with_arg: str, overrides: Sequence[str] = ()) -> ConfigDict:
     """Load "file.py" or "file.py:args", then apply overrides such as "optimizer.rate=1e-3".
 
     The result is locked: it takes no new names. Raises ValueError for a file that is not there or
-    has no get_config, and for overrides of names that do not exist or of another type.
+    has no get_config, for overrides of names that do not exist or of another type, and for folders
+    that are a bucket's address.
     """
     path_text, _, arg = path_with_arg.partition(":")
     path = Path(path_text).expanduser()
@@ -67,7 +71,24 @@ def load(path_with_arg: str, overrides: Sequence[str] = ()) -> ConfigDict:
         raise ValueError(f"config {path_text}: get_config must return an ml_collections ConfigDict")
     for override in overrides:
         _override(config, override)
+    for name, value in flat(config.to_dict()):
+        if isinstance(value, str) and paths.is_in_store(value):
+            _as_folder(name, value)
     return config.lock()
+
+
+def keywords(
+    function: Callable[..., Any], block: ConfigDict | Mapping[str, Any], name: str
+) -> dict[str, Any]:
+    """The block `config.NAME` as keyword arguments of a function or a NamedTuple.
+
+    A ValueError for a name that the function does not take.
+    """
+    names = signature(function).parameters
+    for key in block:
+        if key not in names:
+            raise ValueError(f"config.{name} has no {key!r}; {_meant(key, names)}")
+    return dict(block)
 
 
 def split_overrides(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -119,7 +140,8 @@ def changes(config: ConfigDict, workdir: str | Path) -> list[str]:
     """
     if not (Path(workdir) / "config.json").is_file():
         return []
-    before, now = dict(flat(read(workdir).to_dict())), dict(flat(config.to_dict()))
+    as_read = _tuples(json.loads(json.dumps(config.to_dict())))  # lists come back as tuples
+    before, now = dict(flat(read(workdir).to_dict())), dict(flat(as_read))
     return [
         f"{name}: {before.get(name, 'absent')} → {now.get(name, 'absent')}"
         for name in sorted(before.keys() | now.keys())
@@ -153,6 +175,14 @@ def _override(config: ConfigDict, override: str) -> None:
     if isinstance(block, ConfigDict):
         raise ValueError(f"config.{dotted} is a block of values; choose from {', '.join(block)}")
     parent[name] = _parsed(f"config.{dotted}", text, block)
+
+
+def _as_folder(name: str, text: str) -> Path:
+    """A value as a path of this machine."""
+    try:
+        return paths.local(text)
+    except ValueError as error:
+        raise ValueError(f"config.{name}: {error}") from error
 
 
 def _parsed(name: str, text: str, default: Any) -> Any:
@@ -193,14 +223,25 @@ def _beside(path: Path) -> str:
 
 @contextlib.contextmanager
 def _importable(path: Path) -> Iterator[None]:
-    """While loading, let a config import from the `configs` folder that it lies in."""
+    """While loading, let a config import from the `configs` folder that it lies in.
+
+    What it imports from there is forgotten afterwards: the next config may lie in another one.
+    """
     roots = [str(p.parent) for p in path.resolve().parents if p.name == "configs"]
+    others = {name: sys.modules.pop(name) for name in _configs_modules()}
     sys.path[:0] = roots
     try:
         yield
     finally:
         for root in roots:
             sys.path.remove(root)
+        for name in _configs_modules():
+            del sys.modules[name]
+        sys.modules.update(others)
+
+
+def _configs_modules() -> list[str]:
+    return [name for name in sys.modules if name == "configs" or name.startswith("configs.")]
 
 
 def _tuples(value: Any) -> Any:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from acae_jax import command_line, systems
+from acae_jax.files import paths
 
 FORMS = ("bundle", "stablehlo", "safetensors", "savedmodel", "onnx")
 # Options for runs only, and what `config.export` of a run gets them as.
@@ -36,7 +37,7 @@ def export(given: argparse.Namespace) -> None:
     """Write the source in the form that is asked for, and verify it."""
     from acae_jax.bundles import bundle
 
-    source, out = Path(given.source), Path(given.out)
+    source, out = given.source, given.out
     if out.exists():
         raise FileExistsError(f"{out} exists: choose another --out, or remove it first")
     if (source / bundle.HEADER).is_file():
@@ -114,9 +115,11 @@ def _options(given: argparse.Namespace) -> dict[str, str]:
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = argparse.ArgumentParser("acae export", description="Leave as a file, or verify one.")
-    made.add_argument("source", help="folder of a run or of a bundle; with --verify, any export")
+    made.add_argument(
+        "source", type=paths.local, help="folder of a run or of a bundle; with --verify, any export"
+    )
     made.add_argument("--to", choices=FORMS, help="the form to write")
-    made.add_argument("--out", help="folder to write, which must not exist")
+    made.add_argument("--out", type=paths.local, help="folder to write, which must not exist")
     made.add_argument("--verify", action="store_true", help="compute its reference again")
     runs = made.add_argument_group("only for runs")
     runs.add_argument("--name", help="of the model (default: the run's folder)")
@@ -133,7 +136,7 @@ def main(arguments: Sequence[str]) -> int:
     given = parser().parse_args(arguments)
     if not given.verify and not (given.to and given.out):
         parser().error("give --to and --out, or --verify")
-    work = partial(verify, Path(given.source)) if given.verify else partial(export, given)
+    work = partial(verify, given.source) if given.verify else partial(export, given)
     return command_line.exit_code(work, "stopped; nothing was written")
 
 

@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from acae_jax import command_line
+from acae_jax.files import paths
 
 LIBRARIES = ("torchvision", "timm")
 
@@ -52,20 +53,22 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser("acae import-weights", description="Other people's weights.")
     kinds = made.add_subparsers(dest="kind", required=True)
     metrabs = kinds.add_parser("metrabs", help="a published MeTRAbs folder becomes a bundle")
-    metrabs.add_argument("source", help="the folder, in PyTorch's layout")
+    metrabs.add_argument("source", type=paths.local, help="the folder, in PyTorch's layout")
     for library in LIBRARIES:
         one = kinds.add_parser(library, help="an image classifier becomes a backbone")
-        one.add_argument("source", help="its file: .pth, .pth.tar, .pt, .bin or .safetensors")
+        one.add_argument(
+            "source", type=paths.local, help="its file: .pth, .pth.tar, .pt, .bin or .safetensors"
+        )
         one.add_argument("--model", required=True, help=f"which model it is, as {library} says")
     for one in kinds.choices.values():
-        one.add_argument("--out", required=True, help="folder to write")
+        one.add_argument("--out", type=paths.local, required=True, help="folder to write")
     return made
 
 
 def main(arguments: Sequence[str]) -> int:
     """Import; the exit code."""
     given = parser().parse_args(arguments)
-    source, out = Path(given.source), Path(given.out)
+    source, out = given.source, given.out
     if given.kind == "metrabs":
         work = partial(published_model, source, out)
     else:

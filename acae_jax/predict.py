@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from acae_jax import command_line
+from acae_jax.files import paths
 
 
 def parser() -> argparse.ArgumentParser:
@@ -29,8 +30,13 @@ def parser() -> argparse.ArgumentParser:
     )
     add = made.add_argument
     add("inputs", nargs="+", help="images, videos, folders, patterns, lists, a camera's number")
-    add("--out", default="predictions", help="folder for results (default: predictions)")
-    add("--bundle", help="folder of a model (default: the packaged one)")
+    add(
+        "--out",
+        type=paths.local,
+        default=Path("predictions"),
+        help="folder for results (default: predictions)",
+    )
+    add("--bundle", type=paths.local, help="folder of a model (default: the packaged one)")
     add("--skeleton", help="skeleton, or 'all' (default: the model's usual)")
     add("--num_aug", type=int, default=1, help="variants of each crop to average (default: 1)")
     add("--fov", type=float, default=55.0, help="degrees of the longer image side (default: 55)")
@@ -76,7 +82,7 @@ def predict(given: argparse.Namespace) -> list[str]:
     from acae_jax.prediction import outputs, pipeline
 
     check(given)
-    out, lens = Path(given.out), json_file(given.intrinsics)
+    out, lens = given.out, json_file(given.intrinsics)
     found = inputs.find(given.inputs, out)
     boxes = json_file(given.boxes)
     motion = tuple(filter(None, given.motion.split(",")))

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from acae_jax import command_line
+from acae_jax.files import paths
 
 
 def prepare(out: Path, size: str, seed: int, workers: int | None, datasets: Sequence[str]) -> None:
@@ -26,7 +27,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = argparse.ArgumentParser("acae prepare", description="Make the embedded datasets.")
     add = made.add_argument
-    add("--out", type=Path, default=Path("data/embedded"), help="folder (default: data/embedded)")
+    add("--out", type=paths.local, default=Path("data/embedded"), help="(default: data/embedded)")
     add("--size", default="quick", help="how many records: tiny, quick (default) or full")
     add("--workers", type=int, help="processes (default: one per core)")
     add("--datasets", default="", help="some of them, comma-separated (default: all)")

@@ -16,10 +16,13 @@ from functools import partial
 from pathlib import Path
 
 from acae_jax import command_line, systems
+from acae_jax.files import paths
 
 
 def workflow(folder: Path, seconds: float) -> None:
     """Write the report that the workflow's configs name and print its text."""
+    from acae_jax.bundles import compiling
+
     paths = report_paths(folder)
     if len(paths) > 1:
         raise ValueError(f"{folder} holds runs of several systems: {', '.join(sorted(paths))}")
@@ -28,6 +31,7 @@ def workflow(folder: Path, seconds: float) -> None:
             f"the configs of the runs in {folder} name no report of the whole: compare the runs, "
             f"{folder}/*"
         )
+    compiling.keep()  # training has compiled what predicts
     print(systems.function(paths.pop(), "report")(folder, seconds))
 
 
@@ -53,7 +57,7 @@ def comparison(folders: Sequence[Path], out: Path, by: str | None) -> None:
     print(f"\nComparison: {out}")
 
 
-def report(paths: Sequence[Path], seconds: float, out: str | None, by: str | None) -> None:
+def report(paths: Sequence[Path], seconds: float, out: Path | None, by: str | None) -> None:
     """The report that suits the folders; a ValueError if they are of several kinds or of none."""
     from acae_jax.comparison import runs
 
@@ -74,7 +78,7 @@ def report(paths: Sequence[Path], seconds: float, out: str | None, by: str | Non
             )
     if not others:
         beside = folders[0].resolve().parent / "comparison.html"
-        comparison(folders, Path(out) if out else beside, by)
+        comparison(folders, out or beside, by)
     elif len(folders) > 1:
         raise ValueError(
             f"{others[0]} is a whole workflow: give it alone, or the runs in it ({others[0]}/*)"
@@ -88,11 +92,11 @@ def report(paths: Sequence[Path], seconds: float, out: str | None, by: str | Non
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = argparse.ArgumentParser("acae report", description="Report what was trained.")
-    made.add_argument("folders", nargs="+", help="training runs, or one workflow")
+    made.add_argument("folders", type=paths.local, nargs="+", help="training runs, or one workflow")
     made.add_argument(
         "--seconds", type=float, default=0.0, help="wall time of the whole workflow, for its report"
     )
-    made.add_argument("--out", help="file for the comparison's page")
+    made.add_argument("--out", type=paths.local, help="file for the comparison's page")
     made.add_argument("--by", help="what to rank runs by (default: their first shared score)")
     return made
 
@@ -100,8 +104,9 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str]) -> int:
     """Report; the exit code."""
     given = parser().parse_args(arguments)
-    paths = [Path(text) for text in given.folders]
-    return command_line.exit_code(partial(report, paths, given.seconds, given.out, given.by))
+    return command_line.exit_code(
+        partial(report, given.folders, given.seconds, given.out, given.by)
+    )
 
 
 if __name__ == "__main__":

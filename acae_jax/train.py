@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import inspect
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -25,22 +26,31 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from acae_jax import command_line
+from acae_jax.files import paths
 
 if TYPE_CHECKING:
     from ml_collections import ConfigDict
 
     from acae_jax.training import logs, loop
+    from acae_jax.training.state import TrainState
 
 LEVELS = ("fatal", "error", "warning", "info", "debug")
 
 
-def task_builder(dotted: str) -> Callable[[ConfigDict], loop.Task]:
-    """The function that a dotted path names; a ValueError if there is none."""
+def task_builder(dotted: str) -> Callable[[ConfigDict, Path], loop.Task]:
+    """The function (config, workdir) → task of a dotted path; a ValueError if it is none."""
     module, _, name = dotted.rpartition(".")
     try:
-        return getattr(importlib.import_module(module), name)
+        builder = getattr(importlib.import_module(module), name)
     except (ModuleNotFoundError, AttributeError, ValueError) as error:
         raise ValueError(f"config.task = '{dotted}' names no task builder: {error}") from error
+    try:
+        inspect.signature(builder).bind({}, Path())
+    except TypeError as error:
+        raise ValueError(
+            f"config.task = '{dotted}' names no task builder: it must take (config, workdir)"
+        ) from error
+    return builder
 
 
 def join_processes() -> None:
@@ -61,11 +71,15 @@ def join_processes() -> None:
 
 def run(
     config: ConfigDict,
-    workdir: str,
+    workdir: str | Path,
     profile: Sequence[int] = (),
     listeners: Sequence[logs.Listener] = (),
-) -> None:
-    """Build the task and train it, with config and version saved beside and in the checkpoints."""
+) -> TrainState:
+    """Build the task and train it, with config and version saved beside and in the checkpoints.
+
+    Returns the final state. Errors are those of `loop.fit`, and a ValueError for a config that
+    makes no sense.
+    """
     import jax
     from absl import logging
 
@@ -73,12 +87,13 @@ def run(
     from acae_jax.training import loop
 
     values = config.to_dict()
-    task = task_builder(values["task"])(config)
+    workdir = paths.local(workdir)
+    task = task_builder(values["task"])(config, workdir)
     if jax.process_index() == 0:
         changes = configs.changes(config, workdir)
         if changes:
             logging.warning("the config has changed since this run began: %s", "; ".join(changes))
-    loop.fit(
+    return loop.fit(
         task,
         workdir,
         steps=values["steps"],
@@ -88,7 +103,7 @@ def run(
         listeners=listeners,
         # Not before: results that are there keep the config that made them.
         begun=partial(configs.save, config, workdir),
-        **values["loop"],
+        **configs.keywords(loop.fit, values["loop"], "loop"),
     )
 
 
@@ -114,6 +129,7 @@ def train(given: argparse.Namespace, others: Sequence[str]) -> int:
     from absl import logging
 
     from acae_jax import config as configs
+    from acae_jax.bundles import compiling
     from acae_jax.training import loop, tensorboard
 
     unknown, overrides = configs.split_overrides(others)
@@ -127,6 +143,7 @@ def train(given: argparse.Namespace, others: Sequence[str]) -> int:
         if given.distributed:
             join_processes()
         config = configs.load(given.config, overrides)
+        compiling.keep()  # for the next stage, and for the run that continues this one
         with ExitStack() as stack:
             listeners = []
             if given.tensorboard:
@@ -152,7 +169,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add = made.add_argument
     add("--config", required=True, help="config file, its arguments behind a colon")
-    add("--workdir", required=True, help="folder for checkpoints, log and config")
+    add("--workdir", type=paths.local, required=True, help="folder for checkpoints, log and config")
     add("--profile", metavar="FIRST:END", help="steps to trace into WORKDIR/profile")
     add("--tensorboard", action="store_true", help="write event files into WORKDIR/tensorboard too")
     add("--distributed", action="store_true", help="join the processes of a job of several")

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from acae_jax import config as configs
 from acae_jax.data import mixture
+from acae_jax.files import paths
 
 ROOT = Path(__file__).resolve().parent.parent
 STOPPED = 143  # training was told to stop, has saved, and continues with the same command
@@ -180,8 +181,9 @@ def training(arguments: Sequence[str]) -> Training:
 
 
 def checked(training: Training) -> Training:
-    """The same, if its config can be loaded with its overrides."""
+    """The same, if its config can be loaded with its overrides, and its folder is one."""
     try:
+        paths.local(training.workdir)
         configs.load(training.config, training.overrides)
     except ValueError as error:
         raise Refused(str(error)) from error

@@ -129,6 +129,40 @@ def test_bad_files_are_named(path):
         configs.load(f"{path}:setps=3")
 
 
+def test_a_block_is_taken_as_keywords_or_the_wrong_name_is_told():
+    block = ConfigDict({"first": 1, "second": 2.0})
+
+    def function(*, first, second, third=0):
+        return first, second, third
+
+    assert function(**configs.keywords(function, block, "block")) == (1, 2.0, 0)
+    with pytest.raises(ValueError, match=r"config.block has no 'frist'; did you mean 'first'\?"):
+        configs.keywords(function, {"frist": 1}, "block")
+
+
+def test_two_trees_have_configs_of_their_own(tmp_path):
+    """What a config imports from its own tree, another tree's config does not get."""
+    for tree in ("a", "b"):
+        folder = tmp_path / tree / "configs"
+        folder.mkdir(parents=True)
+        (folder / "shared.py").write_text(f"TREE = {tree!r}\n")
+        (folder / "main.py").write_text(
+            "from ml_collections import ConfigDict\nfrom configs import shared\n"
+            "def get_config(arg): return ConfigDict({'tree': shared.TREE})\n"
+        )
+    for tree in ("a", "b", "a"):
+        assert configs.load(str(tmp_path / tree / "configs" / "main.py")).tree == tree
+    assert "configs" not in sys.modules
+
+
+def test_lists_of_a_config_are_no_change(tmp_path):
+    config = ConfigDict({"sizes": [1, 2], "pairs": (("a", [1]),)})
+    configs.save(config, tmp_path)
+    assert configs.changes(config, tmp_path) == []
+    config.sizes = [1, 3]
+    assert configs.changes(config, tmp_path) == ["sizes: (1, 2) → (1, 3)"]
+
+
 def test_overrides_are_taken_out_of_the_command_line():
     line = ["train", "--config", "a.py:x=1", "--config.a.b=1", "-config.c", "2", "--workdir=w"]
     rest, overrides = configs.split_overrides([*line, "--config.d"])

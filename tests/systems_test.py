@@ -3,11 +3,13 @@
 import json
 from pathlib import Path
 
+import jax.numpy as jnp
 import pytest
 from ml_collections import ConfigDict
 
 from acae_jax import export, report, systems
-from acae_jax.estimation import workflow
+from acae_jax.estimation import objective, workflow
+from acae_jax.estimation.autoencoder import Matrices
 from acae_jax.skeletons import catalogue
 from acae_jax.skeletons import union as unions
 
@@ -76,6 +78,25 @@ def test_runs_of_0_1_name_their_task_only():
         assert callable(systems.function(dotted, what))
         assert systems.path(ConfigDict({"task": OLD, what: ""}), what) == ""
         assert systems.path(ConfigDict({"task": "mine.task"}), what) == ""
+
+
+def test_a_builder_of_ones_own_says_what_its_network_predicts(tmp_path):
+    """Or is refused: it was taken for one of separate outputs."""
+    union = unions.of([catalogue.load("mixamo")])
+    config = ConfigDict({"task": f"{__name__}.task", "variant": "latent"})
+    assert workflow.variant_of(config, union, tmp_path).points == 3
+    config.task = "acae_jax.estimation.bottleneck.task"
+    with pytest.raises(
+        ValueError, match=r"does not say what its network predicts\. Define acae_jax"
+    ):
+        workflow.variant_of(config, union, tmp_path)
+    config.task = OLD
+    assert workflow.variant_of(config, union, tmp_path).points == len(union.joint_names)
+
+
+def variant_of(config, union, workdir):
+    decode = jnp.full((len(union.joint_names), 3), 1 / 3)
+    return objective.latent(Matrices(encode=jnp.zeros((3, len(union.joint_names))), decode=decode))
 
 
 def test_stages_are_told_by_the_configs(tmp_path):

@@ -1,9 +1,10 @@
 """The three stages from end to end through the mains' functions, on a tiny build."""
 
+import functools
 import json
+import shutil
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -21,7 +22,7 @@ from acae_jax.estimation import (
 from acae_jax.estimation import workflow as workflows
 from acae_jax.skeletons import catalogue
 from acae_jax.skeletons import union as unions
-from acae_jax.training import checkpoints, logs
+from acae_jax.training import checkpoints, logs, parallel
 
 CONFIG = "configs/estimation/embedded.py"
 OVERRIDES = ("loop.devices=1", "data.workers=0")
@@ -39,8 +40,7 @@ def run(data, folder, name, arguments, *overrides):
     config = configs.load(
         f"{CONFIG}:runlocal,data={data},run={folder},{arguments}", (*OVERRIDES, *overrides)
     )
-    train.run(config, str(folder / name))
-    return config
+    return train.run(config, str(folder / name))
 
 
 @pytest.fixture(scope="module")
@@ -87,21 +87,21 @@ def test_the_autoencoder_is_the_one_that_was_learned(workflow):
     np.testing.assert_allclose(np.sum(maps.decode, axis=1), 1, atol=1e-4)
 
 
-def test_fine_tuning_starts_from_the_first_stage(workflow, data):
-    """The hybrid network keeps the joints' head channels and has new ones for its latent points."""
+def test_fine_tuning_starts_from_the_first_stage(workflow):
+    """At step 0 the hybrid network predicts the joints as stage 1 did, and has latent points."""
     config = configs.read(workflow / "hybrid")
     union = building.joint_union(config.data)
-    network = building.network(config, consistency.choose(config, union).points)
-    initial = jax.tree.map(jnp.asarray, checkpoints.load_params(workflow / "initial"))
-    fresh = step.fresh_variables(network, jax.random.key(0))
-    start = consistency.start(initial, fresh, len(union.joint_names))
-    old = np.asarray(initial["params"]["head"]["kernel"]).reshape(-1, 5, 179)
-    new = np.asarray(start["params"]["head"]["kernel"]).reshape(old.shape[0], 5, -1)
-    np.testing.assert_array_equal(new[..., :179], old)
-    np.testing.assert_array_equal(
-        new[..., 179:],
-        np.asarray(fresh["params"]["head"]["kernel"]).reshape(new.shape)[..., 179:],
+    maps = bottleneck.load(workflow / "autoencoder", union)
+    program = consistency.program(config)
+    state = program.init(jax.random.key(0))
+    initial = checkpoints.load_params(workflow / "initial")
+    jax.tree.map(
+        np.testing.assert_array_equal, state.params["backbone"], initial["params"]["backbone"]
     )
+    old = np.asarray(initial["params"]["head"]["kernel"]).reshape(-1, 5, 179)
+    new = np.asarray(state.params["head"]["kernel"]).reshape(old.shape[0], 5, -1)
+    np.testing.assert_array_equal(new[..., :179], old)
+    np.testing.assert_allclose(new[..., 179:], old @ np.asarray(maps.encode).T, atol=1e-5)
 
 
 def test_stage_1_starts_from_another_run(workflow, caplog):
@@ -136,11 +136,53 @@ def test_stage_1_starts_from_another_run(workflow, caplog):
         starting.from_run(fresh, workflow / "initial", "all", ours)
 
 
-def test_a_finished_run_is_left_alone(workflow, data):
-    before = checkpoints.load_params(workflow / "initial")
-    run(data, workflow, "initial", "stage=initial")
-    after = checkpoints.load_params(workflow / "initial")
-    np.testing.assert_array_equal(before["params"]["head"]["bias"], after["params"]["head"]["bias"])
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("initial", "stage=initial"),
+        ("autoencoder", "stage=autoencoder"),
+        ("hybrid", "stage=consistency,variant=hybrid"),
+    ],
+)
+def test_a_finished_run_is_returned_without_data_or_the_runs_before_it(
+    workflow, tmp_path, name, arguments
+):
+    """Only the run's own folder is there: nothing else is opened."""
+    shutil.copytree(workflow / name, tmp_path / name)
+    state = run(tmp_path / "nowhere", tmp_path, name, arguments)
+    assert checkpoints.checksum(state) == newest_checksum(workflow / name)
+
+
+def newest_checksum(folder):
+    return checkpoints.newest_facts(folder)["crc32"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "upstream"),
+    [
+        ("stage=autoencoder", "initial"),
+        ("stage=consistency,variant=latent", "autoencoder"),
+    ],
+)
+def test_a_continued_run_needs_no_run_before_it_and_ends_in_the_same_bits(
+    workflow, data, tmp_path, arguments, upstream, caplog
+):
+    for name in ("initial", "autoencoder"):
+        shutil.copytree(workflow / name, tmp_path / name)
+    whole = run(data, tmp_path, "run", arguments, "loop.save_every=2")
+    shutil.rmtree(tmp_path / "run" / "checkpoints" / "4")
+    copied = shutil.copytree(tmp_path / "run", tmp_path / "copied")
+
+    for name in ("initial", "autoencoder"):
+        (tmp_path / name).rename(tmp_path / f"{name} is gone")
+    state = run(data, tmp_path, "run", arguments, "loop.save_every=2")
+    assert checkpoints.checksum(state) == checkpoints.checksum(whole)
+
+    caplog.clear()
+    shutil.copytree(workflow / "separate", tmp_path / upstream)  # any other state
+    state = run(data, tmp_path, copied.name, arguments, "loop.save_every=2")
+    assert checkpoints.checksum(state) == checkpoints.checksum(whole)
+    assert f"{tmp_path / upstream} has changed since" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -164,11 +206,12 @@ def test_bad_input_is_one_line_with_the_fix(data, tmp_path, arguments, overrides
 
 
 def test_an_empty_name_of_the_test_set_means_none():
-    config = configs.load(CONFIG, ("evals.test.dataset=",))
+    config = configs.load(CONFIG, ("data.test=",))
     union = building.joint_union(config.data)
     variant = objective.separate(len(union.joint_names))
     network = building.network(config, variant.points)
-    assert building.evaluation_of(config, network, variant, union) is None
+    test_set = functools.partial(building.load_test_set, config, parallel.mesh())
+    assert building.evaluation_of(config, network, variant, union, test_set) is None
 
 
 def test_a_stage_without_the_one_before_it_says_so(data, tmp_path):

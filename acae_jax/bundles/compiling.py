@@ -1,4 +1,5 @@
-"""Compiled programs, kept between processes, so that a model answers at once the second time.
+"""Compiled programs, kept between processes: a model answers at once the second time, and training
+that is continued goes on at once.
 
 JAX's persistent compilation cache lies in the user's cache folder, $XDG_CACHE_HOME/acae_jax (or
 ~/.cache/acae_jax), in a part for this kind of processor: what was compiled for one with more

@@ -14,7 +14,7 @@ from typing import Protocol, runtime_checkable
 import tensorflow_datasets as tfds
 
 from acae_jax.data import record as records
-from acae_jax.files import messages
+from acae_jax.files import messages, paths
 
 _INFO_FILE = "dataset_info.json"
 
@@ -88,7 +88,7 @@ def open(name: str, data_dir: str | Path, split: str) -> Source:
 
     Raises ValueError, in one line, if it is not there: with what is, and how to prepare it.
     """
-    data_dir = Path(data_dir).expanduser()
+    data_dir = paths.local(data_dir).expanduser()
     versions = _versions(data_dir / name)
     if not versions:
         raise ValueError(_missing(name, data_dir))

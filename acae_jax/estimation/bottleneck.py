@@ -5,19 +5,26 @@ One update of this task is one epoch in one compiled scan: its step counter coun
 """
 
 import itertools
+from collections.abc import Callable, Iterator
+from functools import cache, partial
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from absl import logging
 from ml_collections import ConfigDict
 
-from acae_jax.estimation import autoencoder, building, objective, pseudo
+from acae_jax import config as configs
+from acae_jax.estimation import autoencoder, building, kept_inputs, objective, pseudo
 from acae_jax.skeletons.union import JointUnion
 from acae_jax.training import checkpoints
 from acae_jax.training.loop import Task
 from acae_jax.training.state import TrainState
+
+PSEUDO_LABELS = "pseudo_labels.npz"
+AUTOENCODER = "autoencoder.npz"
 
 
 def pseudo_labels(config: ConfigDict, union: JointUnion) -> np.ndarray:
@@ -32,11 +39,34 @@ def pseudo_labels(config: ConfigDict, union: JointUnion) -> np.ndarray:
                 variables,
                 building.even_examples(config, union, name, config.pseudo.examples_per_dataset),
                 union.joint_names,
-                config.pseudo.get("batch_size", 64),
+                config.evaluation.batch_size,
             )
             for name in config.pseudo.datasets
         ]
     )
+
+
+def kept_pseudo_labels(config: ConfigDict, union: JointUnion, workdir: Path) -> np.ndarray:
+    """The pseudo labels of a run, which keeps them: a continued run has those that it began with.
+
+    Warns if the stage-1 model has been trained further since then.
+    """
+    path = workdir / PSEUDO_LABELS
+    if _is_kept(path):
+        facts, (poses_mm,) = kept_inputs.read(path, "poses_mm")
+        if kept_inputs.has_changed(facts, config.initial):
+            logging.warning(
+                "%s has changed since this run began; it goes on with the pseudo labels of then. "
+                "For new ones use another --workdir",
+                config.initial,
+            )
+        return poses_mm
+    if checkpoints.complete_steps(workdir):
+        logging.warning("%s is missing: the pseudo labels are made again", path)
+    origin = kept_inputs.origin(config.initial)
+    poses_mm = pseudo_labels(config, union)
+    kept_inputs.write(path, origin, {"poses_mm": poses_mm})
+    return poses_mm
 
 
 def schedule(learning_rate: float, steps: int) -> optax.Schedule:
@@ -47,7 +77,7 @@ def schedule(learning_rate: float, steps: int) -> optax.Schedule:
 
 
 def learning_task(
-    poses_mm: np.ndarray,
+    pseudo_labels: Callable[[], np.ndarray],
     sides: autoencoder.Sides,
     latents: autoencoder.Latents,
     *,
@@ -59,23 +89,36 @@ def learning_task(
     seed: int,
 ) -> Task:
     """The task of learning an autoencoder from poses (n, J, 3) in mm, whose joints have these
-    sides.
+    sides. `pseudo_labels` is called once, when training begins.
     """
-    if len(poses_mm) < batch_size:
-        raise ValueError(
-            f"{len(poses_mm)} pseudo labels do not fill a batch of {batch_size}; "
-            "raise pseudo.examples_per_dataset."
-        )
-    ordered = jnp.asarray(poses_mm[:, sides.order].swapaxes(1, 2))
-    steps = epochs * (len(poses_mm) // batch_size)
-    optimizer = optax.adam(schedule(learning_rate, steps))
+
+    def optimizer_of(steps: int) -> optax.GradientTransformation:
+        return optax.adam(schedule(learning_rate, steps))
+
+    @cache
+    def poses_and_optimizer() -> tuple[jax.Array, optax.GradientTransformation]:
+        poses_mm = pseudo_labels()
+        if len(poses_mm) < batch_size:
+            raise ValueError(
+                f"{len(poses_mm)} pseudo labels do not fill a batch of {batch_size}; "
+                "raise pseudo.examples_per_dataset."
+            )
+        ordered = jnp.asarray(poses_mm[:, sides.order].swapaxes(1, 2))
+        return ordered, optimizer_of(epochs * (len(poses_mm) // batch_size))
 
     def init(key: jax.Array) -> TrainState:
         params = autoencoder.init(key, sides, latents)
-        return TrainState(jnp.zeros((), jnp.int32), params, {}, optimizer.init(params))
+        # The number of steps, which only the poses tell, does not change the optimiser's state.
+        opt_state = optimizer_of(epochs).init(params)
+        return TrainState(jnp.zeros((), jnp.int32), params, {}, opt_state)
+
+    def batches(first_epoch: int) -> Iterator[dict]:
+        poses_and_optimizer()
+        return itertools.repeat({})
 
     def update(epoch: int, state: TrainState, batch: dict) -> tuple[TrainState, dict]:
         key = jax.random.fold_in(jax.random.key(seed), epoch)
+        ordered, optimizer = poses_and_optimizer()
         learned, metrics = autoencoder.train_epoch(
             autoencoder.State(state.params, state.opt_state),
             ordered,
@@ -87,24 +130,55 @@ def learning_task(
         )
         return TrainState(state.step + 1, learned.params, {}, learned.opt_state), metrics
 
-    return Task(
-        init=init,
-        update=update,
-        batches=lambda start_step: itertools.repeat({}),
-    )
+    return Task(init=init, update=update, batches=batches)
 
 
-def task(config: ConfigDict) -> Task:
+def task(config: ConfigDict, workdir: Path) -> Task:
     """The task of a config such as configs/estimation/embedded.py:stage=autoencoder."""
     union = building.joint_union(config.data)
+    latents = configs.keywords(autoencoder.Latents, config.latents, "latents")
+    name = "autoencoder_training"
     return learning_task(
-        pseudo_labels(config, union),
+        partial(kept_pseudo_labels, config, union, workdir),
         autoencoder.sides_of(union.joint_names),
-        autoencoder.Latents(**config.latents),
+        autoencoder.Latents(**latents),
         epochs=config.steps,
         seed=config.seed,
-        **config.autoencoder_training,
+        **configs.keywords(learning_task, config[name], name),
     )
+
+
+def kept_matrices(
+    config: ConfigDict, union: JointUnion, workdir: Path | None
+) -> autoencoder.Matrices:
+    """The autoencoder of a stage-3 run: its own copy once it has trained, until then and without a
+    `workdir` the one that the config names.
+
+    Warns if that one has been trained further since the copy was made.
+    """
+    if workdir is None or not _is_kept(workdir / AUTOENCODER):
+        return load(config.autoencoder, union)
+    facts, maps = kept_inputs.read(workdir / AUTOENCODER, *autoencoder.Matrices._fields)
+    if kept_inputs.has_changed(facts, config.autoencoder):
+        logging.warning(
+            "%s has changed since %s began, which goes on with its own copy of then",
+            config.autoencoder,
+            workdir,
+        )
+    return autoencoder.Matrices(*map(jnp.asarray, maps))
+
+
+def keep_matrices(config: ConfigDict, union: JointUnion, workdir: Path) -> None:
+    """Copy the autoencoder that the config names into the folder of a stage-3 run that begins."""
+    if not _is_kept(workdir / AUTOENCODER):
+        origin = kept_inputs.origin(config.autoencoder)
+        maps = jax.tree.map(np.asarray, load(config.autoencoder, union))
+        kept_inputs.write(workdir / AUTOENCODER, origin, maps._asdict())
+
+
+def _is_kept(path: Path) -> bool:
+    """Whether the file holds what the run in its folder has been training with."""
+    return path.is_file() and bool(checkpoints.complete_steps(path.parent))
 
 
 def load(folder: str | Path, union: JointUnion) -> autoencoder.Matrices:

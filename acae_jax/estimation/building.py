@@ -4,7 +4,7 @@ Only this module and the task builders see a config; everything below receives v
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import NamedTuple
 
 import jax
@@ -15,10 +15,10 @@ from jax.sharding import Mesh
 from jaxtyping import Float
 from ml_collections import ConfigDict
 
-from acae_jax.benchmarks import evals
-from acae_jax.benchmarks.stored_crops import CropModel, StoredCrops
+from acae_jax import config as configs
+from acae_jax import metrics
 from acae_jax.data import crop_batches, examples, feed, sources
-from acae_jax.estimation import crop_evals, objective, step
+from acae_jax.estimation import evaluation, objective, schedules, snapshots, step
 from acae_jax.estimation import network as networks
 from acae_jax.images import background, occlusion, props, props_from_files
 from acae_jax.models import backbones
@@ -26,8 +26,8 @@ from acae_jax.skeletons import catalogue
 from acae_jax.skeletons import union as unions
 from acae_jax.skeletons.union import JointUnion
 from acae_jax.training import parallel
-from acae_jax.training.loop import Task
-from acae_jax.training.state import TrainState
+from acae_jax.training.loop import Evaluated, Task
+from acae_jax.training.state import TrainState, evaluated
 
 Batch = dict[str, np.ndarray]
 ASSET_SEED = 0
@@ -57,7 +57,9 @@ def example_maker(data: ConfigDict, union: JointUnion) -> feed.MakeExample:
     chances = data.get("background_probabilities", {})
     return crop_batches.maker(
         crop_layout(data, union),
-        examples.Augmentation(**data.augmentation),
+        examples.Augmentation(
+            **configs.keywords(examples.Augmentation, data.augmentation, "data.augmentation")
+        ),
         device_colour=data.device_colour,
         occluders=occluders(data),
         backgrounds=backgrounds(data),
@@ -141,30 +143,49 @@ def predictor(
         return networks.predict(network, variant.joints, variables, **batch)
 
     def predict(variables: dict, batch: Batch) -> jax.Array:
-        inputs = {"images": batch["image"], "intrinsics": batch["intrinsics"]}
-        return joints(variables, parallel.place_batch(inputs, mesh))
+        seen = {"images": batch["image"], "intrinsics": batch["intrinsics"]}
+        return joints(variables, parallel.place_batch(seen, mesh))
 
     return predict
 
 
 def test_union(config: ConfigDict) -> JointUnion:
-    """The union in whose order labels are evaluated: no two formats share a joint."""
-    if isinstance(config.data.union, str):
-        return unions.mixture(config.data.union)
+    """The union in whose order the fully labelled test set is stored."""
     return unions.of([catalogue.load(name) for name in config.data.union])
 
 
-def test_layout(config: ConfigDict) -> crop_batches.Layout:
-    """What the crops of evaluations have."""
-    return crop_layout(config.data, test_union(config))
+def load_test_set(config: ConfigDict, mesh: Mesh) -> evaluation.TestSet:
+    """The config's test set, as clean crops; this process reads only what its devices will see."""
+    union = test_union(config)
+    source = sources.open(config.data.test, config.data.folder, "test")
+    if not len(source):
+        raise ValueError(
+            f"the test set {config.data.test} is empty: build it with python -m acae_jax.prepare"
+        )
+    if config.evaluation.batch_size < 1:
+        raise ValueError(
+            f"evaluation.batch_size is {config.evaluation.batch_size}; it must be at least 1"
+        )
+    size = -(-config.evaluation.batch_size // mesh.size) * mesh.size
+    shares = evaluation.padded_rows(len(source), size)
+    own = np.split(shares, jax.process_count(), axis=1)[jax.process_index()]
+    rows = np.unique(own).tolist()
+    made = dict(zip(rows, clean_examples(config, union, source, rows), strict=True))
+    batches = [evaluation.stacked([made[row] for row in batch]) for batch in own.tolist()]
+    return evaluation.test_set(batches, len(source), union)
 
 
-def test_crops(config: ConfigDict, devices: int) -> StoredCrops:
-    """The stored crops that reports and exports measure a model by, see `crop_evals.reported`."""
-    test = crop_evals.reported(config)
-    if test is None:
-        raise ValueError("config.evals names no stored crops: nothing says how good the run is")
-    return crop_evals.open_crops(test, test_layout(config), config.data.folder, devices)
+def test_predictions(
+    predict: Callable[[dict, Batch], jax.Array],
+    variables: dict,
+    test: evaluation.TestSet,
+    union: JointUnion,
+) -> Float[np.ndarray, "n j 3"]:
+    """Predicted joints of the whole test set, in its order."""
+    poses = evaluation.predictions(
+        lambda batch: predict(variables, batch), test.batches, test.count
+    )
+    return evaluation.in_test_order(poses, union.members, test.union)
 
 
 def evaluation_of(
@@ -172,23 +193,30 @@ def evaluation_of(
     network: networks.PoseNetwork,
     variant: objective.Variant,
     union: JointUnion,
-) -> evals.Evaluation | None:
-    """All of config.evals as one; None if it is empty.
-
-    Their data is opened here, so that missing ones are missed before training and not after.
+    test_set: Callable[[], evaluation.TestSet],
+) -> Callable[[TrainState], Evaluated] | None:
+    """What is said and shown of a state: mean scores, the MPJPE of each format, such as
+    "test/mpjpe_mm/smpl", and a picture. None if the config has no test set, or an empty name.
     """
-    entries = crop_evals.entries(config)
-    if not entries:
+    if not config.data.get("test"):
         return None
-    mesh = parallel.mesh(config.loop.devices)
-    model = CropModel(
-        predictor(network, variant, mesh),
-        union.members,
-        test_layout(config),
-        config.data.folder,
-        mesh.size,
-    )
-    return evals.build(entries, model, crop_evals.build)
+    predict = predictor(network, variant, parallel.mesh(config.loop.devices))
+
+    def evaluate(state: TrainState) -> Evaluated:
+        test = test_set()
+        predicted = test_predictions(predict, evaluated(state), test, union)
+        scored = evaluation.scores(predicted, test)
+        each = {f"mpjpe_mm/{name}": scored[name]["mpjpe_mm"] for name in test.union.members}
+        named = {f"test/{key}": value for key, value in {**scored["mean"], **each}.items()}
+        # The first process's share begins the first batch.
+        crops = test.batches[0]
+        shown = slice(min(snapshots.CROPS, len(crops["image"]), test.count))
+        images, intrinsics = crops["image"][shown], crops["intrinsics"][shown]
+        poses, truth = predicted[shown], test.true_mm[shown]
+        picture = snapshots.png(images, intrinsics, poses, truth, test.union)
+        return Evaluated(named, picture, [f"test/{key}" for key in metrics.HIGHER_IS_BETTER])
+
+    return evaluate
 
 
 def label_groups(data: ConfigDict, union: JointUnion) -> Float[np.ndarray, "k j"]:
@@ -200,6 +228,7 @@ class Program(NamedTuple):
     """What devices run of a task, whether or not its data is here: see `loop.Task`."""
 
     init: Callable[[jax.Array], TrainState]
+    shapes: Callable[[], TrainState]
     update: Callable[[int, TrainState, dict[str, jax.Array]], tuple[TrainState, step.Metrics]]
     network: networks.PoseNetwork
     variant: objective.Variant
@@ -228,7 +257,8 @@ def pose_program(
     `variables` gives params and batch_stats to start from, of a network and a random key.
     """
     model = network(config, variant.points)
-    weights = objective.Weights(**config.weights)
+    weights = schedules.weights(config.weights, config.steps)
+    schedule = schedules.schedule(config.schedule, config.steps)
     if weights.heatmap and variant.points != len(union.joint_names):
         raise ValueError(
             f"weights.heatmap prices the heat maps of joints, but this head predicts "
@@ -240,25 +270,42 @@ def pose_program(
         optimizer,
         label_groups(config.data, union),
         weights,
-        step.Schedule(**config.schedule),
+        schedule,
         tuple(name for name, _ in config.data.quotas),
         config.seed,
         config.average_decay,
     )
 
-    def init(key: jax.Array) -> TrainState:
-        return step.initial_state(optimizer, variables(model, key), bool(config.average_decay))
+    averaged = bool(config.average_decay)
 
-    return Program(init, update, model, variant, union)
+    def init(key: jax.Array) -> TrainState:
+        return step.initial_state(optimizer, variables(model, key), averaged)
+
+    def shapes() -> TrainState:
+        fresh = lambda key: step.initial_state(  # noqa: E731
+            optimizer, step.fresh_variables(model, key), averaged
+        )
+        return jax.eval_shape(fresh, jax.random.key(config.seed))
+
+    return Program(init, shapes, update, model, variant, union)
 
 
 def pose_task(config: ConfigDict, program: Program) -> Task:
-    """The task of a program, on the config's data."""
+    """The task of a program, on the config's data, which is opened when training begins."""
+    test_set = cache(partial(load_test_set, config, parallel.mesh(config.loop.devices)))
+    evaluate = evaluation_of(config, program.network, program.variant, program.union, test_set)
+
+    def batches(first_step: int) -> Iterator[Batch]:
+        if evaluate:
+            test_set()  # a missing one is found before training and not after
+        return training_batches(config, program.union)(first_step)
+
     return Task(
         init=program.init,
+        shapes=program.shapes,
         update=program.update,
-        batches=training_batches(config, program.union),
-        evaluate=evaluation_of(config, program.network, program.variant, program.union),
+        batches=batches,
+        evaluate=evaluate,
         group_size=config.data.ghost_size,
         parts=config.data.parts,
     )

@@ -3,56 +3,90 @@
 `separate` is the control: the same fine-tuning without the autoencoder.
 """
 
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
 from ml_collections import ConfigDict
 
-from acae_jax.estimation import bottleneck, building, objective, starting, step
+from acae_jax import config as configs
+from acae_jax.estimation import bottleneck, building, objective, step
 from acae_jax.estimation.network import PoseNetwork
 from acae_jax.skeletons.union import JointUnion
-from acae_jax.training import checkpoints, optimizers
-from acae_jax.training.loop import Task
+from acae_jax.training import checkpoints, loop, optimizers
 
 VARIANTS = ("separate", "regularised", "latent", "hybrid")
 
 
-def choose(config: ConfigDict, union: JointUnion) -> objective.Variant:
-    """The variant that the config names."""
+def variant_of(
+    config: ConfigDict, union: JointUnion, workdir: Path | None = None
+) -> objective.Variant:
+    """The variant that the config names; `workdir` is the run's, which may have its own copy of the
+    autoencoder.
+    """
     if config.variant not in VARIANTS:
         raise ValueError(f"variant is {config.variant!r}; it must be one of {', '.join(VARIANTS)}.")
     if config.variant == "separate":
         return objective.separate(len(union.joint_names))
-    maps = bottleneck.load(config.autoencoder, union)
+    maps = bottleneck.kept_matrices(config, union, workdir)
     return getattr(objective, config.variant)(maps)
 
 
-def start(initial: dict, fresh: dict, joint_count: int) -> dict:
-    """Variables to fine-tune from: the stage-1 model's, with new head channels where it had none.
+def start(initial: dict, of_joints: Float[Array | np.ndarray, "p j"], depth_bins: int) -> dict:
+    """Variables to fine-tune from: the stage-1 model's, with head channels combined as its points
+    are combined from the joints.
 
-    A head of latent points alone has no joint's channels, and starts fresh.
+    Logits are linear in the channels. Where the joints' heat maps are normal distributions of one
+    width, that of a latent point is one too, with exactly the combined mean; so latent points need
+    not be learned from nothing. A ValueError if stage 1 has no head for these joints.
     """
-    params = dict(initial["params"])
-    old, new = initial["params"]["head"], fresh["params"]["head"]
-    points = new["bias"].shape[0] * joint_count // old["bias"].shape[0]
-    pairs = [(joint, joint) for joint in range(joint_count)] if points >= joint_count else []
-    params["head"] = jax.tree.map(
-        lambda o, n: starting.with_points(o, n, pairs, (joint_count, points)), old, new
-    )
-    return {**initial, "params": params}
+    joint_count, blocks = of_joints.shape[1], 1 + depth_bins
+
+    def combined(channels: Float[Array, "*features c"]) -> Float[Array, "*features k"]:
+        """One channel for each point in each of 1 + D blocks, the order of `network.Head`."""
+        if channels.shape[-1] != blocks * joint_count:
+            raise ValueError(
+                f"the head of stage 1 has {channels.shape[-1]} channels, but {joint_count} joints "
+                f"and model.depth_bins = {depth_bins} make {blocks * joint_count}: data.union, "
+                "data.merge_by_name and model.depth_bins must be those of stage 1"
+            )
+        apart = channels.reshape(*channels.shape[:-1], blocks, joint_count)
+        points = jnp.einsum("pj,...j->...p", of_joints, apart, precision="highest")
+        return points.reshape(*channels.shape[:-1], -1)
+
+    head = jax.tree.map(combined, initial["params"]["head"])
+    return {**initial, "params": {**initial["params"], "head": head}}
 
 
-def program(config: ConfigDict) -> building.Program:
+def program(config: ConfigDict, workdir: Path | None = None) -> building.Program:
     """What devices run for a config such as configs/estimation/embedded.py:stage=consistency."""
     union = building.joint_union(config.data)
-    optimizer = optimizers.fine_tuning(steps=config.steps, **config.optimizer)
+    settings = configs.keywords(optimizers.fine_tuning, config.optimizer, "optimizer")
+    optimizer = optimizers.fine_tuning(steps=config.steps, **settings)
+
+    variant = variant_of(config, union, workdir)
 
     def variables(network: PoseNetwork, key: jax.Array) -> dict:
         initial = jax.tree.map(jnp.asarray, checkpoints.load_params(config.initial))
-        return start(initial, step.fresh_variables(network, key), len(union.joint_names))
+        begun = start(initial, variant.of_joints, network.depth_bins)
+        shapes = jax.eval_shape(partial(step.fresh_variables, network), key)
+        return checkpoints.init_from(shapes, begun)[0]
 
-    return building.pose_program(config, union, choose(config, union), optimizer, variables)
+    return building.pose_program(config, union, variant, optimizer, variables)
 
 
-def task(config: ConfigDict) -> Task:
+def task(config: ConfigDict, workdir: Path) -> loop.Task:
     """The task of such a config."""
-    return building.pose_task(config, program(config))
+    made = program(config, workdir)
+    trained = building.pose_task(config, made)
+
+    def batches(first_step: int) -> Iterator[loop.Batch]:
+        if config.variant != "separate":
+            bottleneck.keep_matrices(config, made.union, workdir)
+        return trained.batches(first_step)
+
+    return trained._replace(batches=batches)

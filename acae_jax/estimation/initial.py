@@ -2,21 +2,34 @@
 own.
 """
 
+from pathlib import Path
+
 import jax
 from ml_collections import ConfigDict
 
+from acae_jax import config as configs
 from acae_jax.estimation import building, objective, starting, step
 from acae_jax.estimation.network import PoseNetwork
 from acae_jax.foreign import pretrained
+from acae_jax.skeletons.union import JointUnion
 from acae_jax.training import optimizers
 from acae_jax.training.loop import Task
+
+
+def variant_of(
+    config: ConfigDict, union: JointUnion, workdir: Path | None = None
+) -> objective.Variant:
+    """Every joint has a point of its own."""
+    del config, workdir
+    return objective.separate(len(union.joint_names))
 
 
 def program(config: ConfigDict) -> building.Program:
     """What devices run for a config such as configs/estimation/embedded.py:stage=initial."""
     union = building.joint_union(config.data)
-    variant = objective.separate(len(union.joint_names))
-    optimizer = optimizers.initial(steps=config.steps, **config.optimizer)
+    variant = variant_of(config, union)
+    settings = configs.keywords(optimizers.initial, config.optimizer, "optimizer")
+    optimizer = optimizers.initial(steps=config.steps, **settings)
 
     def variables(network: PoseNetwork, key: jax.Array) -> dict:
         fresh = step.fresh_variables(network, key)
@@ -29,6 +42,7 @@ def program(config: ConfigDict) -> building.Program:
     return building.pose_program(config, union, variant, optimizer, variables)
 
 
-def task(config: ConfigDict) -> Task:
+def task(config: ConfigDict, workdir: Path) -> Task:
     """The task of such a config."""
+    del workdir  # nothing is kept there but checkpoints
     return building.pose_task(config, program(config))

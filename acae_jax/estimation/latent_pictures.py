@@ -115,10 +115,10 @@ def _order(sides: list[str], groups: list[int], heights: np.ndarray) -> Int[np.n
 def _mark_sides(axes: Axes, sides: list[str], ticks, line) -> None:
     """Name the run of each side at its middle, and draw lines between them."""
     places = {side: [i for i, other in enumerate(sides) if other == side] for side in SIDES}
-    present = {side: found for side, found in places.items() if found}
-    ticks([float(np.mean(found)) for found in present.values()], [SIDES[s] for s in present])
-    for found in list(present.values())[1:]:
-        line(found[0] - 0.5, color=charts.QUIET, linewidth=0.8)
+    present = {side: rows for side, rows in places.items() if rows}
+    ticks([float(np.mean(rows)) for rows in present.values()], [SIDES[s] for s in present])
+    for rows in list(present.values())[1:]:
+        line(rows[0] - 0.5, color=charts.QUIET, linewidth=0.8)
 
 
 def on_body(maps: Matrices, union: JointUnion, true_mm: Float[np.ndarray, "n j 3"]) -> Figure:

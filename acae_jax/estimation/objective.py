@@ -43,13 +43,19 @@ class Weights(NamedTuple):
 class Variant(NamedTuple):
     """One way to train: which points the head predicts, how joints are read out, what it costs.
 
-    `cost` gets the head's points, a judge that locates joints and prices them, the batch, the step
-    and the weights.
+    `of_joints` has a row for each point of the head: the affine combination of the joints that the
+    point is. `cost` gets the head's points, a judge that locates joints and prices them, the batch,
+    the step and the weights.
     """
 
-    points: int
+    of_joints: Float[Array | np.ndarray, "p j"]
     joints: Callable[[Points], Points]
     cost: Callable[[Points, Judge, Batch, Array, Weights], Terms]
+
+    @property
+    def points(self) -> int:
+        """Number of points that the head predicts."""
+        return len(self.of_joints)
 
 
 def pose_loss(
@@ -161,6 +167,11 @@ def _agreement(
     )
 
 
+def _itself(joint_count: int) -> Float[np.ndarray, "j j"]:
+    """Points that are the joints."""
+    return np.eye(joint_count, dtype=np.float32)
+
+
 def _as_they_are(points: Points) -> Points:
     return points
 
@@ -176,7 +187,7 @@ def separate(joint_count: int) -> Variant:
     def cost(points: Points, judge: Judge, batch: Batch, step: Array, weights: Weights) -> Terms:
         return judge(points)[1]
 
-    return Variant(joint_count, _as_they_are, cost)
+    return Variant(_itself(joint_count), _as_they_are, cost)
 
 
 def regularised(maps: autoencoder.Matrices) -> Variant:
@@ -188,7 +199,7 @@ def regularised(maps: autoencoder.Matrices) -> Variant:
         agreement = weights.consistency * _agreement(joints_mm, again_mm, batch, weights)
         return {**terms, "consistency": agreement}
 
-    return Variant(len(maps.decode), _as_they_are, cost)
+    return Variant(_itself(len(maps.decode)), _as_they_are, cost)
 
 
 def latent(maps: autoencoder.Matrices) -> Variant:
@@ -200,7 +211,7 @@ def latent(maps: autoencoder.Matrices) -> Variant:
     def cost(points: Points, judge: Judge, batch: Batch, step: Array, weights: Weights) -> Terms:
         return judge(joints(points))[1]
 
-    return Variant(len(maps.encode), joints, cost)
+    return Variant(maps.encode, joints, cost)
 
 
 def hybrid(maps: autoencoder.Matrices) -> Variant:
@@ -226,4 +237,4 @@ def hybrid(maps: autoencoder.Matrices) -> Variant:
             "teacher": weights.teacher * late * taught,
         }
 
-    return Variant(count + len(maps.encode), joints, cost)
+    return Variant(np.concatenate([_itself(count), maps.encode]), joints, cost)

@@ -5,29 +5,25 @@ stage 3, each with the config.json and checkpoints that `acae_jax.train` left. W
 their configs say; the folders' names are the variants' names in the report.
 """
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from ml_collections import ConfigDict
 
 from acae_jax import config as configs
-from acae_jax.benchmarks import scoring
-from acae_jax.benchmarks.stored_crops import StoredCrops
-from acae_jax.data import crop_batches, sources
-from acae_jax.data.crop_batches import Layout
+from acae_jax import systems
 from acae_jax.datasets.synthetic import body, poses
 from acae_jax.estimation import (
     bottleneck,
     building,
-    consistency,
     evaluation,
     objective,
     pictures,
     relations,
 )
 from acae_jax.estimation import report as pages
-from acae_jax.estimation.outcome import Run, examples
+from acae_jax.estimation.outcome import Run
 from acae_jax.skeletons.union import JointUnion
 from acae_jax.training import checkpoints, logs, loop, parallel
 
@@ -54,43 +50,52 @@ def stages(folder: Path) -> dict[str, ConfigDict]:
     """The runs in a workflow's folder with their configs, stage 1 and 2 before the variants."""
     names = sorted(path.parent.name for path in folder.glob("*/config.json"))
     runs = {name: configs.read(folder / name) for name in names}
-    if not any(config.task == INITIAL for config in runs.values()):
+    if all(config.task == AUTOENCODER for config in runs.values()):
         raise ValueError(
-            f"{folder} holds no run of stage 1; run: bash launch/quickstart.sh, or train that stage"
+            f"{folder} holds no run of stage 1 or 3; run: bash launch/quickstart.sh, or train one"
         )
     order = {INITIAL: 0, AUTOENCODER: 1}
     return dict(sorted(runs.items(), key=lambda run: order.get(run[1].task, 2)))
 
 
-def variant_of(config: ConfigDict, union: JointUnion) -> objective.Variant:
-    """What a run's network predicts and how joints are read out of it."""
-    if config.task.endswith("consistency.task"):
-        return consistency.choose(config, union)
-    return objective.separate(len(union.joint_names))
+def variant_of(config: ConfigDict, union: JointUnion, folder: Path) -> objective.Variant:
+    """What the network of the run in this folder predicts and how joints are read out of it, as
+    `variant_of` says, which stands beside the run's task builder; a ValueError if there is none.
+    """
+    module = config.task.rpartition(".")[0]
+    try:
+        variant = systems.function(f"{module}.variant_of", "task")
+    except ValueError:
+        raise ValueError(
+            f"{folder}: {config.task} does not say what its network predicts. Define "
+            f"{module}.variant_of(config, union, workdir), or import it there from "
+            "acae_jax.estimation.initial or .consistency"
+        ) from None
+    return variant(config, union, folder)
 
 
-def predictions(folder: Path, test: StoredCrops) -> np.ndarray:
+def predictions(folder: Path, test: evaluation.TestSet) -> np.ndarray:
     """Poses (n, J, 3) of the test set, in its order, by the newest checkpoint of a run."""
     config = configs.read(folder)
     union = building.joint_union(config.data)
-    variant = variant_of(config, union)
+    variant = variant_of(config, union, folder)
     network = building.network(config, variant.points)
     mesh = parallel.mesh()
     predict = building.predictor(network, variant, mesh)
     variables = parallel.replicate(checkpoints.load_params(folder), mesh)
-    outputs = scoring.streamed(lambda crops: predict(variables, crops.inputs), test)
-    poses = np.concatenate([output[: len(crops.true_mm)] for crops, output in outputs])
-    return evaluation.in_test_order(poses, union.members, test.layout.union)
+    return building.test_predictions(predict, variables, test, union)
 
 
-def training_labels(
-    config: ConfigDict, layout: Layout, per_dataset: int = 500
-) -> Iterator[evaluation.Labels]:
-    """Labels of clean crops of the training sets, each batch of one of them, for the mean pose."""
+def training_poses(config: ConfigDict, per_dataset: int = 500) -> dict[str, np.ndarray]:
+    """Clean labelled poses of the training sets by format, for the mean pose."""
+    union = building.test_union(config)
+    found: dict[str, list[np.ndarray]] = {}
     for name, _ in config.data.quotas:
-        source = sources.open(name, config.data.folder, "train")
-        rows = crop_batches.evenly_spread(len(source), per_dataset)
-        yield from StoredCrops([source[row] for row in rows], layout, 64, 1).labels()
+        for example in building.even_examples(config, union, name, per_dataset):
+            for member, indices in union.members.items():
+                if example["valid"][list(indices)].all():
+                    found.setdefault(member, []).append(example["joints_mm"][list(indices)])
+    return {member: np.stack(examples) for member, examples in found.items()}
 
 
 def is_of_embedded_body(union: JointUnion) -> bool:
@@ -126,33 +131,24 @@ def outcome(folder: Path, seconds: float) -> Run:
     """Everything that the report of this workflow shows; predicts the test set with every run."""
     runs = stages(folder)
     config = next(iter(runs.values()))
-    test = building.test_crops(config, parallel.mesh().size)
-    union = test.layout.union
-    true_mm, valid = (np.concatenate(part) for part in zip(*test.labels(), strict=True))
-    counts, pairs = evaluation.survey([(true_mm, valid)], union)
-    if not any(count.poses > count.without_root for count in counts.values()):
-        raise ValueError("no pose of the test set has a labelled root: there is nothing to report")
+    test = building.load_test_set(config, parallel.mesh())
     learners = [name for name, config in runs.items() if config.task == AUTOENCODER]
     predicted = {name: predictions(folder / name, test) for name in runs if name not in learners}
-    labels = true_mm, valid
-    scores = {n: evaluation.scores(p, labels, union, pairs) for n, p in predicted.items()}
-    mean_poses = evaluation.mean_poses(training_labels(config, test.layout), union)
-    run = Run(
-        union=union,
-        images={},
-        intrinsics={},
-        true_mm=np.where(valid[..., None], true_mm, np.float32(np.nan)),
-        counts=counts,
+    return Run(
+        union=test.union,
+        images=_stacked(test, "image"),
+        intrinsics=_stacked(test, "intrinsics"),
+        true_mm=test.true_mm,
         predictions_mm=predicted,
-        scores=scores,
+        scores={name: evaluation.scores(poses, test) for name, poses in predicted.items()},
         curves={name: logs.read(folder / name / loop.LOG) for name in runs},
-        maps=bottleneck.load(folder / learners[0], union) if learners else None,
-        relations=body_relations(union) if is_of_embedded_body(union) else None,
-        mean_pose_mpjpe_mm=evaluation.mean_pose_mpjpe_mm(mean_poses, labels, union),
+        maps=bottleneck.load(folder / learners[0], test.union) if learners else None,
+        relations=body_relations(test.union) if is_of_embedded_body(test.union) else None,
+        mean_pose_mpjpe_mm=evaluation.mean_pose_mpjpe_mm(training_poses(config), test),
         seconds=seconds,
     )
-    shown = {index: test.one(index) for index in examples(run).values()}
-    return run._replace(
-        images={index: crop["image"] for index, crop in shown.items()},
-        intrinsics={index: crop["intrinsics"] for index, crop in shown.items()},
-    )
+
+
+def _stacked(test: evaluation.TestSet, name: str) -> np.ndarray:
+    parts: Sequence[np.ndarray] = [batch[name] for batch in test.batches]
+    return np.concatenate(parts)[: test.count]

@@ -18,6 +18,7 @@ import numpy as np
 
 from acae_jax.bundles import bundle as bundles
 from acae_jax.bundles import onnx_backend
+from acae_jax.files import paths
 from acae_jax.geometry import cameras
 from acae_jax.inference import arguments, box_poses, detection, plausibility, variants
 from acae_jax.inference.arguments import ArrayLike
@@ -76,7 +77,7 @@ class DetectArguments(EstimateArguments, total=False):
 
 def load(folder: str | Path | None = None, detector: Detector | None = None) -> "Estimator":
     """Open a bundle; see `acae_jax.load`."""
-    folder = Path(folder or bundles.PACKAGED)
+    folder = paths.local(folder or bundles.PACKAGED)
     is_onnx = (folder / onnx_backend.HEADER).is_file()
     return Estimator((onnx_backend if is_onnx else bundles).load(folder), detector)
 

@@ -13,9 +13,9 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from acae_jax import command_line
+from acae_jax.files import paths
 
 
 def parser() -> argparse.ArgumentParser:
@@ -27,11 +27,15 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = options.add_subparsers(dest="command", required=True)
     one = commands.add_parser("fit", help="learn a skeleton from annotated examples")
-    one.add_argument("--examples", type=Path, required=True, help="JSON file of them")
-    one.add_argument("--bundle", type=Path, help="to start from (default: the packaged one)")
-    one.add_argument("--out", type=Path, help="folder for the new bundle; without, only report")
+    one.add_argument("--examples", type=paths.local, required=True, help="JSON file of them")
+    one.add_argument("--bundle", type=paths.local, help="to start from (default: the packaged one)")
+    one.add_argument(
+        "--out", type=paths.local, help="folder for the new bundle; without, only report"
+    )
     one.add_argument("--name", help="the skeleton's name (default: as in the file)")
-    one.add_argument("--picture", type=Path, help="PNG of some examples (default: beside --out)")
+    one.add_argument(
+        "--picture", type=paths.local, help="PNG of some examples (default: beside --out)"
+    )
     return options
 
 

@@ -11,8 +11,10 @@ unpickled.
 import errno
 import json
 import logging
+import time
 import zlib
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -23,14 +25,15 @@ import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
 from jax.sharding import Sharding
 
-from acae_jax.files import plain_names
-from acae_jax.training import layout
+from acae_jax.files import paths, plain_names
+from acae_jax.training import layout, parallel
 from acae_jax.training.state import TrainState
 
 FOLDER = "checkpoints"
 BEST = "best"
 KEPT = 2
 HEAD = "head"
+ATTEMPTS, PAUSE_SECONDS = 2, 1.0  # of reading a checkpoint
 
 
 class Checkpoints:
@@ -81,17 +84,17 @@ class Checkpoints:
         """The newest checkpoint that can be read, placed as told; None if there is none at all.
 
         `like` gives the structure, shapes and types. A damaged newest checkpoint is set aside with
-        a warning and the one before is used. A ValueError if none can be read or another seed wrote
-        it.
+        a warning and the one before is used; all processes do the same. A ValueError if none can be
+        read or another seed wrote it.
         """
         steps = sorted(self._manager.all_steps(), reverse=True)
         failures: dict[int, Exception] = {}
         for step in steps:
-            try:
-                state, facts = self._read(step, like, sharding)
-            except Exception as error:  # orbax raises many types for damaged files
-                failures[step] = error
+            content = self._read_by_all(step, like, sharding)
+            if isinstance(content, Exception):
+                failures[step] = content
                 continue
+            state, facts = content
             self._check_facts(facts)
             for damaged, error in failures.items():
                 self._set_aside(damaged, step, error)
@@ -125,27 +128,42 @@ class Checkpoints:
             if error is None:  # else the first error is the one to show
                 raise
 
+    def _read_by_all(
+        self, step: int, like: TrainState, sharding: Sharding
+    ) -> tuple[TrainState, Mapping[str, Any]] | Exception:
+        """What every process reads, or an error for all if one of them cannot read it.
+
+        An error may pass, such as one of the network's: each checkpoint gets a second attempt.
+        """
+        error: Exception | None = None
+        for attempt in range(ATTEMPTS):
+            time.sleep(PAUSE_SECONDS if attempt else 0)
+            content = None
+            try:
+                content = self._read(step, like, sharding)
+            except Exception as failure:  # orbax raises many types for damaged files
+                error = failure
+            can_read = parallel.gathered(np.array(content is not None))
+            if content is not None and can_read.all():
+                return content
+        return error or OSError("another process of this run cannot read it")
+
     def _read(
         self, step: int, like: TrainState, sharding: Sharding
     ) -> tuple[TrainState, Mapping[str, Any]]:
-        stored = self._manager.item_metadata(step)["state"].tree
-        expected = layout.stored(like, stored)
-        _check_structure(stored, expected)
-        placed = jax.tree.map(
-            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), expected
-        )
-        restored = self._manager.restore(
-            step,
-            args=ocp.args.Composite(
-                state=ocp.args.PyTreeRestore(
-                    placed, restore_args=ocp.checkpoint_utils.construct_restore_args(placed)
-                ),
-                facts=ocp.args.JsonRestore(),
-            ),
-        )
-        if checksum(restored["state"]) != restored["facts"]["crc32"]:
+        """Read by this process alone: one that fails leaves no other waiting."""
+        folder: Any = self._folder / f"{step}"  # orbax asks for a class of its own
+        with closing(ocp.PyTreeCheckpointHandler()) as handler:
+            names = handler.metadata(folder / "state").tree
+            expected = layout.stored(like, names)
+            _check_structure(names, expected)
+            as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), expected)
+            reading = ocp.args.PyTreeRestore(expected, restore_args=as_numpy)
+            state: Any = handler.restore(folder / "state", args=reading)
+        facts = _facts(folder)
+        if checksum(state) != facts["crc32"]:
             raise ValueError("its numbers do not match their checksum")
-        return layout.restored(restored["state"]), restored["facts"]
+        return layout.restored(parallel.placed(state, sharding)), facts
 
     def _check_facts(self, facts: Mapping[str, Any]) -> None:
         if facts["seed"] != self._facts["seed"]:
@@ -200,9 +218,9 @@ def load_params(path: str | Path, step: int | None = None, folder: str = FOLDER)
     newest checkpoint. A FileNotFoundError if there is none.
     """
     folder_path = Path(path).absolute() / folder
-    found = ocp.utils.checkpoint_steps(folder_path) if folder_path.is_dir() else []
-    step = max(found, default=None) if step is None else step
-    if step is None or step not in found:
+    steps = complete_steps(path, folder)
+    step = max(steps, default=None) if step is None else step
+    if step is None or step not in steps:
         raise FileNotFoundError(
             f"{path} holds no complete checkpoint{'' if step is None else f' of step {step}'}: "
             "train that stage first"
@@ -219,15 +237,20 @@ def load_params(path: str | Path, step: int | None = None, folder: str = FOLDER)
         return restored.get("average") or layout.network(restored)
 
 
+def complete_steps(path: str | Path, folder: str = FOLDER) -> list[int]:
+    """The steps of a run's complete checkpoints; `folder` as in `load_params`."""
+    folder_path = paths.local(path).absolute() / folder
+    return sorted(ocp.utils.checkpoint_steps(folder_path)) if folder_path.is_dir() else []
+
+
 def newest_facts(path: str | Path, folder: str = FOLDER) -> dict[str, Any]:
     """What was stored with the newest checkpoint of a finished or running run, such as its version;
     empty if there is none. Uses no device. `folder` as in `load_params`.
     """
-    folder_path = Path(path).absolute() / folder
-    found = ocp.utils.checkpoint_steps(folder_path) if folder_path.is_dir() else []
-    if not found:
+    steps = complete_steps(path, folder)
+    if not steps:
         return {}
-    return json.loads((folder_path / f"{max(found)}" / "facts" / "metadata").read_text("utf-8"))
+    return _facts(Path(path).absolute() / folder / f"{steps[-1]}")
 
 
 def init_from(
@@ -274,6 +297,10 @@ def _manager(folder: Path, kept: int) -> ocp.CheckpointManager:
 
 def _handlers() -> dict[str, ocp.CheckpointHandler]:
     return {"state": ocp.PyTreeCheckpointHandler(), "facts": ocp.JsonCheckpointHandler()}
+
+
+def _facts(checkpoint: Path) -> dict[str, Any]:
+    return json.loads((checkpoint / "facts" / "metadata").read_text("utf-8"))
 
 
 def _check_structure(stored: Any, like: Any) -> None:

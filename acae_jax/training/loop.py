@@ -26,6 +26,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
+from acae_jax.files import paths
 from acae_jax.training import parallel
 from acae_jax.training.best import Best
 from acae_jax.training.checkpoints import Checkpoints
@@ -54,12 +55,15 @@ class Evaluated(NamedTuple):
 class Task(NamedTuple):
     """What a system gives to the loop.
 
-    `init` makes the first state from a key. `update` takes the number of finished updates (on the
+    `init` makes the first state from a key, and may read the runs before this one for it; `shapes`
+    tells shapes and types of the state and reads nothing, for a run that is continued. Without it
+    `init` is traced. `update` takes the number of finished updates (on the
     host, so that it may choose between compiled programs), the state, which it may donate, and a
     batch; its metrics are scalars on the device and contain "loss". `batches` gives the endless
-    batches from a step on: this process's part, a pure function of the step. `evaluate` is
-    called by every process alike. `group_size` is the ghost batch. With more than one of
-    `parts`, the update gets the batch cut along a first axis, see `parallel.place_batch`.
+    batches from a step on: this process's part, a pure function of the step. It is called once,
+    unless the run is finished, and opens all data, so that what is missing is said before training.
+    `evaluate` is called by every process alike. `group_size` is the ghost batch. With more than one
+    of `parts`, the update gets the batch cut along a first axis, see `parallel.place_batch`.
     """
 
     init: Callable[[jax.Array], TrainState]
@@ -68,6 +72,7 @@ class Task(NamedTuple):
     evaluate: Callable[[TrainState], Evaluated] | None = None
     group_size: int = 1
     parts: int = 1
+    shapes: Callable[[], TrainState] | None = None
 
 
 class Interrupted(Exception):  # noqa: N818 - not an error: the run was asked to stop
@@ -107,7 +112,7 @@ def fit(
     "test/mpjpe_mm", is kept apart in WORKDIR/best. `profile` is
     the first step of a trace for WORKDIR/profile, and the step after its last. `devices` defaults
     to all. `facts` are stored with every checkpoint. `listeners` hear each row of the log. `begun`
-    is called by the first process once the state is there, unless the run is finished.
+    is called by the first process once state and data are there, unless the run is finished.
 
     Raises ValueError for settings that make no sense, or a checkpoint of another task or seed;
     Interrupted on Ctrl-C or SIGTERM (after saving), FloatingPointError when the loss or a
@@ -115,8 +120,8 @@ def fit(
     """
     every = {"save_every": save_every, "evaluate_every": evaluate_every, "log_every": log_every}
     _check_settings(task, steps, every, best)
+    workdir = paths.local(workdir)
     mesh = parallel.mesh(devices)
-    workdir = Path(workdir)
     workdir.mkdir(parents=True, exist_ok=True)
     facts = {**(facts or {}), "seed": seed, "steps": steps}
     with Checkpoints(workdir, facts) as checkpoints, Best(workdir, facts, best) as best_one:
@@ -124,16 +129,16 @@ def fit(
         start = int(state.step)
         if start >= steps:
             return state
-        if begun and jax.process_index() == 0:
-            begun()
         with (
+            _closed(task.batches(start)) as batches,
             Log(workdir / LOG, start, listeners) as log,
             closing(Progress(steps, start, unit)) as progress,
             _stop_signal() as stopping,
             Goodput() as goodput,
-            _closed(task.batches(start)) as batches,
             _tracer(workdir, range(start, steps), profile) as trace,
         ):
+            if begun and jax.process_index() == 0:
+                begun()
             watch = _Watch(log, progress, goodput, log_every, steps)
             for step in range(start, steps):
                 trace(step, watch)
@@ -212,7 +217,8 @@ def _start(task: Task, checkpoints: Checkpoints, seed: int, mesh: Mesh) -> Train
     key = jax.random.key(seed)
     if checkpoints.latest_step() is None:
         return parallel.replicate(task.init(key), mesh)
-    state = checkpoints.restore(jax.eval_shape(task.init, key), parallel.replicated(mesh))
+    like = task.shapes() if task.shapes else jax.eval_shape(task.init, key)
+    state = checkpoints.restore(like, parallel.replicated(mesh))
     assert state is not None
     return state
 

@@ -18,7 +18,7 @@ multiply optimizer.base_rate by √k (Malladi et al. 2022); nothing of this is a
 256 chips:
 
     --config.data.quota_scale=32 --config.steps=12500 --config.optimizer.base_rate=1.2e-3
-    --config.optimizer.warmup_steps=500 --config.schedule.frozen_norm_from=11500
+    --config.optimizer.warmup_steps=500
 
 `launch/plan.py` tells what such a run costs.
 """
@@ -26,6 +26,8 @@ multiply optimizer.base_rate by √k (Malladi et al. 2022); nothing of this is a
 from ml_collections import ConfigDict
 
 from acae_jax import config as configs
+from acae_jax.data.examples import Augmentation
+from acae_jax.estimation.objective import Weights
 from configs import mixtures
 
 TASKS = {
@@ -82,7 +84,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.data.side_px = 96 if given.runlocal else 256
     config.data.workers = 0 if given.runlocal else 16
     config.data.in_memory = False
-    config.data.augmentation = ConfigDict()
+    config.data.augmentation = ConfigDict(Augmentation()._asdict())  # the published one
     config.data.occluders, config.data.backgrounds = 40, 60
     # Your own instead: PNG cut-outs sized for a crop of 256 px, and photographs without people.
     config.data.occluder_folder, config.data.background_folder = "", ""
@@ -95,18 +97,18 @@ def get_config(arg: str = "") -> ConfigDict:
         config.model.update({"backbone": "narrow", "stride": 16, "dtype": "float32"})
         config.model.options = ConfigDict({"widths": (8, 16, 16), "context": (4, 16)})
     config.optimizer = ConfigDict({"base_rate": 2.121e-4, "warmup_steps": 0})
-    config.weights = ConfigDict()
-    config.schedule = ConfigDict({"weak_until": 500, "frozen_norm_from": config.steps - 1000})
-    if given.stage == "consistency":
-        config.schedule.weak_until = 0
-    if given.runlocal:
-        config.schedule.frozen_norm_from = 1
-    # Evaluations by name, such as {"test": {"dataset": "h36m", "split": "test"}}: see
-    # acae_jax/estimation/crop_evals.py.
-    config.evals = ConfigDict()
+    config.optimizer.decay = None  # 3e-3 / √steps / base_rate
+    config.optimizer.muon_rate = None  # AdamW alone
+    config.optimizer.kernel_norm = 20.0
+    # Published: from step 5,000 and until step 500 of these many, here as shares of `config.steps`.
+    late, weak = (min(1.0, step / STEPS[given.stage]) for step in (5000, 500))
+    times = {"absolute_from": late, "teacher_from": late}
+    config.weights = ConfigDict({**Weights()._asdict(), **times})
+    config.schedule = ConfigDict({"weak_until": 0.0 if given.stage == "consistency" else weak})
+    config.schedule.frozen_norm_last = 1 if given.runlocal else 1000
+    config.evaluation = ConfigDict({"batch_size": 128})
 
     config.pseudo = ConfigDict({"datasets": ("h36m", "bml_movi")})
-    config.pseudo.batch_size = 128
     config.pseudo.examples_per_dataset = 10_000
     config.latents = ConfigDict({"sided": 20, "central": 8})
     config.autoencoder_training = ConfigDict(

@@ -26,6 +26,8 @@ switches that come as early as the training is short.
 from ml_collections import ConfigDict
 
 from acae_jax import config as configs
+from acae_jax.data.examples import Augmentation
+from acae_jax.estimation.objective import Weights
 from configs import mixtures
 
 FORMATS = ("mh_default", "cmu_mb", "game_engine", "mixamo", "coco_body", "markers")
@@ -81,12 +83,14 @@ def get_config(arg: str = "") -> ConfigDict:
     config.data.merge_by_name = given.merged
     config.data.device_colour = False  # True: devices change colours, which takes work from hosts
     config.data.labels = "coco_2d"
+    config.data.test = "embedded_test"
     config.data.ghost_size = 16
     config.data.side_px = 96
     config.data.workers = 0  # a thread keeps up with two cores
     config.data.in_memory = True  # a quarter of the input's work is reading records
     # Milder than published: 400,000 crops are too few to see through all of it.
-    config.data.augmentation = ConfigDict(
+    config.data.augmentation = ConfigDict(Augmentation()._asdict())
+    config.data.augmentation.update(
         {
             "shift": 0.05,
             "zoom": (0.9, 1.1),
@@ -109,28 +113,26 @@ def get_config(arg: str = "") -> ConfigDict:
     )
     config.optimizer = ConfigDict({"base_rate": 1e-2, "decay": 0.01, "warmup_steps": 50})
     config.optimizer.muon_rate = 0.08
-    config.weights = ConfigDict({"absolute_from": 0, "teacher_from": 0})
+    config.optimizer.kernel_norm = 20.0
+    # All that begins later does so at a share of `config.steps`.
+    times = {"absolute_from": 0.0, "teacher_from": 0.0}
+    config.weights = ConfigDict({**Weights()._asdict(), **times})
     config.weights.heatmap = 0.2 if given.stage == "initial" else 0.0
     # Norms are not frozen at the end: compiling that second program costs as much as 200 steps.
-    config.schedule = ConfigDict({"weak_until": 0})
+    config.schedule = ConfigDict({"weak_until": 0.0, "frozen_norm_last": 0})
     if given.stage == "initial":
-        config.weights.absolute_from = config.schedule.weak_until = 100
+        config.weights.absolute_from = config.schedule.weak_until = min(1.0, 100 / config.steps)
     elif given.variant in ("latent", "hybrid"):
         # New points are too poor at first for full perspective: gradients are hundred times those
         # that follow, and Adam remembers them for the rest of so short a stage.
-        config.weights.absolute_from = config.schedule.weak_until = config.steps // 8
-        config.weights.teacher_from = config.steps // 8
-    # Each evaluation has a name, which its scores begin with; an empty dataset leaves it out.
-    config.evals = ConfigDict({"test": {"dataset": "embedded_test", "split": "test"}})
-    config.evals.test.batch_size = 60
-    config.evals.test.formats = ()  # all
-    config.evals.test.in_memory = True  # 17 MB
+        config.weights.absolute_from = config.schedule.weak_until = 1 / 8
+        config.weights.teacher_from = 1 / 8
+    config.evaluation = ConfigDict({"batch_size": 60})
 
     config.pseudo = ConfigDict({"datasets": tuple(name for name, _ in mixtures.EMBEDDED)})
-    config.pseudo.batch_size = 60
     config.pseudo.examples_per_dataset = 20 if given.runlocal else 600
     config.latents = ConfigDict({"sided": 16, "central": 8})
     config.autoencoder_training = ConfigDict(
-        {"batch_size": 32, "learning_rate": 3e-2, "sparsity": 0.1, "projected": True}
+        {"batch_size": 32, "learning_rate": 3e-2, "sparsity": 2.0, "projected": True}
     )
     return config

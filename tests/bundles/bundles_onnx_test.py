@@ -7,6 +7,7 @@ import onnx
 import pytest
 
 import acae_jax
+from acae_jax.bundles import facts as facts_files
 from acae_jax.bundles import folders, onnx_backend
 from acae_jax.bundles.bundle import Facts, Selection
 
@@ -18,7 +19,9 @@ FACTS = Facts("tiny", SIDE_PX, NAMES, (), EVERYTHING, "all", (), None, {})
 def write(folder, model, facts=FACTS):
     with folders.new(folder) as place:
         (place / onnx_backend.FILE).write_bytes(model)
-        folders.seal(place, onnx_backend.HEADER, onnx_backend.FORMAT, facts)
+        folders.seal(
+            place, onnx_backend.HEADER, onnx_backend.FORMAT, {"facts": facts_files.to_json(facts)}
+        )
     return folder
 
 

@@ -11,7 +11,7 @@ import pytest
 from acae_jax.estimation import network as networks
 from acae_jax.estimation import objective
 from acae_jax.estimation.autoencoder import Matrices
-from acae_jax.estimation.packing import architecture, assembling, program
+from acae_jax.estimation.packing import architecture, bundle_contents, program
 from acae_jax.estimation.packing.architecture import Architecture
 from acae_jax.geometry import heatmaps
 from acae_jax.packaging import signature
@@ -64,8 +64,9 @@ def crops(count):
 
 @pytest.mark.parametrize("name", ["separate", "latent", "hybrid"])
 def test_exported_is_applied_for_any_batch(name):
-    points, readout, _ = variant(name)
-    network = architecture.network(NARROW._replace(points=points))
+    chosen = variant(name)
+    readout = chosen.joints
+    network = architecture.network(NARROW._replace(points=chosen.points))
     variables = random_variables(network)
     weights = program.fold(network, variables, readout)
     assert (program.READOUT in weights) == (name != "separate")
@@ -98,8 +99,8 @@ def test_the_spread_is_the_deviation_in_mm():
 def test_storage_that_cannot_hold_the_weights_is_an_error():
     weights = {"a": np.array([1e5], np.float32), program.READOUT: np.ones((1, 1), np.float32)}
     with pytest.raises(ValueError, match="a does not fit float16: store the weights as float32"):
-        assembling.stored(weights, "float16")
+        bundle_contents.stored(weights, "float16")
     with pytest.raises(ValueError, match="float32 or float16, not 'int8'"):
-        assembling.stored(weights, "int8")
-    kept = assembling.stored({**weights, "a": np.ones(1, np.float32)}, "float16")
+        bundle_contents.stored(weights, "int8")
+    kept = bundle_contents.stored({**weights, "a": np.ones(1, np.float32)}, "float16")
     assert kept["a"].dtype == np.float16 and kept[program.READOUT].dtype == np.float32

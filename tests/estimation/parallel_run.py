@@ -51,7 +51,7 @@ def main(data, workdir, seconds, workers, port=0, process=0, processes=1):
         *("optimizer.base_rate=1e-3", "optimizer.muon_rate=4e-3"),
     )
     config = configs.load(f"configs/estimation/embedded.py:runlocal,data={data}", overrides)
-    task = initial.task(config)
+    task = initial.task(config, workdir)
     plan = mixture.create(config.data.quotas, [1] * len(config.data.quotas), seed=0, ghost_size=8)
     slots = mixture.slots_of_host(plan, process, processes)
     workdir.mkdir(parents=True, exist_ok=True)

@@ -13,11 +13,10 @@ from jax.sharding import AxisType, PartitionSpec
 
 from acae_jax import config as configs
 from acae_jax.estimation import building, initial
-from acae_jax.training import compiled, traced
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "launch"))
-import machines
 import plan
+from planning import compiled, costs, input_speed, machines, traced
 
 CONFIG = "configs/estimation/dozens.py"
 TEXT = """HloModule jit_step, is_scheduled=true
@@ -97,7 +96,7 @@ def narrow_step(devices):
     config = configs.load(f"{CONFIG}:runlocal")
     program = initial.program(config)
     mesh = jax.make_mesh((devices,), ("data",), axis_types=(AxisType.Auto,))
-    place = plan.parallel_shapes
+    place = costs.parallel_shapes
     state = place(jax.eval_shape(program.init, jax.random.key(0)), mesh, PartitionSpec())
     batch = building.abstract_batch(config.data, program.union)
     batch = place(batch, mesh, PartitionSpec("data"))
@@ -116,7 +115,7 @@ def test_the_tpu_compiler_agrees():
     pytest.importorskip("libtpu")
     topology = machines.topology("v5e:2x2")
     config = configs.load(f"{CONFIG}:runlocal")
-    cost = plan.compiled_cost(config, initial.program(config), topology)
+    cost = costs.compiled_cost(config, initial.program(config), topology)
     assert cost.fits
     assert cost.state < cost.memory < topology.machine.memory
     assert cost.bytes > cost.state
@@ -126,7 +125,7 @@ def test_the_tpu_compiler_refuses_a_batch_and_another_is_proposed():
     pytest.importorskip("libtpu")
     topology = machines.topology("v5e:2x4")
     config = configs.load(f"{CONFIG}:runlocal", ["data.quota_scale=1500"])
-    cost = plan.compiled_cost(config, initial.program(config), topology)
+    cost = costs.compiled_cost(config, initial.program(config), topology)
     assert not cost.fits
     assert "crops do: --config.data.quota_scale=" in plan.table(config, topology, cost, 100.0)
 
@@ -139,9 +138,9 @@ def test_the_tpu_compiler_refuses_a_batch_and_another_is_proposed():
     ],
 )
 def test_what_a_refused_program_needs_is_read_from_the_error(said, gibibytes):
-    assert plan.needed_bytes(RuntimeError(f"RESOURCE_EXHAUSTED: {said}")) == gibibytes * 2**30
+    assert costs.needed_bytes(RuntimeError(f"RESOURCE_EXHAUSTED: {said}")) == gibibytes * 2**30
     with pytest.raises(ValueError, match=r"refused: no such option$"):
-        plan.needed_bytes(RuntimeError("no such option\nstack"))
+        costs.needed_bytes(RuntimeError("no such option\nstack"))
 
 
 def test_quotas_are_scaled_until_every_chip_has_whole_ghost_groups():
@@ -155,7 +154,7 @@ def test_quotas_are_scaled_until_every_chip_has_whole_ghost_groups():
 def test_a_batch_that_does_not_fit_comes_with_one_that_does():
     topology = machines.topology("v5e:2x2")
     config = configs.load(CONFIG, ["data.quota_scale=4"])
-    cost = plan.Cost(1e9, 30e9, 0, 0, 0, fits=False)
+    cost = costs.Cost(1e9, 30e9, 0, 0, 0, fits=False)
     said = plan.table(config, topology, cost, 100.0)
     assert "256 crops do: --config.data.quota_scale=2" in said
     assert "in 2 parts, one after another, these do: --config.data.parts=2" in said
@@ -172,7 +171,7 @@ def test_what_cannot_be_planned_is_refused():
 
 def test_the_table_tells_time_input_and_hours():
     topology = machines.topology("h100:8")
-    cost = plan.Cost(1e9, 2e9, 989e9, 33.5e9, 0)
+    cost = costs.Cost(1e9, 2e9, 989e9, 33.5e9, 0)
     said = plan.table(configs.load(CONFIG), topology, cost, 100.0)
     assert "10.00 ms at least, bound by memory; 10 % of the peak" in said
     assert re.search(r"input +12800 crops/s for each host; .* makes 100: 128 of a host's 208", said)
@@ -199,6 +198,6 @@ def test_crops_are_timed_without_data():
     config = configs.load(f"{CONFIG}:runlocal")
     union = building.joint_union(config.data)
     make = building.example_maker(config.data, union)
-    rate = plan.input_speed.crops_per_second(make, "h36m", len(union.members["h36m"]), 64, 0.05)
+    rate = input_speed.crops_per_second(make, "h36m", len(union.members["h36m"]), 64, 0.05)
     assert np.isfinite(rate)
     assert rate > 1

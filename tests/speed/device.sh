@@ -10,7 +10,8 @@
 # lacks as wheels in a folder, made elsewhere for its Python (here those that images for deep learning mostly lack):
 #
 #     python -m pip wheel --no-deps -w wheels ml-collections grain array_record tensorflow-datasets dm-tree \
-#         immutabledict promise simple-parsing docstring-parser tensorflow-metadata toml termcolor portpicker
+#         immutabledict promise simple-parsing docstring-parser tensorflow-metadata googleapis-common-protos \
+#         toml termcolor portpicker
 #     WHEELS=wheels bash tests/speed/device.sh
 #
 # A part that takes longer than its share of the time is named and left out.

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from acae_jax.bundles import bundle, compiling
-from acae_jax.estimation.packing import architecture, assembling, program
+from acae_jax.estimation.packing import architecture, bundle_contents, program
 from acae_jax.skeletons import union as unions
 
 REPEATS = 3
@@ -60,12 +60,12 @@ def write_efficientnet(folder):
         return rng.normal(0, deviation, like.shape).astype(np.float32)
 
     variables = jax.tree.map(sample, jax.eval_shape(init, jax.random.key(0), images))
-    skeletons = assembling.selections(union)
+    skeletons = bundle_contents.selections(union)
     facts = bundle.Facts(
         "efficientnet", 256, union.joint_names, union.edges, skeletons, "smpl_24", (), None, {}
     )
     weights = program.fold(network, variables)
-    bundle.write(folder, assembling.contents(facts, settings, weights))
+    bundle.write(folder, bundle_contents.contents(facts, settings, weights))
 
 
 def seconds(folder, cache):

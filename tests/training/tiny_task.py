@@ -66,5 +66,5 @@ def make(seconds=0.0, **changes):
     )._replace(**changes)
 
 
-def task(config: ConfigDict) -> loop.Task:
+def task(config: ConfigDict, workdir) -> loop.Task:
     return make(config.seconds)

@@ -61,23 +61,60 @@ def test_damaged_newest_checkpoint_is_set_aside(run, damage, caplog):
     assert (workdir / "checkpoints" / "20").is_dir()
 
 
-def test_two_processes_set_a_damaged_checkpoint_aside_together(run):
-    workdir, _ = run
-    for path in (workdir / "checkpoints" / "20" / "state").rglob("d/*"):
-        truncate(path)
+def two_processes(workdir, steps, failures=0):
+    """Continue a run by two processes; what each of them said."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    process = [sys.executable, HERE / "tiny_process.py", workdir, "30", str(port)]
+    process = [sys.executable, HERE / "tiny_process.py", workdir, str(steps), str(port)]
     one_device = os.environ | {"XLA_FLAGS": ""}
     both = [
-        subprocess.Popen([*process, str(index)], env=one_device, stderr=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [*process, str(index), str(failures)], env=one_device, stderr=subprocess.PIPE, text=True
+        )
         for index in range(2)
     ]
     said = [each.communicate(timeout=120)[1] for each in both]
     assert [each.returncode for each in both] == [0, 0], said
+    return said
+
+
+def test_two_processes_set_a_damaged_checkpoint_aside_together(run):
+    workdir, _ = run
+    for path in (workdir / "checkpoints" / "20" / "state").rglob("d/*"):
+        truncate(path)
+    said = two_processes(workdir, 30)
     assert all("checkpoint 20 is damaged" in text for text in said)
     assert (workdir / "checkpoints" / "30").is_dir()
+
+
+def test_processes_agree_on_the_checkpoint_that_they_continue_from(run):
+    """One cannot read the newest one: not for the moment, then not at all."""
+    workdir, _ = run
+    said = two_processes(workdir, 20, failures=1)
+    assert not any("damaged" in text for text in said)
+    assert not (workdir / "checkpoints_damaged").exists()
+    said = two_processes(workdir, 30, failures=2)
+    assert "another process of this run cannot read it" in said[0]
+    assert "the network is gone" in said[1]
+    assert all("continues from step 10" in text for text in said)
+    assert (workdir / "checkpoints" / "30").is_dir()
+
+
+def test_an_error_that_passes_sets_nothing_aside(run, monkeypatch, caplog):
+    workdir, expected = run
+    errors = [OSError("the network is gone")]
+    read = checkpoints.Checkpoints._read
+
+    def sometimes(self, *arguments):
+        if errors:
+            raise errors.pop()
+        return read(self, *arguments)
+
+    monkeypatch.setattr(checkpoints.Checkpoints, "_read", sometimes)
+    state = loop.fit(tiny_task.make(), workdir, steps=20, **EVERY)
+    assert checkpoints.checksum(state) == checkpoints.checksum(expected)
+    assert "damaged" not in caplog.text
 
 
 def test_flipped_bit_inside_a_large_array_is_found(tmp_path, caplog):

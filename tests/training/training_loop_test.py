@@ -47,7 +47,13 @@ def command(workdir, seconds):
             *(sys.executable, "-m", "acae_jax.train", "--workdir", str(workdir)),
             *("--config", f"{HERE / 'tiny_config.py'}:seconds={seconds}"),
         ],
-        env=os.environ | {"PYTHONPATH": str(HERE)},
+        env=os.environ
+        | {
+            "PYTHONPATH": os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")]),
+            "ACAE_JAX_CACHE": str(workdir / "compiled"),
+            "JAX_COMPILATION_CACHE_DIR": "",
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        },
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -87,6 +93,13 @@ def test_stopped_and_continued_equals_uninterrupted(tmp_path, uninterrupted, sto
         assert process.returncode == 128 + stop
         assert f"after step {max(stored)}" in said
         assert "the same command continues" in said
+        # The same command uses the program that the first one compiled.
+        compiled = {path.name for path in (tmp_path / "compiled").rglob("jit_update*")}
+        assert compiled
+        again = command(tmp_path, seconds=0)
+        again.communicate(timeout=60)
+        assert again.returncode == 0
+        assert compiled == {path.name for path in (tmp_path / "compiled").rglob("jit_update*")}
 
     state = loop.fit(tiny_task.make(), tmp_path, steps=60, **EVERY)
     workdir, expected = uninterrupted

@@ -26,6 +26,7 @@ import tqdm
 from acae_jax.data import record as records
 from acae_jax.datasets import writer
 from acae_jax.datasets.synthetic import scenes, studios, takes
+from acae_jax.files import paths
 from acae_jax.skeletons import skeleton
 
 VERSION = "1.1.0"
@@ -73,7 +74,7 @@ def build(
     or size and for a folder that holds something else under these names; OSError when the disk is
     full.
     """
-    out = Path(out)
+    out = paths.local(out)
     chosen = _choose(datasets)
     counts = {studio.name: studios.count(studio, size) for studio in chosen}
     missing = [s for s in chosen if not _is_finished(out, s.name, counts[s.name], seed)]

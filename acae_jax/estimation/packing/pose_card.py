@@ -108,26 +108,26 @@ def _scores(about: Mapping[str, Any]) -> str:
         for name, each in scores.items()
     ]
     heads = ["skeleton", "MPJPE, mm", "PA-MPJPE, mm", "PCK at 150 mm, %", "AUC, %"]
-    seen = f"On {about.get('test images')} images of {about.get('test set')}"
-    return f"{seen}; joints relative to the root.\n\n" + table(heads, rows)
+    images = f"On {about.get('test images')} images of {about.get('test set')}"
+    return f"{images}; joints relative to the root.\n\n" + table(heads, rows)
 
 
 def _uncertainty(facts: Facts) -> str:
-    found = facts.about.get("calibration")
-    if facts.uncertainty is None or not found:
+    quality = facts.about.get("calibration")
+    if facts.uncertainty is None or not quality:
         return "Not calibrated: `spread_mm` orders joints by doubt, its size means nothing in mm.\n"
     return (
         "`uncertainty` in the facts turns `spread_mm` into the expected distance of a joint from "
         "the truth after the means of both poses are aligned: `factors[joint] · interp(spread_mm, "
         "spreads_mm, errors_mm)`. Fitted on half of the test set; on the other half "
-        f"(split by {found['split by']}): expected {found['expected_mm']:.1f} mm and actual "
-        f"{found['actual_mm']:.1f} mm on average, {found['bin_error_mm']:.1f} mm apart over tenths "
-        f"of the joints, rank correlation {found['spearman']:.2f}.\n\n"
+        f"(split by {quality['split by']}): expected {quality['expected_mm']:.1f} mm and actual "
+        f"{quality['actual_mm']:.1f} mm on average, {quality['bin_error_mm']:.1f} mm apart over "
+        f"tenths of the joints, rank correlation {quality['spearman']:.2f}.\n\n"
         + table(
             ["expected, mm", "actual, mm"],
             [
                 [f"{e:.1f}", f"{a:.1f}"]
-                for e, a in zip(found["bin_expected_mm"], found["bin_actual_mm"], strict=True)
+                for e, a in zip(quality["bin_expected_mm"], quality["bin_actual_mm"], strict=True)
             ],
         )
     )

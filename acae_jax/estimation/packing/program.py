@@ -133,10 +133,10 @@ def spread_variance(box: list[Float[Array, "b p _"]], geometry: Geometry) -> Flo
     corners = np.array([[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]], np.float32)
     low, high = heatmaps.volume_to_mm(corners, side_px, stride, box_mm, centred)
     total = jnp.zeros(at.shape[:-1], jnp.float32)
-    for axis, (found, extent_mm) in enumerate(zip(box, high - low, strict=True)):
-        grid = np.linspace(0, 1, found.shape[-1], dtype=np.float32).reshape(1, 1, -1)
+    for axis, (heat, extent_mm) in enumerate(zip(box, high - low, strict=True)):
+        grid = np.linspace(0, 1, heat.shape[-1], dtype=np.float32).reshape(1, 1, -1)
         from_mean = grid - at[..., axis, None]
-        total = total + jnp.sum(found * jnp.square(from_mean), axis=-1) * float(extent_mm) ** 2
+        total = total + jnp.sum(heat * jnp.square(from_mean), axis=-1) * float(extent_mm) ** 2
     return total
 
 
@@ -147,5 +147,5 @@ def _combine(matrix: Array, values: Float[Array, "b p c"]) -> Float[Array, "b j 
 def _made_of(readout: Readout, points: int) -> Float[np.ndarray, "j p"]:
     """By what weights the readout makes joints of points: asked of it for each point alone."""
     alone = jnp.eye(points)[..., None]
-    seen = readout(Points(jnp.tile(alone, (1, 1, 2)), jnp.tile(alone, (1, 1, 3))))
-    return np.asarray(seen.px[..., 0]).T
+    joints = readout(Points(jnp.tile(alone, (1, 1, 2)), jnp.tile(alone, (1, 1, 3))))
+    return np.asarray(joints.px[..., 0]).T

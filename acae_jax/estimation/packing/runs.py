@@ -12,14 +12,12 @@ from acae_jax.bundles.bundle import Contents
 from acae_jax.bundles.facts import Facts, Variation
 from acae_jax.data import examples
 from acae_jax.estimation import building, objective, workflow
-from acae_jax.estimation.packing import assembling, leaving, measuring, program
+from acae_jax.estimation.packing import bundle_contents, leaving, measuring, program
 from acae_jax.estimation.packing.architecture import Architecture
 from acae_jax.estimation.packing.measuring import Measured
 from acae_jax.packaging import forms
 from acae_jax.skeletons.union import JointUnion
 from acae_jax.training import checkpoints
-
-AUTOENCODER = "acae_jax.estimation.bottleneck.task"
 
 
 class Options(NamedTuple):
@@ -60,8 +58,8 @@ def pack(folder: Path, options: Options) -> Packed:
     """A run's network as a bundle, with what its data says of it where the data is here."""
     config = configuration(folder, options)
     union = building.joint_union(config.data)
-    variant = workflow.variant_of(config, union)
-    weights = assembling.stored(
+    variant = workflow.variant_of(config, union, folder)
+    weights = bundle_contents.stored(
         program.fold(
             building.network(config, variant.points),
             checkpoints.load_params(folder, folder=options.state),
@@ -71,11 +69,10 @@ def pack(folder: Path, options: Options) -> Packed:
     )
     built = architecture(config, variant)
     measured = None
-    test = measuring.test_set(config)
-    if test:
-        measured = measuring.measured(config, test, union, built, weights)
+    if measuring.has_test_set(config):
+        measured = measuring.measured(config, union, built, weights)
     facts = _facts(folder, config, union, options, measured)
-    return Packed(assembling.contents(facts, built, weights), measured)
+    return Packed(bundle_contents.contents(facts, built, weights), measured)
 
 
 def configuration(folder: Path, options: Options) -> ConfigDict:
@@ -84,7 +81,7 @@ def configuration(folder: Path, options: Options) -> ConfigDict:
     A ValueError if the run's network predicts no poses.
     """
     config = configs.read(folder)
-    if config.task == AUTOENCODER:
+    if config.task == workflow.AUTOENCODER:
         raise ValueError(f"{folder} is a run of the autoencoder: export one of the runs beside it")
     beside = folder.resolve().parent / "autoencoder"
     autoencoder = config.to_dict().get("autoencoder")
@@ -118,7 +115,7 @@ def _facts(
     options: Options,
     measured: Measured | None,
 ) -> Facts:
-    skeletons = assembling.selections(union)
+    skeletons = bundle_contents.selections(union)
     default = options.skeleton or next(iter(skeletons))
     if default not in skeletons:
         raise ValueError(f"the model has no skeleton {default!r}; it has {', '.join(skeletons)}")
@@ -127,14 +124,14 @@ def _facts(
         "licence": options.licence,
         "training": {
             "task": values["task"],
-            "variant": values.get("variant") if "consistency" in values["task"] else "separate",
+            "variant": "separate" if config.task == workflow.INITIAL else values.get("variant"),
             "steps": values["steps"],
             "seed": values["seed"],
             "datasets": [name for name, _ in values["data"]["quotas"]],
         },
     }
     if measured:
-        about["test set"] = measured.dataset
+        about["test set"] = values["data"]["test"]
         about["test images"] = measured.images
         about["scores"] = measured.scores
         about["calibration"] = {**measured.quality._asdict(), "split by": measured.split_by}

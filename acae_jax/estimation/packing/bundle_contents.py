@@ -65,19 +65,19 @@ def selections(union: JointUnion) -> dict[str, Selection]:
     """
     if not set(union.members) <= set(catalogue.datasets()):
         return {name: _member(union, name) for name in union.members}
-    found = {}
+    skeletons = {}
     for name, indices in union.members.items():
         one = catalogue.dataset_skeleton(name)
-        found[name] = Selection(tuple(indices), one.joint_names, one.edges)
+        skeletons[name] = Selection(tuple(indices), one.joint_names, one.edges)
     places = {name: index for index, name in enumerate(union.joint_names)}
     for name in catalogue.exports():
         parts = catalogue.export_parts(name)
-        wanted = [joint + catalogue.suffix(p.format) for p in parts for joint in p.joint_names]
-        if all(joint in places for joint in wanted):
+        names = [joint + catalogue.suffix(p.format) for p in parts for joint in p.joint_names]
+        if all(joint in places for joint in names):
             one = catalogue.load(name)
-            indices = tuple(places[joint] for joint in wanted)
-            found[name] = Selection(indices, one.joint_names, one.edges)
-    return found
+            indices = tuple(places[joint] for joint in names)
+            skeletons[name] = Selection(indices, one.joint_names, one.edges)
+    return skeletons
 
 
 def _member(union: JointUnion, member: str) -> Selection:
