@@ -17,6 +17,7 @@ from acae_jax.training import checkpoints
 from acae_jax.training.state import parameter_count
 
 PARTS = ("whole", "backbone", "head rows")
+HEAD = ("head",)
 Pairs = list[tuple[int, int]]
 
 
@@ -31,9 +32,7 @@ def from_run(fresh: dict, folder: str | Path, part: str, union: JointUnion) -> d
     if part not in PARTS:
         raise ValueError(f"init.part is {part!r}; it must be one of {', '.join(PARTS)}")
     loaded = jax.tree.map(jnp.asarray, checkpoints.load_params(folder))
-    variables, kept = checkpoints.init_from(
-        fresh, loaded, "whole" if part == "whole" else "backbone"
-    )
+    variables, kept = checkpoints.init_from(fresh, loaded, () if part == "whole" else HEAD)
     said = f"loaded {len(jax.tree.leaves(fresh)) - len(kept)} arrays of {folder}"
     if part == "head rows":
         theirs = building.joint_union(configs.read(folder).data)
@@ -64,7 +63,7 @@ def from_import(fresh: dict, folder: str | Path, part: str, network: PoseNetwork
     pixels = getattr(network.backbone, "pixels", None)
     nested = {kind: {"backbone": tree} for kind, tree in found.variables.items()}
     try:
-        variables, kept = checkpoints.init_from(fresh, nested, "backbone")
+        variables, kept = checkpoints.init_from(fresh, nested, HEAD)
     except ValueError as error:
         raise ValueError(
             f"{folder} holds {found.name}: set model.backbone to {found.name!r} ({error})"

@@ -13,7 +13,7 @@ import json
 import logging
 import time
 import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import closing
 from pathlib import Path
 from types import TracebackType
@@ -32,7 +32,6 @@ from acae_jax.training.state import TrainState
 FOLDER = "checkpoints"
 BEST = "best"
 KEPT = 2
-HEAD = "head"
 ATTEMPTS, PAUSE_SECONDS = 2, 1.0  # of reading a checkpoint
 
 
@@ -254,23 +253,20 @@ def newest_facts(path: str | Path, folder: str = FOLDER) -> dict[str, Any]:
 
 
 def init_from(
-    fresh: Mapping[str, Any], loaded: Mapping[str, Any], part: str = "whole"
+    fresh: Mapping[str, Any], loaded: Mapping[str, Any], without: Collection[str] = ()
 ) -> tuple[dict[str, Any], list[str]]:
     """Fresh variables with another run's weights in their place, and the names that stayed fresh.
 
-    Both are {"params": …} and other collections. `part` is "whole", which must fit completely, or
-    "backbone": all but the head. A ValueError if a name or shape that should be loaded does not
-    fit.
+    Both are {"params": …} and other collections. Parts whose name is in `without`, such as "head",
+    stay fresh. A ValueError if the name or shape of anything else does not fit.
     """
-    if part not in ("whole", "backbone"):
-        raise ValueError(f"part is 'whole' or 'backbone', not '{part}'")
     source = {_name(path): leaf for path, leaf in _leaves(loaded)}
     kept: list[str] = []
     wrong: list[str] = []
 
     def choose(path: tuple, leaf: Any) -> Any:
         name = _name(path)
-        if part == "backbone" and HEAD in name.split("/"):
+        if not set(without).isdisjoint(name.split("/")):
             kept.append(name)
             return leaf
         if name not in source or source[name].shape != leaf.shape:
@@ -282,7 +278,7 @@ def init_from(
     if wrong:
         raise ValueError(
             f"{len(wrong)} variables are missing in the loaded weights or have another shape, "
-            f"first '{wrong[0]}': load a run of the same network (part='backbone' for another head)"
+            f"first '{wrong[0]}': load a run of the same network, or fewer of its parts"
         )
     return merged, kept
 

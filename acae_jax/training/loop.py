@@ -55,15 +55,18 @@ class Evaluated(NamedTuple):
 class Task(NamedTuple):
     """What a system gives to the loop.
 
-    `init` makes the first state from a key, and may read the runs before this one for it; `shapes`
-    tells shapes and types of the state and reads nothing, for a run that is continued. Without it
-    `init` is traced. `update` takes the number of finished updates (on the
-    host, so that it may choose between compiled programs), the state, which it may donate, and a
-    batch; its metrics are scalars on the device and contain "loss". `batches` gives the endless
-    batches from a step on: this process's part, a pure function of the step. It is called once,
-    unless the run is finished, and opens all data, so that what is missing is said before training.
-    `evaluate` is called by every process alike. `group_size` is the ghost batch. With more than one
-    of `parts`, the update gets the batch cut along a first axis, see `parallel.place_batch`.
+    init        from a key to the first state; may read the runs before this one.
+    update      from the number of finished updates (on the host, so that it may choose between
+                compiled programs), the state, which it may donate, and a batch to the next state
+                and its metrics: scalars on the device, of which one is "loss".
+    batches     from a step to the endless batches from there on: this process's part, a pure
+                function of the step. It is called once, unless the run is finished, and opens all
+                data, so that what is missing is said before training.
+    evaluate    what is said of a state; every process calls it.
+    group_size  the ghost batch.
+    parts       if more than 1, batches are cut along a first axis, see `parallel.place_batch`.
+    shapes      shapes and types of the state, for a run that is continued; reads nothing. Without
+                it `init` is traced.
     """
 
     init: Callable[[jax.Array], TrainState]
