@@ -46,13 +46,15 @@ class Clip(NamedTuple):
 
 def from_quaternion(quaternion: Float[np.ndarray, "*n 4"]) -> Float[np.ndarray, "*n 3 3"]:
     """Turns quaternions (w, x, y, z), of any length, into rotation matrices."""
-    w, x, y, z = np.moveaxis(quaternion / np.linalg.norm(quaternion, axis=-1, keepdims=True), -1, 0)
-    rows = [
-        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+    unit = quaternion / np.linalg.norm(quaternion, axis=-1, keepdims=True)
+    w, x, y, z = (unit[..., k] for k in range(4))
+    # One stack, not one for each row: poses are small, and the calls are what costs.
+    entries = [
+        *(1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)),
+        *(2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)),
+        *(2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)),
     ]
-    return np.stack([np.stack(row, -1) for row in rows], -2)
+    return np.stack(entries, -1).reshape(*unit.shape[:-1], 3, 3)
 
 
 def from_vector(vector: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n 3 3"]:
@@ -70,15 +72,13 @@ def to_vector(rotation: Float[np.ndarray, "*n 3 3"]) -> Float[np.ndarray, "*n 3"
     r = rotation
     skew = [r[..., 2, 1] - r[..., 1, 2], r[..., 0, 2] - r[..., 2, 0], r[..., 1, 0] - r[..., 0, 1]]
     both = [r[..., 0, 1] + r[..., 1, 0], r[..., 0, 2] + r[..., 2, 0], r[..., 1, 2] + r[..., 2, 1]]
-    products = np.stack(
-        [
-            np.stack([squares[..., 0], *skew], -1),
-            np.stack([skew[0], squares[..., 1], both[0], both[1]], -1),
-            np.stack([skew[1], both[0], squares[..., 2], both[2]], -1),
-            np.stack([skew[2], both[1], both[2], squares[..., 3]], -1),
-        ],
-        -2,
-    )
+    products = [
+        *(squares[..., 0], *skew),
+        *(skew[0], squares[..., 1], both[0], both[1]),
+        *(skew[1], both[0], squares[..., 2], both[2]),
+        *(skew[2], both[1], both[2], squares[..., 3]),
+    ]
+    products = np.stack(products, -1).reshape(*squares.shape, 4)
     best = squares.argmax(-1)[..., None, None]
     quaternion = np.take_along_axis(products, best, -2)[..., 0, :]
     quaternion = quaternion / np.linalg.norm(quaternion, axis=-1, keepdims=True)
@@ -206,6 +206,9 @@ def to_pose(turns: Turns) -> body.Pose:
         world[f"calf_{side}"] = world[f"thigh_{side}"] @ turn[f"{side}kne"]
         world[f"foot_{side}"] = world[f"ball_{side}"] = world[f"calf_{side}"] @ turn[f"{side}ank"]
     turned = np.stack([world[name] for name in assets.bone_names]) @ _neutral()
-    local = [turned[b] if p < 0 else turned[p].T @ turned[b] for b, p in enumerate(assets.parents)]
+    parents = np.array(assets.parents)
+    local = np.where(
+        (parents < 0)[:, None, None], turned, np.swapaxes(turned[parents], -1, -2) @ turned
+    )
     move = (turns.position_mm - np.array([0, _PELVIS_HEIGHT_MM, 0])) * 1.1
-    return body.Pose(np.stack(local).astype(np.float32), move.astype(np.float32))
+    return body.Pose(local.astype(np.float32), move.astype(np.float32))
