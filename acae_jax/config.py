@@ -11,7 +11,6 @@ import its neighbours (`from configs import mixtures`), wherever the command run
 
 import ast
 import contextlib
-import difflib
 import itertools
 import json
 import runpy
@@ -23,6 +22,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from acae_jax import messages
 from acae_jax.files import paths
 
 _WORDS = {"true": True, "1": True, "false": False, "0": False}
@@ -38,7 +38,9 @@ def parse_arg(arg: str | None, **defaults: Any) -> ConfigDict:
     for part in filter(None, (arg or "").split(",")):
         name, equals, text = part.partition("=")
         if name not in defaults:
-            raise ValueError(f"config has no argument {name!r}; {_meant(name, defaults)}")
+            raise ValueError(
+                f"config has no argument {name!r}; {messages.near_misses(name, defaults)}"
+            )
         if name in seen:
             raise ValueError(f"config argument {name!r} is given twice")
         seen.add(name)
@@ -170,7 +172,7 @@ def _override(config: ConfigDict, override: str) -> None:
         if not isinstance(block, ConfigDict):
             raise ValueError(f"{path} is the value {block!r}; it has no {part!r}")
         if part not in block:
-            raise ValueError(f"{path} has no {part!r}; {_meant(part, list(block))}")
+            raise ValueError(f"{path} has no {part!r}; {messages.near_misses(part, list(block))}")
         parent, block = block, block[part]
     if isinstance(block, ConfigDict):
         raise ValueError(f"config.{dotted} is a block of values; choose from {', '.join(block)}")
@@ -205,20 +207,12 @@ def _parsed(name: str, text: str, default: Any) -> Any:
     return value
 
 
-def _meant(name: str, names: Any) -> str:
-    """The likeliest meaning of a mistyped name, or all the names."""
-    near = difflib.get_close_matches(name, list(names), n=1)
-    if near:
-        return f"did you mean {near[0]!r}?"
-    return f"there are {', '.join(sorted(names)) or 'none'}"
-
-
 def _beside(path: Path) -> str:
     """A hint at the config files near a missing one."""
     if not path.parent.is_dir():
         return f"; the folder {path.parent} does not exist"
     names = [file.name for file in path.parent.glob("*.py")]
-    return f"; {_meant(path.name, names)}"
+    return f"; {messages.near_misses(path.name, names)}"
 
 
 @contextlib.contextmanager

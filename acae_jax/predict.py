@@ -13,11 +13,9 @@ result that could not be written.
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from acae_jax import command_line
 from acae_jax.files import paths
@@ -60,31 +58,20 @@ def check(given: argparse.Namespace) -> None:
         raise ValueError(f"--max_people is {given.max_people}; give at least 1, or -1: any number")
 
 
-def json_file(path: str | None) -> Any:
-    """What a JSON file holds; None without a file."""
-    if path is None:
-        return None
-    try:
-        content = json.loads(Path(path).read_text(encoding="utf-8-sig"))
-    except ValueError as error:
-        raise ValueError(f"{path} is no JSON file: {error}") from None
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} must hold one JSON object, in braces")
-    return content
-
-
 def predict(given: argparse.Namespace) -> list[str]:
     """Open the model and run it; returns a line for each thing that was left out."""
     # These take a while to import: usage and errors of arguments come at once.
     import acae_jax
+    from acae_jax.files import json_files
     from acae_jax.inference import arguments
     from acae_jax.media import inputs
     from acae_jax.prediction import outputs, pipeline
 
     check(given)
-    out, lens = given.out, json_file(given.intrinsics)
+    out = given.out
+    lens = json_files.read_object(given.intrinsics) if given.intrinsics else None
     found = inputs.find(given.inputs, out)
-    boxes = json_file(given.boxes)
+    boxes = json_files.read_object(given.boxes) if given.boxes else None
     motion = tuple(filter(None, given.motion.split(",")))
     matrix, coefficients = None, None
     if lens is not None:

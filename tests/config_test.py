@@ -60,7 +60,7 @@ def test_arguments_take_their_defaults_types():
     ("arg", "message"),
     [
         ("setps=3", "no argument 'setps'; did you mean 'steps'?"),
-        ("zzz", "no argument 'zzz'; there are runlocal, steps"),
+        ("zzz", "no argument 'zzz'; it is one of: "),
         ("steps=many", "steps must be int, got 'many'"),
         ("steps=1.5", "steps must be int, got '1.5'"),
         ("runlocal=perhaps", "runlocal must be bool, got 'perhaps'"),

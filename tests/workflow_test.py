@@ -195,7 +195,7 @@ def test_a_continued_run_needs_no_run_before_it_and_ends_in_the_same_bits(
         ("stage=initial", ("data.union=('smpl','mixmo')",), "did you mean 'mixamo'"),
         ("stage=initial", ("data.quotas=(('embedded_mixmo', 16),)",), "did you mean"),
         ("stage=initial", ("data.quotas=(('embedded_mixamo', 17),)",), "ghost groups of 16"),
-        ("stage=initial", ("model.backbone=resnet19",), "did you mean resnet"),
+        ("stage=initial", ("model.backbone=resnet19",), "did you mean 'resnet"),
     ],
 )
 def test_bad_input_is_one_line_with_the_fix(data, tmp_path, arguments, overrides, message):

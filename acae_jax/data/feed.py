@@ -30,12 +30,12 @@ import jax
 import numpy as np
 from absl import flags
 
+from acae_jax import messages
 from acae_jax.data import mixture as mixtures
 from acae_jax.data import sources as sources_
 from acae_jax.data.mixture import Mixture
 from acae_jax.data.record import Record
 from acae_jax.data.sources import Records
-from acae_jax.files import messages
 
 Batch = dict[str, np.ndarray]
 MakeExample = Callable[[Record, int, tuple[int, int, int]], Mapping[str, Any]]

@@ -5,7 +5,6 @@ TensorFlow and without the code that built it; images stay encoded JPEG bytes. A
 serves equally wherever `Records` are asked for.
 """
 
-import difflib
 import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +12,9 @@ from typing import Protocol, runtime_checkable
 
 import tensorflow_datasets as tfds
 
+from acae_jax import messages
 from acae_jax.data import record as records
-from acae_jax.files import messages, paths
+from acae_jax.files import paths
 
 _INFO_FILE = "dataset_info.json"
 
@@ -124,13 +124,11 @@ def _versions(folder: Path) -> list[Path]:
 def _missing(name: str, data_dir: Path) -> str:
     """Say which dataset is missing, what is there, and the command that makes it."""
     there = available(data_dir)
-    near = difflib.get_close_matches(name, there, n=1)
-    meant = f" (did you mean {near[0]!r}?)" if near else ""
     if there:
-        found = f"it holds {', '.join(there)}"
+        state = messages.near_misses(name, there).rstrip("?")
     else:
-        found = "no dataset is there" if data_dir.is_dir() else "the folder does not exist"
+        state = "no dataset is there" if data_dir.is_dir() else "the folder does not exist"
     return (
-        f"no dataset {name!r} in {data_dir}{meant}; {found}; "
+        f"no dataset {name!r} in {data_dir}; {state}; "
         f"run: python -m acae_jax.prepare --out {data_dir} --datasets {name}"
     )

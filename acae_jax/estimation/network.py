@@ -24,7 +24,7 @@ class Geometry(NamedTuple):
     side_px: int = 256
     stride: int = 32
     centred: bool = True
-    box_mm: float = 2200.0
+    box_mm: float = heatmaps.BOX_MM
 
 
 class Points(NamedTuple):

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from acae_jax.files import messages
+from acae_jax import messages
 
 
 def arrays(

@@ -20,7 +20,8 @@ import numpy as np
 import yaml
 from jaxtyping import Array, Float
 
-from acae_jax.files import messages, numpy_files
+from acae_jax import messages
+from acae_jax.files import numpy_files
 from acae_jax.foreign import (
     conversion,
     layouts,

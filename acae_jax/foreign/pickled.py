@@ -20,7 +20,7 @@ import pickletools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from acae_jax.files import messages
+from acae_jax import messages
 
 LIMIT_BYTES = 32 << 20
 """A model's whole table of contents takes 1 MB; each MB takes a second."""

@@ -10,7 +10,6 @@ The result is a folder with one file, backbone.safetensors: the variables by pat
 "params/stem/conv/kernel", and in its metadata what the backbone is.
 """
 
-import difflib
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -22,6 +21,7 @@ import numpy as np
 import safetensors.numpy
 from safetensors import SafetensorError, safe_open
 
+from acae_jax import messages
 from acae_jax.foreign import conversion, layouts, torch_file
 from acae_jax.models import backbones, efficientnet, mobilenet, resnet
 
@@ -79,11 +79,8 @@ def model(library: str, name: str) -> Model:
     plain = {key.replace("_", ""): key for key in known}
     plain_name = base.lower().replace("_", "")
     if plain_name not in plain:
-        close = [
-            plain[key] for key in difflib.get_close_matches(plain_name, plain, n=3, cutoff=0.5)
-        ]
-        hint = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(known)}"
-        raise ValueError(f"no model {name!r} of {library} can be imported: {hint}")
+        hint = messages.near_misses(base.lower(), known)
+        raise ValueError(f"no model {name!r} of {library} can be imported; {hint}")
     published = known[plain[plain_name]]
     if tag.startswith("miil"):
         raise ValueError(f"{name} takes pixels from 0 to 1, which no backbone here does")

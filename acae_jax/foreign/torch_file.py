@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import ml_dtypes
 import numpy as np
 
-from acae_jax.files import messages
+from acae_jax import messages
 from acae_jax.foreign import pickled
 
 _DTYPES: dict[str, Any] = {

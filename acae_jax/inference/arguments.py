@@ -5,13 +5,13 @@ many images, camera arguments are one for all or one per image.
 """
 
 import operator
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
-from acae_jax.geometry import boxes as geometry
 from acae_jax.geometry import cameras
 
 if TYPE_CHECKING:
@@ -22,6 +22,9 @@ else:
     ArrayLike = object
 
 ROTATION_TOLERANCE = 1e-3
+# A camera so near to the world's origin, yet not in it, is one whose matrix is in metres: those of
+# a stereo pair are farther apart, and few rooms are larger.
+ROUNDING_MM, METRES_MM = 0.01, 50.0
 
 
 class Scene(NamedTuple):
@@ -114,27 +117,6 @@ def check_boxes(boxes: Any, count: int) -> list[np.ndarray]:
     return [_check_boxes_of_one(of_image) for of_image in boxes]
 
 
-def clip_to_lens(boxes: Float32[np.ndarray, "n 5"], scene: Scene) -> Float[np.ndarray, "n 4"]:
-    """The boxes in float64; behind a lens that distorts, what of them lies in the image.
-
-    Outside of the image models of lenses fold over and say nothing of directions. ValueError for a
-    box that lies there as a whole.
-    """
-    wide = boxes[:, :4].astype(np.float64)
-    if not scene.camera.distortion.any() or not len(wide):
-        return wide
-    height, width = scene.image.shape[:2]
-    whole = np.broadcast_to(geometry.of_image(width, height).astype(np.float64), wide.shape)
-    inside = geometry.intersect(wide, whole)
-    lost = np.flatnonzero(geometry.area(inside) <= 0)
-    if lost.size:
-        raise ValueError(
-            f"box {wide[lost[0]].tolist()} lies outside of the {width} × {height} image, where "
-            "distortion_coeffs say nothing; leave it out"
-        )
-    return inside
-
-
 # ------------------------------------------------------------------------------------------ images
 
 
@@ -177,7 +159,7 @@ def _check_image(image: ArrayLike) -> UInt8[np.ndarray, "h w 3"]:
 def _numbers(name: str, value: ArrayLike) -> np.ndarray:
     try:
         numbers = np.asarray(value, np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"{name} must be an array of numbers: {error}") from None
     if not np.isfinite(numbers).all():
         raise ValueError(f"{name} must be finite numbers; got {numbers.tolist()}")
@@ -214,8 +196,9 @@ def _camera(
         intrinsics = cameras.field_of_view(np.deg2rad(fov_degrees), width, height)
     rotation, position_mm = None, None
     if extrinsics is not None:
-        rotation, position_mm = _check_extrinsics(extrinsics)
+        rotation, position_mm = check_extrinsics(extrinsics)
     intrinsics = _check_intrinsics(intrinsics.astype(np.float64))
+    _warn_of_principal_point(intrinsics[:2, 2], width, height)
     return cameras.create(intrinsics, rotation, position_mm, distortion)
 
 
@@ -234,8 +217,27 @@ def _check_intrinsics(matrix: np.ndarray) -> np.ndarray:
     return matrix
 
 
-def _check_extrinsics(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rotation and position of a world-to-camera matrix."""
+def _warn_of_principal_point(
+    point_px: Float[np.ndarray, "2"], width_px: int, height_px: int
+) -> None:
+    x, y = point_px.tolist()
+    if not (-0.5 <= x <= width_px - 0.5 and -0.5 <= y <= height_px - 0.5):
+        warnings.warn(
+            f"intrinsic_matrix has its principal point at ({x:.1f}, {y:.1f}), outside of the "
+            f"{width_px} × {height_px} image; if the image was resized, scale the first two rows "
+            "of the matrix with it (of an image that was cut out, it may be right)",
+            stacklevel=2,
+        )
+
+
+def check_extrinsics(
+    extrinsic_matrix: ArrayLike,
+) -> tuple[Float[np.ndarray, "3 3"], Float[np.ndarray, "3"]]:
+    """Rotation and position in mm of a world-to-camera matrix; ValueError unless it is one.
+
+    A UserWarning if its translation looks like metres.
+    """
+    matrix = _numbers("extrinsic_matrix", extrinsic_matrix)
     if matrix.shape not in ((3, 4), (4, 4)):
         raise ValueError(
             f"extrinsic_matrix has shape {matrix.shape}; give (3, 4) or (4, 4), world to camera, mm"
@@ -251,6 +253,13 @@ def _check_extrinsics(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             "the first three columns of extrinsic_matrix are no rotation; "
             "give an orthonormal, right-handed one, and the translation in mm"
         )
+    distance_mm = float(np.linalg.norm(translation))
+    if ROUNDING_MM < distance_mm < METRES_MM:
+        warnings.warn(
+            f"extrinsic_matrix puts the camera {distance_mm:.3g} mm beside the world's origin; if "
+            "its translation is in metres, multiply it by 1000",
+            stacklevel=2,
+        )
     return rotation, -rotation.T @ translation
 
 
@@ -260,7 +269,7 @@ def _check_extrinsics(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _check_boxes_of_one(boxes: ArrayLike) -> Float32[np.ndarray, "n 5"]:
     try:
         found = np.asarray(boxes, np.float32)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"boxes must be arrays (n, 4) or (n, 5): {error}") from None
     if found.size == 0:
         return np.zeros((0, 5), np.float32)

@@ -6,7 +6,6 @@ A network is compiled once for each batch size that it meets, which takes second
 
 import functools
 import itertools
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,7 @@ import jax
 import numpy as np
 from jaxtyping import Float32, UInt8
 
+from acae_jax import cores
 from acae_jax.geometry import cameras
 
 STEP = 4
@@ -29,13 +29,7 @@ class Backend(NamedTuple):
     at_once: int  # calls that run at the same time
 
 
-def allowed_cores() -> int:
-    """The cores that this process may use: on shared machines fewer than there are."""
-    allowed = getattr(os, "sched_getaffinity", None)  # macOS and Windows have none
-    return len(allowed(0)) if allowed else os.cpu_count() or 1
-
-
-CORES = allowed_cores()
+CORES = cores.allowed()
 # A CPU's time is the crops'. Those of larger batches leave the caches between layers, and one call
 # leaves cores idle in its small layers, which another call then uses.
 CPU = Backend(call=0.5, largest=4, at_once=min(8, CORES))

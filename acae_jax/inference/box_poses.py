@@ -6,14 +6,14 @@ from functools import partial
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Float
 
 from acae_jax.bundles import uncertainty
 from acae_jax.bundles.bundle import Bundle
 from acae_jax.geometry import cameras, lens
 from acae_jax.images import crops as virtual
 from acae_jax.inference import batches, cropping
-from acae_jax.inference.arguments import Scene, clip_to_lens
+from acae_jax.inference.arguments import Scene
 from acae_jax.inference.variants import Variant
 from acae_jax.skeletons import skeleton
 
@@ -28,7 +28,7 @@ class People(NamedTuple):
 def estimate(
     bundle: Bundle,
     scenes: Sequence[Scene],
-    boxes: Sequence[Float32[np.ndarray, "_n 5"]],
+    boxes: Sequence[Float[np.ndarray, "_n 4"]],
     variants: Sequence[Variant],
     up: Float[np.ndarray, "3"],
     antialias: int = 1,
@@ -45,9 +45,7 @@ def estimate(
     wanted = (
         crop
         for scene, of_scene in zip(scenes, boxes, strict=True)
-        for crop in crops_of(
-            scene, clip_to_lens(of_scene, scene), variants, up, facts.side_px, antialias
-        )
+        for crop in crops_of(scene, of_scene, variants, up, facts.side_px, antialias)
     )
     predictions = batches.predict(bundle.crop_model, wanted, batch_size)
     for scene, of_scene in zip(scenes, boxes, strict=True):

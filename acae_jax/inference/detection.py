@@ -27,6 +27,7 @@ from safetensors.numpy import load_file
 
 from acae_jax.geometry import boxes as box_geometry
 from acae_jax.images.resizing import resize
+from acae_jax.inference import arguments
 from acae_jax.models.nanodet import PERSON, NanoDet
 
 Detector = Callable[[list[np.ndarray], float, float, int], Sequence[np.ndarray]]
@@ -85,6 +86,33 @@ def detect(
             people = people[suppress(people[:, :4], nms_iou_threshold)]
             found.append(people[:max_detections] if max_detections > 0 else people)
     return found
+
+
+def with_mirror_images(
+    detector: Detector,
+    images: Sequence[np.ndarray],
+    threshold: float | int,
+    nms_iou_threshold: float | int,
+    max_detections: int,
+) -> list[Float32[np.ndarray, "_n 5"]]:
+    """The people that a detector finds in each image or in its mirror image, best first.
+
+    Arguments as of `detect`. Of a person who is found in both, the box of the better score counts.
+    """
+    mirrored = [np.ascontiguousarray(image[:, ::-1]) for image in images]
+    both = [
+        arguments.check_boxes(detector(list(side), threshold, nms_iou_threshold, -1), len(images))
+        for side in (images, mirrored)
+    ]
+    together = []
+    for image, plain, turned in zip(images, *both, strict=True):
+        # Pixel centres lie at integers: column x is column width - 1 - x of the mirror image.
+        turned[:, 0] = image.shape[1] - 1 - turned[:, 0] - turned[:, 2]
+        people = np.concatenate([plain, turned])
+        people = people[np.argsort(-people[:, 4], kind="stable")]
+        people = people[suppress(people[:, :4], nms_iou_threshold)]
+        together.append(people[:max_detections] if max_detections > 0 else people)
+    return together
 
 
 def suppress(boxes: Float32[np.ndarray, "n 4"], iou_threshold: float) -> Int[np.ndarray, " k"]:

@@ -16,14 +16,21 @@ from typing import Any, TypedDict, Unpack
 
 import numpy as np
 
+from acae_jax import messages
 from acae_jax.bundles import bundle as bundles
 from acae_jax.bundles import onnx_backend
 from acae_jax.files import paths
 from acae_jax.geometry import cameras
-from acae_jax.inference import arguments, box_poses, detection, plausibility, variants
+from acae_jax.inference import (
+    arguments,
+    box_poses,
+    detection,
+    plausibility,
+    variants,
+    visible_boxes,
+)
 from acae_jax.inference.arguments import ArrayLike
 from acae_jax.inference.detection import Detector
-from acae_jax.skeletons import skeleton as skeletons
 
 UP = (0.0, -1.0, 0.0)
 
@@ -71,6 +78,7 @@ class DetectArguments(EstimateArguments, total=False):
 
     detector_threshold: float | int
     detector_nms_iou_threshold: float | int
+    detector_flip_aug: bool
     max_detections: int
     suppress_implausible_poses: bool
 
@@ -98,6 +106,7 @@ class Estimator:
     skeleton='': one of per_skeleton_joint_names; '' is all joints.
     detector_threshold=0.4, detector_nms_iou_threshold=0.6, max_detections=-1 (any number): what
         the detector gets.
+    detector_flip_aug=False: look for people in the mirrored image, too; takes twice as long.
     suppress_implausible_poses=True: leave out what is no person, and duplicates (`plausibility`).
     internal_batch_size=64: crops in one call of the network, at most; CPUs never get more than 4.
         Bounds the memory.
@@ -132,7 +141,7 @@ class Estimator:
     ) -> Poses:
         """Estimate the pose in each box (n, 4) or (n, 5) of an image, in their order."""
         _check_names("estimate_poses", EstimateArguments, options)
-        return _only(self._estimate([image], [boxes], suppress=False, **options))
+        return _only(self._estimate([image], [boxes], **options))
 
     def detect_poses_batched(
         self, images: Images, **options: Unpack[DetectArguments]
@@ -146,7 +155,7 @@ class Estimator:
     ) -> PosesOfMany:
         """Estimate the pose in each box of each image."""
         _check_names("estimate_poses_batched", EstimateArguments, options)
-        return self._estimate(images, boxes, suppress=False, **options)
+        return self._estimate(images, boxes, **options)
 
     # Any: what is passed here is checked below, with errors for people.
 
@@ -156,6 +165,7 @@ class Estimator:
         *,
         detector_threshold: Any = 0.4,
         detector_nms_iou_threshold: Any = 0.6,
+        detector_flip_aug: Any = False,
         max_detections: Any = -1,
         suppress_implausible_poses: Any = True,
         **options: Unpack[EstimateArguments],
@@ -166,15 +176,20 @@ class Estimator:
         most = arguments.check_whole("max_detections", max_detections)
         if self._detector is None:
             self._detector = detection.load()
-        boxes = self._detector(pixels, threshold, overlap, most)
-        return self._estimate(pixels, boxes, bool(suppress_implausible_poses), **options)
+        if detector_flip_aug:
+            boxes = detection.with_mirror_images(self._detector, pixels, threshold, overlap, most)
+        else:
+            boxes = self._detector(pixels, threshold, overlap, most)
+        suppress = bool(suppress_implausible_poses)
+        return self._estimate(pixels, boxes, are_detected=True, suppress=suppress, **options)
 
     def _estimate(
         self,
         images: Images,
         boxes: Sequence[ArrayLike],
-        suppress: bool,
         *,
+        are_detected: bool = False,
+        suppress: bool = False,
         intrinsic_matrix: ArrayLike | None = None,
         distortion_coeffs: ArrayLike | None = None,
         extrinsic_matrix: ArrayLike | None = None,
@@ -193,28 +208,32 @@ class Estimator:
         antialias = arguments.check_whole("antialias_factor", antialias_factor)
         if antialias < 1:
             raise ValueError(f"antialias_factor is {antialias}; give 1, 2, 3 or 4")
-        seen = arguments.create(
+        scenes = arguments.create(
             images, intrinsic_matrix, distortion_coeffs, extrinsic_matrix, default_fov_degrees
         )
-        checked = arguments.check_boxes(boxes, len(seen))
+        checked = arguments.check_boxes(boxes, len(scenes))
+        in_view = [
+            visible_boxes.check(of_image, scene, leave_out=are_detected)
+            for scene, of_image in zip(scenes, checked, strict=True)
+        ]
         views = variants.schedule(count, self.bundle.facts.trained)
-        everybody = box_poses.estimate(self.bundle, seen, checked, views, up, antialias, batch_size)
-        found = PosesOfMany(boxes=[], poses3d=[], poses2d=[], uncertainties=[])
-        for scene, of_image, people in zip(seen, checked, everybody, strict=True):
+        everybody = box_poses.estimate(
+            self.bundle, scenes, [part.seen for part in in_view], views, up, antialias, batch_size
+        )
+        poses = PosesOfMany(boxes=[], poses3d=[], poses2d=[], uncertainties=[])
+        for scene, (of_image, _), people in zip(scenes, in_view, everybody, strict=True):
             if suppress:
                 kept = self._plausible(scene.camera, of_image, people)
-                of_image, people = (
-                    of_image[kept],
-                    box_poses.People(*(part[kept] for part in people)),
-                )
+                people = box_poses.People(*(part[kept] for part in people))
+                of_image = of_image[kept]
             if average_aug:
                 people = box_poses.People(*(part.mean(1) for part in people))
             joints_mm, uncertainty_mm = people.joints_mm[..., chosen, :], people.uncertainty_mm
-            found["boxes"].append(of_image)
-            found["poses3d"].append(_f32(cameras.camera_to_world(scene.camera, joints_mm)))
-            found["poses2d"].append(_f32(box_poses.project(scene.camera, joints_mm)))
-            found["uncertainties"].append(_f32(uncertainty_mm[..., chosen]))
-        return found
+            poses["boxes"].append(of_image)
+            poses["poses3d"].append(_f32(cameras.camera_to_world(scene.camera, joints_mm)))
+            poses["poses2d"].append(_f32(box_poses.project(scene.camera, joints_mm)))
+            poses["uncertainties"].append(_f32(uncertainty_mm[..., chosen]))
+        return poses
 
     def _joints_of(self, skeleton: Any) -> slice | np.ndarray:
         if not isinstance(skeleton, str):
@@ -223,7 +242,7 @@ class Estimator:
             return slice(None)
         selections = self.bundle.facts.skeletons
         if skeleton not in selections:
-            hint = skeletons.near_misses(skeleton, selections)
+            hint = messages.near_misses(skeleton, selections)
             raise ValueError(f"no skeleton {skeleton!r} in this model; {hint} ('': all joints)")
         return np.array(selections[skeleton].indices)
 
@@ -238,7 +257,7 @@ class Estimator:
 def _check_names(method: str, known: type, options: Mapping[str, object]) -> None:
     """A TypeError that tells the name which was perhaps meant."""
     for name in set(options) - set(known.__annotations__):
-        hint = skeletons.near_misses(name, known.__annotations__)
+        hint = messages.near_misses(name, known.__annotations__)
         raise TypeError(f"{method}() has no argument '{name}'; {hint}")
 
 
@@ -246,11 +265,11 @@ def _f32(values: np.ndarray) -> np.ndarray:
     return values.astype(np.float32)
 
 
-def _only(found: PosesOfMany) -> Poses:
-    """What was found in the one image there was."""
+def _only(poses: PosesOfMany) -> Poses:
+    """Those of the one image there was."""
     return Poses(
-        boxes=found["boxes"][0],
-        poses3d=found["poses3d"][0],
-        poses2d=found["poses2d"][0],
-        uncertainties=found["uncertainties"][0],
+        boxes=poses["boxes"][0],
+        poses3d=poses["poses3d"][0],
+        poses2d=poses["poses2d"][0],
+        uncertainties=poses["uncertainties"][0],
     )

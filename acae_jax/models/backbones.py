@@ -12,7 +12,6 @@ channels) in the module's dtype. `rngs` is needed by the networks with stochasti
 others ignore it.
 """
 
-import difflib
 from collections.abc import Callable
 from functools import partial
 
@@ -20,6 +19,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
+from acae_jax import messages
 from acae_jax.models.efficientnet import STAGES, EfficientNetV2
 from acae_jax.models.mobilenet import BLOCKS, MobileNetV3
 from acae_jax.models.narrow import Narrow
@@ -60,9 +60,7 @@ def create(
         ValueError: for an unknown name, or a stride or grid that the network does not have.
     """
     if name not in names():
-        close = difflib.get_close_matches(name, names(), n=3, cutoff=0.5)
-        hint = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(names())}"
-        raise ValueError(f"unknown backbone {name!r}: {hint}")
+        raise ValueError(f"unknown backbone {name!r}; {messages.near_misses(name, names())}")
     own_stride = 16 if name == "narrow" else 32
     if stride != own_stride:
         raise ValueError(f"backbone {name} has no stride {stride}: choose {own_stride}")

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from acae_jax import messages
 from acae_jax.skeletons import body_parts, skeleton
-from acae_jax.skeletons.skeleton import base_name, near_misses
+from acae_jax.skeletons.skeleton import base_name
 
 
 class Tree(NamedTuple):
@@ -37,7 +38,7 @@ def rooted(
     if not edges:
         raise ValueError("the skeleton has no edges, so no bones; choose one with edges")
     if root is not None and root not in joint_names:
-        raise ValueError(f"root: no joint '{root}'; {near_misses(root, joint_names)}")
+        raise ValueError(f"root: no joint '{root}'; {messages.near_misses(root, joint_names)}")
     start = _default_root(joint_names, neighbours) if root is None else joint_names.index(root)
     if not neighbours[start]:
         raise ValueError(f"no edge reaches the root '{joint_names[start]}'; name another root")

@@ -27,7 +27,6 @@
   z forward. `joints_px` need an intrinsic matrix; without one the model assumes 55 degrees.
 """
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -36,8 +35,11 @@ import numpy as np
 import tqdm
 from jaxtyping import Float
 
+from acae_jax import messages
+from acae_jax.files import json_files
 from acae_jax.geometry import cameras, triangulation
 from acae_jax.geometry.cameras import Camera
+from acae_jax.inference import arguments
 from acae_jax.own_skeletons import fitting
 from acae_jax.own_skeletons.fitting import Examples
 from acae_jax.skeletons import catalogue, skeleton
@@ -83,11 +85,9 @@ def read(path: str | Path, model_joints: int) -> tuple[Skeleton, list[Moment]]:
     """
     path = Path(path)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json_files.read(path)
     except FileNotFoundError:
         raise FileNotFoundError(f"no examples at {path}; give the path of a JSON file") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not JSON ({error}); mend it there") from None
     try:
         _check_keys(content, "the file", ("skeleton", "examples"), ())
         new = _skeleton(content["skeleton"], path.parent)
@@ -192,28 +192,15 @@ def _view(content: dict[str, Any], where: str, folder: Path, model_joints: int) 
 
 def _camera(content: dict[str, Any], where: str) -> Camera:
     """The camera of a view; with unit intrinsics if they are not known."""
-    place = f"{where}.intrinsic_matrix"
-    intrinsics = _numbers(content.get("intrinsic_matrix", UNIT_INTRINSICS), place, (3, 3))
-    if intrinsics[0, 0] <= 0 or intrinsics[1, 1] <= 0 or (intrinsics[2] != (0, 0, 1)).any():
-        raise ValueError(f"{place} must be [[fx, s, cx], [0, fy, cy], [0, 0, 1]] in px")
-    distortion = content.get("distortion_coeffs")
-    if distortion is not None:
-        place = f"{where}.distortion_coeffs"
-        if not isinstance(distortion, list) or len(distortion) not in (4, 5, 8, 12):
-            raise ValueError(f"{place} must be 4, 5, 8 or 12 numbers, as OpenCV has them")
-        distortion = _numbers(distortion, place, (len(distortion),))
-    extrinsics = content.get("extrinsic_matrix")
-    if extrinsics is None:
-        return cameras.create(intrinsics, distortion=distortion)
-    place = f"{where}.extrinsic_matrix"
-    rows = len(extrinsics) if isinstance(extrinsics, list) else 4
-    if rows not in (3, 4):
-        raise ValueError(f"{place} must be 3 × 4 or 4 × 4 numbers")
-    extrinsics = _numbers(extrinsics, place, (rows, 4))
-    rotation, translation = extrinsics[:3, :3], extrinsics[:3, 3]
-    if np.abs(rotation @ rotation.T - np.eye(3)).max() > 1e-3 or np.linalg.det(rotation) < 0:
-        raise ValueError(f"{place} must begin with a rotation: world to camera, lengths in mm")
-    return cameras.create(intrinsics, rotation, -rotation.T @ translation, distortion)
+    intrinsics, extrinsics = content.get("intrinsic_matrix"), content.get("extrinsic_matrix")
+    if intrinsics is None:
+        intrinsics = UNIT_INTRINSICS
+    try:
+        lens = arguments.check_lens(intrinsics, content.get("distortion_coeffs"))
+        pose = (None, None) if extrinsics is None else arguments.check_extrinsics(extrinsics)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from None
+    return cameras.create(lens[0], *pose, lens[1])
 
 
 def _triangulated(
@@ -267,7 +254,7 @@ def _check_keys(
         raise ValueError(f"{where} must be an object")
     for key in content:
         if key not in (*required, *optional):
-            hint = skeleton.near_misses(key, (*required, *optional))
+            hint = messages.near_misses(key, (*required, *optional))
             raise ValueError(f"{where} has a key '{key}' that nobody reads; {hint}")
     for key in required:
         if key not in content:

@@ -1,11 +1,13 @@
-"""From recorded predictions to what people look at: tracked, smoothed, drawn, as motion files."""
+"""From recorded predictions to what people look at: tracked, smoothed, drawn, as motion files.
+
+What cannot be written is left out: the functions add a line for it to `failures`.
+"""
 
 import contextlib
-import errno
-import importlib.util
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import TracebackType
 from typing import Any, NamedTuple
 
 import cv2
@@ -15,14 +17,12 @@ from tqdm import tqdm
 
 from acae_jax.geometry import cameras
 from acae_jax.media import clock, inputs, overlay, prefetch, recorder, stills, videos
-from acae_jax.motion import bvh, c3d, track, trc
+from acae_jax.prediction import motion_files
+from acae_jax.prediction.left_out import leaving_out
 from acae_jax.recordings import json_lines, results, smoothing, tracking
 from acae_jax.viewer import html_page
 
 THUMBNAILS = 200  # at most, in a page
-MOTION = ("bvh", "trc", "c3d")
-UNEVEN = 0.1  # of the time from frame to frame: what clocks of whole milliseconds are off at most
-FULL = (errno.ENOSPC, errno.EDQUOT)  # the disk, or a quota of it
 JPEG = [cv2.IMWRITE_JPEG_QUALITY, 92]
 
 
@@ -39,17 +39,6 @@ class Settings(NamedTuple):
     fov_degrees: float
     intrinsics: Float[np.ndarray, "3 3"] | None
     distortion: Float[np.ndarray, " k"] | None
-
-
-def check(settings: Settings, moving: bool) -> None:
-    """A ValueError if motion files are asked for that cannot be made; `moving`: of a video."""
-    for kind in settings.motion:
-        if kind not in MOTION:
-            raise ValueError(f"motion files are {', '.join(MOTION)}, not '{kind}'")
-    if settings.motion and not moving:
-        raise ValueError("motion files are made of videos and cameras; here are images only")
-    if "c3d" in settings.motion and importlib.util.find_spec("ezc3d") is None:
-        raise ValueError("C3D files need ezc3d: pip install -e '.[c3d]'")
 
 
 def beside(target: Path, suffix: str) -> Path:
@@ -76,35 +65,36 @@ def picture(
 
 
 def write_picture(
-    target: Path,
+    folder: Path,
     name: str,
     image: UInt8[np.ndarray, "h w 3"],
     frame: results.Frame,
     empty: results.Sequence,
 ) -> None:
-    """Write an image with its people as a JPEG; an OSError if it cannot be written."""
-    folder = target.with_name(inputs.OVERLAYS)
-    folder.mkdir(exist_ok=True)
+    """Write an image with its people as a JPEG, in a folder that is there."""
     pixels = picture(image, frame, empty)
     _, jpeg = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), JPEG)
     (folder / f"{frame.index:05}_{name}.jpg").write_bytes(jpeg.tobytes())
 
 
-def finish_images(target: Path, settings: Settings) -> None:
+def finish_images(target: Path, settings: Settings, failures: list[str]) -> None:
     """Write the arrays and the page of images whose poses are recorded."""
-    found = json_lines.read_jsonl(beside(target, ".jsonl"))
-    results.write_npz(beside(target, ".npz"), found.sequence, found.sources)
+    recorded = json_lines.read_jsonl(beside(target, ".jsonl"))
+    sequence, sources = recorded.sequence, recorded.sources
+    with leaving_out(failures, beside(target, ".npz").name):
+        results.write_npz(beside(target, ".npz"), sequence, sources)
     thumbnails = {}
     if settings.overlay:
-        for index in _thinned(range(len(found.sources))):
-            source = Path(found.sources[index])
-            if inputs.stamp(source) != found.stamps[index]:  # changed since, or gone
+        for index in _thinned(range(len(sources))):
+            source = Path(sources[index])
+            if inputs.stamp(source) != recorded.stamps[index]:  # changed since, or gone
                 continue
             with contextlib.suppress(ValueError, OSError):
                 thumbnails[index] = html_page.thumbnail(stills.read(source), source.name)
-    _write_page(target, found.sequence, "Images", thumbnails, settings, still=True)
-    seen = len(found.sequence.frame), len(found.sources)
-    print(f"people: {seen[0]}, images: {seen[1]}; look at {beside(target, '.html')}")
+    with leaving_out(failures, beside(target, ".html").name):
+        _write_page(target, sequence, "Images", thumbnails, settings, still=True)
+    people, images = len(sequence.frame), len(sources)
+    print(f"people: {people}, images: {images}; look at {beside(target, '.html')}")
 
 
 # ------------------------------------------------------------------------------------------ videos
@@ -113,91 +103,88 @@ def finish_images(target: Path, settings: Settings) -> None:
 def is_finished(target: Path, facts: Mapping[str, Any], settings: Settings) -> bool:
     """Whether `finish_video` has come to its end with the same facts and settings."""
     path = beside(target, ".jsonl")
-    if not path.exists():
+    if not path.is_file():
         return False
     before = json_lines.read_jsonl(path)
     return before.complete and before.facts == _final_facts(facts, settings)
 
 
 def finish_video(
-    target: Path, source: Path, predicted: json_lines.Recording, settings: Settings
-) -> list[str]:
-    """Track and smooth the people of a video, and write all that is made of it, poses first.
-
-    Returns a line for each other file that could not be written.
-    """
+    target: Path,
+    source: Path,
+    predicted: json_lines.Recording,
+    settings: Settings,
+    failures: list[str],
+) -> None:
+    """Track and smooth the people of a video, and write all that is made of it, poses first."""
+    failures_before = len(failures)
     seen, seen_s = predicted.seen.tolist(), predicted.seen_s.tolist()
     fps = clock.mean_fps(seen, seen_s, predicted.sequence.fps)
     sequence = predicted.sequence._replace(fps=fps)
     sequence = tracking.track(sequence, predicted.seen, predicted.seen_s)
     if settings.smooth:
         sequence = smoothing.smooth(sequence)
-    results.write_npz(beside(target, ".npz"), sequence)
-    json_lines.write_jsonl(beside(target, ".jsonl"), sequence, seen, seen_s, predicted.facts)
-    failures = _write_views(target, sequence, source.name, settings)
+    with leaving_out(failures, beside(target, ".npz").name):
+        results.write_npz(beside(target, ".npz"), sequence)
+    with leaving_out(failures, beside(target, ".jsonl").name):
+        json_lines.write_jsonl(beside(target, ".jsonl"), sequence, seen, seen_s, predicted.facts)
+    _write_views(target, sequence, source.name, settings, failures)
     if settings.overlay:
-        with _noting(failures, beside(target, ".overlay.mp4")):
+        thumbnails = {}
+        with leaving_out(failures, beside(target, ".overlay.mp4").name):
             thumbnails = _draw_video(target, source, sequence, seen)
-            _write_page(target, sequence, source.name, thumbnails, settings)
-    if not failures:
+        if thumbnails and beside(target, ".html").is_file():  # else it was left out already
+            with leaving_out(failures, beside(target, ".html").name):
+                _write_page(target, sequence, source.name, thumbnails, settings)
+    if len(failures) == failures_before:
         # Last, for they say that everything is there.
         json_lines.change_facts(beside(target, ".jsonl"), _final_facts(predicted.facts, settings))
     _tell(target, sequence)
-    found = len(np.unique(predicted.sequence.frame))
-    if found and not len(sequence.frame):
+    frames_with_people = len(np.unique(predicted.sequence.frame))
+    if frames_with_people and not len(sequence.frame):
         print(
-            f"{source.name}: there are people in {found} of {len(seen)} frames, but nobody in "
-            f"enough of them to be followed; {beside(target, '.predicted.jsonl')} has them",
+            f"{source.name}: there are people in {frames_with_people} of {len(seen)} frames, but "
+            "nobody in enough of them to be followed; "
+            f"{beside(target, '.predicted.jsonl')} has them",
             file=sys.stderr,
         )
-    return failures
 
 
-def finish_camera(target: Path, settings: Settings) -> list[str]:
-    """Write the arrays, page and motion of what a camera saw, tracked and steadied as it came.
-
-    Returns a line for each page or file of motion that could not be written.
-    """
+def finish_camera(target: Path, settings: Settings, failures: list[str]) -> None:
+    """Write the arrays, page and motion of what a camera saw, tracked and steadied as it came."""
     sequence = json_lines.read_jsonl(beside(target, ".jsonl")).sequence
-    results.write_npz(beside(target, ".npz"), sequence)
-    failures = _write_views(target, sequence, target.name, settings)
+    with leaving_out(failures, beside(target, ".npz").name):
+        results.write_npz(beside(target, ".npz"), sequence)
+    _write_views(target, sequence, target.name, settings, failures)
     _tell(target, sequence)
-    return failures
 
 
-def write_motion(target: Path, sequence: results.Sequence, kinds: tuple[str, ...]) -> list[str]:
-    """Write the motion of each person in each of the kinds: NAME.person0.bvh, …
-
-    From the first frame in which a person was seen to the last one; joints in between are missing
-    where the person was not seen. These files know one rate: frames that come at uneven times are
-    interpolated to their mean rate. Returns a line for each file that could not be written.
+class LiveVideo:
+    """The video of what a camera sees, people drawn on it: a `Recorder` that is left out when it
+    fails, while the recording of poses goes on. Use as a context.
     """
-    # Steps are counted from the video's beginning, for files number their frames from there.
-    step = max(1, int(np.gcd.reduce(np.unique(sequence.frame))))
-    fps, names, failures = sequence.fps / step, sequence.joint_names, []
-    places = np.round(sequence.time_s * fps, 4)  # exact where frames come at even times
-    if kinds and len(places) and np.abs(places - np.round(places)).max() > UNEVEN:
-        print(
-            f"{target.name}: frames come at uneven times; motion files have their mean rate of "
-            f"{fps:.4g} a second, with poses interpolated",
-            file=sys.stderr,
-        )
-    for number in np.unique(sequence.track).tolist():
-        mine = sequence.track == number
-        person = results.keep(sequence, mine)
-        first, poses_mm = track.at_even_times(
-            places[mine], person.poses_mm, np.diff(person.frame) <= step
-        )
-        for kind in kinds:
-            path = beside(target, f".person{number}.{kind}")
-            with _noting(failures, path):
-                if kind == "bvh":
-                    bvh.write(path, names, person.edges, poses_mm, fps)
-                elif kind == "trc":
-                    trc.write(path, names, poses_mm, fps, first_frame=first)
-                else:
-                    c3d.write(path, names, poses_mm, fps, first_frame=first)
-    return failures
+
+    def __init__(self, path: Path, fps: float, failures: list[str]):
+        self._path, self._failures = path, failures
+        self._recorder: recorder.Recorder | None = recorder.Recorder(path, fps)
+
+    def write(self, image: UInt8[np.ndarray, "h w 3"]) -> None:
+        """One more frame."""
+        if self._recorder is not None:
+            with leaving_out(self._failures, self._path.name):
+                self._recorder.write(image)
+                return
+            self._recorder = None
+
+    def __enter__(self) -> "LiveVideo":
+        return self
+
+    def __exit__(
+        self, kind: type | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._recorder is not None:
+            with leaving_out(self._failures, self._path.name):
+                self._recorder.__exit__(kind, error, trace)
 
 
 def _draw_video(
@@ -219,30 +206,17 @@ def _draw_video(
 # ------------------------------------------------------------------------------------------- parts
 
 
-def is_full(error: Exception) -> bool:
-    """Whether the disk is full, so that whatever comes next could not be kept either."""
-    return isinstance(error, OSError) and error.errno in FULL
-
-
-@contextlib.contextmanager
-def _noting(failures: list[str], path: Path) -> Iterator[None]:
-    """Add a line to the failures if one file cannot be written, unless the disk is full."""
-    try:
-        yield
-    except (ValueError, OSError) as error:
-        if is_full(error):
-            raise
-        failures.append(f"{path.name}: {error}")
-
-
 def _write_views(
-    target: Path, sequence: results.Sequence, title: str, settings: Settings
-) -> list[str]:
-    """Write a page without pictures and the motion; returns a line for each file that failed."""
-    failures = []
-    with _noting(failures, beside(target, ".html")):
+    target: Path,
+    sequence: results.Sequence,
+    title: str,
+    settings: Settings,
+    failures: list[str],
+) -> None:
+    """Write a page without pictures, and the motion."""
+    with leaving_out(failures, beside(target, ".html").name):
         _write_page(target, sequence, title, {}, settings)
-    return failures + write_motion(target, sequence, settings.motion)
+    motion_files.write(target, sequence, settings.motion, failures)
 
 
 def _final_facts(facts: Mapping[str, Any], settings: Settings) -> dict[str, Any]:

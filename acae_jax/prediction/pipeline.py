@@ -15,6 +15,7 @@ Poses are on the disk before the next ones are computed. Running the same again 
 and frames that are done. An image that was changed since is predicted again, in its former place.
 """
 
+import contextlib
 import json
 import sys
 import time
@@ -34,8 +35,8 @@ from acae_jax.inference.estimator import (
     Estimator,
     PosesOfMany,
 )
-from acae_jax.media import inputs, prefetch, recorder, stills, videos
-from acae_jax.prediction import outputs, user_boxes
+from acae_jax.media import inputs, prefetch, stills, videos
+from acae_jax.prediction import left_out, motion_files, outputs, user_boxes
 from acae_jax.recordings import json_lines, results, smoothing, tracking
 
 BATCH = 8  # images, at most, that are predicted together
@@ -66,32 +67,53 @@ def run(estimator: Estimator, found: inputs.Inputs, settings: Settings) -> list[
 
     One that fails does not keep others from being predicted; an OSError if the disk is full.
     """
-    outputs.check(settings.finish, bool(found.videos or found.cameras))
+    motion_files.check(settings.finish.motion, bool(found.videos or found.cameras))
     if settings.boxes is not None:
         for path in found.stills:
             user_boxes.of_image(settings.boxes, path)
         for path in found.videos:
             user_boxes.of_video(settings.boxes, path)
     settings.out.mkdir(parents=True, exist_ok=True)
-    failures = []
-    if found.stills:
-        failures += predict_images(estimator, found.stills, settings)
-    for path, target in zip(found.videos, _targets(found.videos, settings.out), strict=True):
-        try:
-            failures += _told(predict_video(estimator, path, target, settings))
-        except (ValueError, OSError) as error:
-            if outputs.is_full(error):
-                hint = f"the disk is full; make room in {settings.out}, the same command continues"
-                raise OSError(hint) from error
-            failures += _told([str(error)])
-    for index in found.cameras:
-        failures += _told(predict_camera(estimator, index, settings))
+    failures: list[str] = []
+    try:
+        _predict_all(estimator, found, settings, failures)
+    except OSError as error:
+        if not left_out.is_full(error):
+            raise
+        hint = f"the disk is full; make room in {settings.out}, the same command continues"
+        raise OSError(hint) from error
     return failures
 
 
-def predict_images(estimator: Estimator, paths: Sequence[Path], settings: Settings) -> list[str]:
-    """Predict images into one recording; returns a line for each that cannot be read."""
-    failures: list[str] = []
+def _predict_all(
+    estimator: Estimator, found: inputs.Inputs, settings: Settings, failures: list[str]
+) -> None:
+    if found.stills:
+        with _leaving_out_input(failures, OSError):
+            predict_images(estimator, found.stills, settings, failures)
+    for path, target in zip(found.videos, _targets(found.videos, settings.out), strict=True):
+        with _leaving_out_input(failures, ValueError, OSError):
+            predict_video(estimator, path, target, settings, failures)
+    for index in found.cameras:
+        with _leaving_out_input(failures, OSError):
+            predict_camera(estimator, index, settings, failures)
+
+
+@contextlib.contextmanager
+def _leaving_out_input(failures: list[str], *kinds: type[Exception]) -> Iterator[None]:
+    """Leave out what cannot be read, or whose poses cannot be kept, unless the disk is full."""
+    try:
+        yield
+    except kinds as error:
+        if left_out.is_full(error):
+            raise
+        left_out.tell(failures, str(error))
+
+
+def predict_images(
+    estimator: Estimator, paths: Sequence[Path], settings: Settings, failures: list[str]
+) -> None:
+    """Predict images into one recording; those that cannot be read are left out."""
     target = settings.out / IMAGES
     path, facts = outputs.beside(target, ".jsonl"), _facts(estimator, settings)
     with json_lines.Lines(path, _blank(estimator, settings, IMAGES_FPS), facts) as lines:
@@ -99,8 +121,11 @@ def predict_images(estimator: Estimator, paths: Sequence[Path], settings: Settin
         index_of = {source: index for index, source in enumerate(done)}
         stamps = {path: inputs.stamp(path) for path in paths}
         todo = [path for path in paths if done.get(str(path.absolute())) != stamps[path]]
+        pictures = settings.out / inputs.OVERLAYS if settings.finish.overlay and todo else None
+        if pictures is not None and not _is_made(pictures, failures):
+            pictures = None
         with _bar(len(paths), len(paths) - len(todo), "image") as bar:
-            for batch in _batches(_readable(todo, failures, bar)):
+            for batch in _batches(_readable(todo, failures)):
                 images, boxes = [image for _, image in batch], None
                 if settings.boxes is not None:
                     boxes = [user_boxes.of_image(settings.boxes, path) for path, _ in batch]
@@ -109,33 +134,36 @@ def predict_images(estimator: Estimator, paths: Sequence[Path], settings: Settin
                     source = str(path.absolute())
                     index = index_of.setdefault(source, len(index_of))
                     frame = _frame(index, index / IMAGES_FPS, found, place, source, stamps[path])
-                    if settings.finish.overlay:
-                        outputs.write_picture(target, path.stem, image, frame, lines.empty)
+                    if pictures is not None:
+                        with left_out.leaving_out(failures, f"picture of {path.name}"):
+                            outputs.write_picture(pictures, path.stem, image, frame, lines.empty)
                     lines.write(frame)
                     bar.update()
     if index_of:
-        outputs.finish_images(target, settings.finish)
-    return failures
+        outputs.finish_images(target, settings.finish, failures)
 
 
-def predict_video(estimator: Estimator, path: Path, target: Path, settings: Settings) -> list[str]:
+def predict_video(
+    estimator: Estimator, path: Path, target: Path, settings: Settings, failures: list[str]
+) -> None:
     """Predict a video or animation; a ValueError if it cannot be read.
 
-    Results go beside `target`, a path without suffix. Returns a line for each file of them that
-    could not be written, poses apart.
+    Results go beside `target`, a path without suffix. Those that cannot be written are left out,
+    poses apart: without them an OSError.
     """
     facts = _facts(estimator, settings)
     facts |= {"input": str(path), "stamp": inputs.stamp(path), "every": settings.every}
     if outputs.is_finished(target, facts, settings.finish):
         print(f"{path.name} was done before: {outputs.beside(target, '.html')}")
-        return []
+        return
     video = videos.open_file(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     predicted = outputs.beside(target, ".predicted.jsonl")
     with json_lines.Lines(predicted, _blank(estimator, settings, video.fps), facts) as lines:
         if lines.recorded is None or not lines.recorded.complete:
             _predict_frames(estimator, path, settings, lines)
-    return outputs.finish_video(target, path, json_lines.read_jsonl(predicted), settings.finish)
+    recorded = json_lines.read_jsonl(predicted)
+    outputs.finish_video(target, path, recorded, settings.finish, failures)
 
 
 def _predict_frames(
@@ -159,10 +187,12 @@ def _predict_frames(
     lines.end(last + 1)
 
 
-def predict_camera(estimator: Estimator, index: int, settings: Settings) -> list[str]:
+def predict_camera(
+    estimator: Estimator, index: int, settings: Settings, failures: list[str]
+) -> None:
     """Predict what a camera sees until it ends or Ctrl-C, people tracked and steadied at once.
 
-    Returns a line for each page or file of motion that could not be written.
+    Results that cannot be written are left out, poses apart.
     """
     video = videos.open_camera(index)
     target = settings.out / time.strftime(f"camera{index}-%Y%m%d-%H%M%S")
@@ -171,10 +201,10 @@ def predict_camera(estimator: Estimator, index: int, settings: Settings) -> list
     facts = _facts(estimator, settings) | {"input": f"camera {index}"}
     with (
         json_lines.Lines(path, _blank(estimator, settings, video.fps), facts) as lines,
-        recorder.Recorder(outputs.beside(target, ".overlay.mp4"), video.fps) as record,
+        outputs.LiveVideo(outputs.beside(target, ".overlay.mp4"), video.fps, failures) as record,
     ):
         watch(estimator, video, settings, lines, record)
-    return outputs.finish_camera(target, settings.finish)
+    outputs.finish_camera(target, settings.finish, failures)
 
 
 def watch(
@@ -182,7 +212,7 @@ def watch(
     video: videos.Video,
     settings: Settings,
     lines: json_lines.Lines,
-    record: recorder.Recorder,
+    record: outputs.LiveVideo,
 ) -> None:
     """Predict frames as they come, always the newest one, until they end or Ctrl-C.
 
@@ -215,11 +245,11 @@ def watch(
 # ------------------------------------------------------------------------------------------- parts
 
 
-def _told(failures: list[str]) -> list[str]:
-    """The failures, each printed as a line."""
-    for failure in failures:
-        print(f"left out: {failure}", file=sys.stderr)
-    return failures
+def _is_made(folder: Path, failures: list[str]) -> bool:
+    """Whether the folder is there now; if it cannot be made, it is left out."""
+    with left_out.leaving_out(failures, f"{folder.name}/"):
+        folder.mkdir(exist_ok=True)
+    return folder.is_dir()
 
 
 def _predict(
@@ -280,14 +310,11 @@ def _facts(estimator: Estimator, settings: Settings) -> dict[str, Any]:
     return facts
 
 
-def _readable(
-    paths: Sequence[Path], failures: list[str], bar: tqdm
-) -> Iterator[tuple[Path, Image]]:
-    """Images that can be read, read ahead; a line is added to the failures for each other one."""
+def _readable(paths: Sequence[Path], failures: list[str]) -> Iterator[tuple[Path, Image]]:
+    """Images that can be read, read ahead; the others are left out."""
     for path, image in prefetch.prefetched(((path, _attempt(path)) for path in paths), 2):
         if isinstance(image, Exception):
-            failures.append(str(image))
-            bar.write(f"left out: {image}", file=sys.stderr)
+            left_out.tell(failures, str(image))
         else:
             yield path, image
 

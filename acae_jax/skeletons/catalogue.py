@@ -17,6 +17,7 @@ import json
 from importlib import resources
 from typing import Any, NamedTuple
 
+from acae_jax import messages
 from acae_jax.skeletons import skeleton
 from acae_jax.skeletons.skeleton import Skeleton
 
@@ -70,7 +71,7 @@ def load(name: str) -> Skeleton:
             edges = skeleton.canonical_edges((a, b) for a, b in entry["edges"])
             return Skeleton(name, tuple(entry["joint_names"]), edges)
     raise ValueError(
-        f"no skeleton '{name}' in the catalogue; {skeleton.near_misses(name, names())} "
+        f"no skeleton '{name}' in the catalogue; {messages.near_misses(name, names())} "
         "For a skeleton of your own give the path of its .json file."
     )
 
@@ -143,7 +144,7 @@ def _entry(section: str, name: str) -> Any:
     if name not in entries:
         # Sections are plurals of what they hold: "datasets" of "dataset".
         kind = section.removesuffix("s")
-        raise ValueError(f"no {kind} '{name}'; {skeleton.near_misses(name, entries)}")
+        raise ValueError(f"no {kind} '{name}'; {messages.near_misses(name, entries)}")
     return entries[name]
 
 
@@ -161,7 +162,7 @@ def _catalogue() -> dict[str, dict[str, Any]]:
     for file in sorted(files, key=lambda file: (file.name != "formats.json", file.name)):
         for section, entries in json.loads(file.read_text(encoding="utf-8")).items():
             if section not in together:
-                hint = skeleton.near_misses(section, SECTIONS)
+                hint = messages.near_misses(section, SECTIONS)
                 raise ValueError(f"{file.name}: no section '{section}'; {hint}")
             for name, entry in entries.items():
                 if name in together[section]:

@@ -7,7 +7,6 @@ what follows the first ``_`` of its names is the format (``lkne_h36m``).
 Edges are pairs of joint indices, the smaller first, in ascending order.
 """
 
-import difflib
 import functools
 import json
 import re
@@ -18,6 +17,9 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int32
+
+from acae_jax import messages
+from acae_jax.files import json_files
 
 # Where a name may say its side, in the order in which partners are sought. A format may follow.
 FIRST_LETTER = re.compile(r"^[lr]")
@@ -137,17 +139,8 @@ def select(skeleton: Skeleton, names: Iterable[str]) -> Int32[np.ndarray, "K"]:
     for name in names:
         if name not in index:
             where = f"skeleton '{skeleton.name}'"
-            raise ValueError(f"{where} has no joint '{name}'; {near_misses(name, index)}")
+            raise ValueError(f"{where} has no joint '{name}'; {messages.near_misses(name, index)}")
     return np.array([index[name] for name in names], np.int32)
-
-
-def near_misses(name: str, known: Iterable[str]) -> str:
-    """What to say after an unknown name: the known ones like it, or else all of them."""
-    known = list(known)
-    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    if close:
-        return "did you mean " + " or ".join(f"'{c}'" for c in close) + "?"
-    return "it is one of: " + ", ".join(known)
 
 
 def canonical_edges(edges: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
@@ -188,13 +181,11 @@ def read(path: str | Path) -> Skeleton:
     """
     path = Path(path)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json_files.read(path)
     except FileNotFoundError:
         raise FileNotFoundError(
             f"no skeleton file at {path}; give the path of an existing JSON file"
         ) from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not JSON ({error}); mend it there") from None
     try:
         return of_json(content)
     except ValueError as error:

@@ -7,6 +7,7 @@ import threading
 import numpy as np
 import pytest
 
+from acae_jax import cores
 from acae_jax.geometry import cameras
 from acae_jax.inference import batches
 
@@ -40,9 +41,9 @@ def test_sizes_are_the_cheapest_of_all():
 def test_cores_are_those_that_the_process_may_use(monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 128)
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {3, 70}, raising=False)
-    assert batches.allowed_cores() == 2
+    assert cores.allowed() == 2
     monkeypatch.delattr(os, "sched_getaffinity")
-    assert batches.allowed_cores() == 128
+    assert cores.allowed() == 128
     assert batches.CPU.at_once == min(8, batches.CORES)
 
 

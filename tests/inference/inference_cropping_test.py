@@ -7,7 +7,7 @@ import pytest
 from acae_jax.bundles.facts import Variation
 from acae_jax.geometry import cameras, lens
 from acae_jax.images import crops as virtual
-from acae_jax.inference import arguments, box_poses, variants
+from acae_jax.inference import arguments, box_poses, variants, visible_boxes
 
 SIDE_PX = 64
 PLAIN = variants.Variant()
@@ -211,6 +211,6 @@ def test_boxes_partly_outside_tiny_or_huge_give_a_crop(box, distortion):
     image = np.full((480, 640, 3), 200, np.uint8)
     camera = cameras.create(INTRINSICS, distortion=distortion)
     scene = arguments.Scene(image, camera)
-    (inside,) = arguments.clip_to_lens(np.array([[*box, 1.0]], np.float32), scene)
+    (inside,) = visible_boxes.visible(np.array([[*box, 1.0]], np.float32), scene)
     crop, crop_camera = drawn(image, camera, inside)
     assert np.isfinite(crop_camera.intrinsics).all() and crop.max() == 200

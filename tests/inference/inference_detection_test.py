@@ -163,3 +163,44 @@ def test_bad_input_is_refused_in_one_line(detect):
         detect([], 35.0)
     with pytest.raises(ValueError, match=r"nms_iou_threshold is nan"):
         detect([], 0.5, float("nan"))
+
+
+def test_mirror_images_are_looked_at_too():
+    """A detector that sees red in the left half only; boxes come back in the image's own pixels."""
+    image = np.zeros((40, 60, 3), np.uint8)
+    image[10:30, 5:15, 0] = 200  # of [4.5, 14.5]
+    image[5:35, 45:52, 0] = 250  # of [44.5, 51.5]
+
+    def detector(images, threshold, overlap, most):
+        assert (threshold, overlap) == (0.3, 0.5)
+        boxes = []
+        for one in images:
+            rows, columns = np.nonzero(one[:, :30, 0])
+            if not len(rows):
+                boxes.append(np.zeros((0, 5), np.float32))
+                continue
+            left, top = columns.min() - 0.5, rows.min() - 0.5
+            size = (columns.max() + 0.5 - left, rows.max() + 0.5 - top)
+            boxes.append(np.array([[left, top, *size, one.max() / 255]], np.float32))
+        return boxes
+
+    blank = np.zeros((20, 30, 3), np.uint8)
+    people, nobody = detection.with_mirror_images(detector, [image, blank], 0.3, 0.5, -1)
+    expected = [[44.5, 4.5, 7, 30, 250 / 255], [4.5, 9.5, 10, 20, 250 / 255]]
+    np.testing.assert_allclose(people[np.argsort(-people[:, 0])], expected, atol=1e-5)
+    assert nobody.shape == (0, 5)
+    one, _ = detection.with_mirror_images(detector, [image, blank], 0.3, 0.5, 1)
+    assert one.shape == (1, 5)
+
+
+def test_who_is_seen_in_both_images_is_there_once():
+    image = np.zeros((40, 60, 3), np.uint8)
+    image[0, 0] = 255  # tells the image from its mirror image
+
+    def detector(images, threshold, overlap, most):
+        plain = np.array([[10, 5, 20, 30, 0.7], [40, 5, 10, 20, 0.6]], np.float32)
+        turned = np.array([[60 - 1 - 11 - 20, 5, 20, 30, 0.9]], np.float32)
+        return [plain if one[0, 0, 0] else turned for one in images]
+
+    (people,) = detection.with_mirror_images(detector, [image], 0.3, 0.5, -1)
+    np.testing.assert_allclose(people, [[11, 5, 20, 30, 0.9], [40, 5, 10, 20, 0.6]])

@@ -507,3 +507,49 @@ def test_import_is_cheap_and_load_says_what_is_no_bundle(tmp_path):
     subprocess.run([sys.executable, "-c", code], check=True)
     with pytest.raises(FileNotFoundError, match=r"holds no bundle\.json"):
         acae_jax.load(tmp_path)
+
+
+def test_a_detected_person_whom_the_lens_does_not_reach_is_left_out_and_a_given_one_refused():
+    scene = one_scene(people=2)
+    hidden = np.array([[-900.0, -900, 30, 60, 0.9]], np.float32)
+    estimator, image = detecting(scene, [np.concatenate([hidden, scene.boxes[0]])]), scene.images
+    options = {"intrinsic_matrix": scene.cameras[0].intrinsics, "suppress_implausible_poses": False}
+    with pytest.warns(UserWarning, match="left out a person whose box lies outside"):
+        people = estimator.detect_poses(image[0], **options)
+    assert len(people["boxes"]) == len(people["poses3d"]) == len(scene.boxes[0])
+    with pytest.raises(ValueError, match=r"box .* lies outside"):
+        estimator.estimate_poses(image[0], hidden)
+
+
+@pytest.mark.parametrize(
+    "camera, message",
+    [
+        ({"intrinsic_matrix": [[600, 0, 2000], [0, 600, 500], [0, 0, 1]]}, "principal point"),
+        ({"extrinsic_matrix": [[1, 0, 0, 0.3], [0, 1, 0, -1], [0, 0, 1, 4]]}, "metres"),
+    ],
+)
+def test_cameras_that_are_probably_wrong_are_warned_of(camera, message):
+    image = np.zeros((480, 640, 3), np.uint8)
+    with pytest.warns(UserWarning, match=message):
+        arguments.create([image], **{**CAMERA, **camera})
+
+
+@pytest.mark.parametrize(
+    "camera",
+    [
+        {"intrinsic_matrix": [[600, 0, 639], [0, 600, 0], [0, 0, 1]]},
+        {"extrinsic_matrix": [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 1e-9]]},
+        {"extrinsic_matrix": [[1, 0, 0, -65], [0, 1, 0, 0], [0, 0, 1, 0]]},  # of a stereo pair
+    ],
+)
+def test_cameras_that_may_be_right_are_not_warned_of(camera):
+    image = np.zeros((480, 640, 3), np.uint8)
+    arguments.create([image], **{**CAMERA, **camera})
+
+
+CAMERA = {
+    "intrinsic_matrix": None,
+    "distortion_coeffs": None,
+    "extrinsic_matrix": None,
+    "default_fov_degrees": 55,
+}

@@ -121,7 +121,7 @@ def test_the_flags_reach_the_work(tmp_path, command):
         (["photo.jpg", "--num_aug=0"], "--num_aug is 0; give 1 to 1000"),
         (["photo.jpg", "--max_people=0"], "--max_people is 0"),
         (["photo.jpg", "--max_people=-2"], "--max_people is -2"),
-        (["photo.jpg", "--intrinsics=text.jpg"], "text.jpg is no JSON file"),
+        (["photo.jpg", "--intrinsics=text.jpg"], "text.jpg is not JSON"),
         (["photo.jpg", "--intrinsics=empty.json"], "intrinsic_matrix"),
         (["photo.jpg", "--boxes=empty.json"], "the boxes hold nothing"),
     ],

@@ -13,7 +13,7 @@ from red_people import EDGES, NAMES, Detector, make_estimator, make_image, write
 from acae_jax.inference.estimator import Estimator
 from acae_jax.media import inputs, recorder, stills, videos
 from acae_jax.motion import c3d
-from acae_jax.prediction import outputs, pipeline
+from acae_jax.prediction import motion_files, outputs, pipeline
 from acae_jax.recordings import json_lines, results
 
 
@@ -292,7 +292,7 @@ def test_an_error_of_one_file_is_skipped_and_a_full_disk_ends_all(tmp_path, monk
         with pytest.raises(OSError, match="the disk is full; make room in"):
             run(make_estimator(), both, settings)
     else:
-        assert run(make_estimator(), both, settings) == [f"[Errno {number}] refused"]
+        assert run(make_estimator(), both, settings) == [f"a.npz: [Errno {number}] refused"]
     assert (tmp_path / "out/b.npz").exists() == (number != errno.ENOSPC)
 
 
@@ -344,7 +344,8 @@ def test_motion_is_timed_by_the_video(tmp_path, frames, fps, times):
         results.blank(NAMES, EDGES, {}, fps),
         [results.Frame(index, index / fps, one, box, poses, points, sure) for index in frames],
     )
-    assert outputs.write_motion(tmp_path / "a", sequence, ("trc",)) == []
+    motion_files.write(tmp_path / "a", sequence, ("trc",), failures := [])
+    assert failures == []
     rows = (tmp_path / "a.person0.trc").read_text().splitlines()[6:]
     seen = [float(row.split("\t")[1]) for row in rows if row.split("\t")[2]]
     assert len(seen) == 3 and [seen[0], seen[-1]] == pytest.approx(times, abs=1e-6)
@@ -400,7 +401,8 @@ def test_motion_of_uneven_frames_is_resampled_to_their_mean_rate(tmp_path, capsy
     frames = np.arange(0, 60, every)
     frames = frames[(frames < 24) | (frames > 36)]  # out of sight for a while
     sequence = walk(times_s, frames, 59 / times_s[-1])
-    assert outputs.write_motion(tmp_path / "a", sequence, ("trc",)) == []
+    motion_files.write(tmp_path / "a", sequence, ("trc",), failures := [])
+    assert failures == []
     assert "a: frames come at uneven times" in capsys.readouterr().err
     time_s, x_mm = read_trc(tmp_path / "a.person0.trc")
     np.testing.assert_allclose(np.diff(time_s), every * times_s[-1] / 59, atol=2e-6)
@@ -414,7 +416,7 @@ def test_motion_of_uneven_frames_is_resampled_to_their_mean_rate(tmp_path, capsy
     inside = there & (time_s < times_s[24 - every])
     np.testing.assert_allclose(x_mm[inside], 1000 * time_s[inside], atol=0.01)
     even = walk(np.arange(60) / 30, frames, 30.0)
-    outputs.write_motion(tmp_path / "b", even, ("trc",))
+    motion_files.write(tmp_path / "b", even, ("trc",), [])
     assert not capsys.readouterr().err
 
 

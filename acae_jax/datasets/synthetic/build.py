@@ -23,11 +23,11 @@ import numpy as np
 import tensorflow_datasets as tfds
 import tqdm
 
+from acae_jax import cores, messages
 from acae_jax.data import record as records
 from acae_jax.datasets import writer
 from acae_jax.datasets.synthetic import scenes, studios, takes
 from acae_jax.files import paths
-from acae_jax.skeletons import skeleton
 
 VERSION = "1.1.0"
 _TAKES_PER_CHUNK = 5
@@ -105,7 +105,7 @@ def _choose(datasets: Sequence[str] | None) -> list[studios.Studio]:
         return list(studios.STUDIOS.values())
     for name in datasets:
         if name not in studios.STUDIOS:
-            hint = skeleton.near_misses(name, names())
+            hint = messages.near_misses(name, names())
             raise ValueError(f"no embedded dataset '{name}'; {hint}")
     return [studios.STUDIOS[name] for name in dict.fromkeys(datasets)]
 
@@ -163,7 +163,7 @@ def _run(work: list[_Chunk], workers: int | None) -> Iterator[_Chunk]:
     """Makes chunks in worker processes and yields them as they finish."""
     if not work:
         return
-    count = min(workers or _cores(), len(work))
+    count = min(workers or cores.allowed(), len(work))
     if count < 1:
         raise ValueError(f"--workers must be at least 1, got {workers}")
     # Linear algebra stays on one thread, which is faster here and gives the same bits everywhere.
@@ -185,11 +185,6 @@ def _run(work: list[_Chunk], workers: int | None) -> Iterator[_Chunk]:
         finally:
             # Chunks take about a second: those under way are finished and kept.
             executor.shutdown(wait=True, cancel_futures=True)
-
-
-def _cores() -> int:
-    available = getattr(os, "sched_getaffinity", None)
-    return len(available(0)) if available else os.cpu_count() or 1
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ from acae_jax.estimation import building, objective, workflow
 from acae_jax.estimation.packing import bundle_contents, leaving, measuring, program
 from acae_jax.estimation.packing.architecture import Architecture
 from acae_jax.estimation.packing.measuring import Measured
+from acae_jax.geometry import heatmaps
 from acae_jax.packaging import forms
 from acae_jax.skeletons.union import JointUnion
 from acae_jax.training import checkpoints
@@ -103,7 +104,7 @@ def architecture(config: ConfigDict, variant: objective.Variant) -> Architecture
         points=variant.points,
         depth_bins=model.depth_bins,
         side_px=config.data.side_px,
-        box_mm=2200.0,
+        box_mm=heatmaps.BOX_MM,
         dtype=model.dtype,
     )
 
