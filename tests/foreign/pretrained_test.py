@@ -165,7 +165,7 @@ def test_a_model_of_another_size_is_named_by_its_first_array():
     [
         ("torchvision", "efficientnet_v2_x", "did you mean 'efficientnet_v2_"),
         ("timm", "mobilenetv3_large", "did you mean .*mobilenetv3_large_100"),
-        ("timm", "swin", "known: resnet18"),
+        ("timm", "swin", "it is one of: resnet18"),
         ("timm", "mobilenetv3_large_100.miil_in21k", "pixels from 0 to 1"),
     ],
 )

@@ -511,7 +511,7 @@ def test_import_is_cheap_and_load_says_what_is_no_bundle(tmp_path):
 
 def test_a_detected_person_whom_the_lens_does_not_reach_is_left_out_and_a_given_one_refused():
     scene = one_scene(people=2)
-    hidden = np.array([[-900.0, -900, 30, 60, 0.9]], np.float32)
+    hidden = np.array([[-900.0, -900, 30, 60]], np.float32)
     estimator, image = detecting(scene, [np.concatenate([hidden, scene.boxes[0]])]), scene.images
     options = {"intrinsic_matrix": scene.cameras[0].intrinsics, "suppress_implausible_poses": False}
     with pytest.warns(UserWarning, match="left out a person whose box lies outside"):
