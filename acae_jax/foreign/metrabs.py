@@ -44,7 +44,7 @@ OFF_AFFINE = 1e-3
 """How far from 1 the weights of a joint may sum."""
 
 
-class Settings(NamedTuple):
+class PublishedSettings(NamedTuple):
     """What config.yaml says of the crop model. `legacy` is its legacy_centered_stride_bug."""
 
     size: str
@@ -67,7 +67,7 @@ class Skeleton(NamedTuple):
 class Published(NamedTuple):
     """A published folder; `matrix` gives the joints that come out from those of the head."""
 
-    settings: Settings
+    settings: PublishedSettings
     points: int
     joint_names: tuple[str, ...]
     edges: tuple[tuple[int, int], ...]
@@ -125,7 +125,7 @@ def layers(size: str) -> layouts.Layers:
 
 
 def shifted(
-    px: Float[Array, "b j 2"], relative_mm: Float[Array, "b j 3"], settings: Settings
+    px: Float[Array, "b j 2"], relative_mm: Float[Array, "b j 3"], settings: PublishedSettings
 ) -> tuple[Float[Array, "b j 2"], Float[Array, "b j 3"]]:
     """Pixels and metric positions of the head as these models mean them: with `legacy` half a
     stride further right and down.
@@ -139,7 +139,7 @@ def locate(
     px: Float[Array, "b j 2"],
     relative_mm: Float[Array, "b j 3"],
     intrinsics: Float[Array, "b 3 3"],
-    settings: Settings,
+    settings: PublishedSettings,
 ) -> Float[Array, "b j 3"]:
     """Absolute joints in mm from what `shifted` gives.
 
@@ -200,7 +200,7 @@ def _told(value: Any) -> str:
     return text if 0 < len(text) <= 80 else f"a {type(value).__name__}"
 
 
-def _settings(path: Path) -> Settings:
+def _settings(path: Path) -> PublishedSettings:
     config = _yaml(path)
     if not isinstance(config, dict):
         raise ValueError("it is not a list of settings by name")
@@ -211,7 +211,7 @@ def _settings(path: Path) -> Settings:
         if config.get(name, STRIDE) != STRIDE:
             raise ValueError(f"{name} is {_told(config[name])}; only {STRIDE} can be imported")
     mix = config["mix_3d_inside_fov"]
-    settings = Settings(
+    settings = PublishedSettings(
         size=config["efficientnet_size"],
         side_px=config["proc_side"],
         centred=config["centered_stride"],
@@ -221,7 +221,7 @@ def _settings(path: Path) -> Settings:
         mix_3d=0.0 if mix is None else mix,
     )
     kinds = (str, int, bool, bool, int, int | float, int | float)
-    for value, kind, name in zip(settings, kinds, Settings._fields, strict=True):
+    for value, kind, name in zip(settings, kinds, PublishedSettings._fields, strict=True):
         if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
             raise ValueError(f"its value {_told(value)} for {name} is of the wrong type")
     if settings.size not in efficientnet.STAGES:

@@ -65,12 +65,12 @@ class Collective(NamedTuple):
     bytes: int
 
 
-Program = dict[str, list[Instruction]]  # computations by name; "ENTRY" is where it begins
+Computations = dict[str, list[Instruction]]  # by name; "ENTRY" is where it begins
 
 
-def parse(text: str) -> Program:
+def parse(text: str) -> Computations:
     """The instructions of each computation of an HLO text."""
-    program: Program = {}
+    program: Computations = {}
     current: list[Instruction] = []
     for line in text.splitlines():
         head = _HEAD.match(line)
@@ -87,7 +87,7 @@ def parse(text: str) -> Program:
     return program
 
 
-def collectives(program: Program) -> list[Collective]:
+def collectives(program: Computations) -> list[Collective]:
     """Every exchange between devices, in the order of the text."""
     found = []
     for instructions in program.values():
@@ -101,7 +101,7 @@ def collectives(program: Program) -> list[Collective]:
     return found
 
 
-def temporaries(program: Program, count: int = 5) -> list[tuple[Buffer, str]]:
+def temporaries(program: Computations, count: int = 5) -> list[tuple[Buffer, str]]:
     """The largest arrays that the program writes to main memory, each with its source's name.
 
     Arrays of one shape and source count once; the new state, which the program returns, is none.
@@ -119,7 +119,7 @@ def temporaries(program: Program, count: int = 5) -> list[tuple[Buffer, str]]:
     return [(buffer, source) for (_, source), buffer in largest]
 
 
-def traffic(program: Program, computation: str = "ENTRY") -> int:
+def traffic(program: Computations, computation: str = "ENTRY") -> int:
     """Bytes that one run reads from and writes to main memory.
 
     Every instruction reads its operands and writes its results once, as fused instructions do.
@@ -180,7 +180,7 @@ def _resolve(name: str, by_name: dict[str, Instruction]) -> tuple[Buffer, ...]:
     return by_name[name].results if name in by_name else ()
 
 
-def _run(program: Program, computation: str) -> Iterator[Instruction]:
+def _run(program: Computations, computation: str) -> Iterator[Instruction]:
     """Instructions that are executed as such: not those inside fusions."""
     for one in program[computation]:
         yield one

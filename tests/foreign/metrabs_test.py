@@ -19,14 +19,14 @@ from acae_jax import import_weights
 from acae_jax.bundles import bundle
 from acae_jax.estimation.packing import imported
 from acae_jax.foreign import conversion, layouts, metrabs
-from acae_jax.foreign.metrabs import Settings
+from acae_jax.foreign.metrabs import PublishedSettings
 from acae_jax.models import efficientnet
 from acae_jax.models.efficientnet import Stage
 
 # Of the published state dicts, without num_batches_tracked: number of arrays and SHA-256 of their
 # sorted names and shapes.
 LAYOUTS = {"s": (672, "cbe0614934f41010"), "l": (1331, "2fa00cb64af589d6")}
-SETTINGS = Settings("s", 256, True, True, 8, 2200.0, 0.5)
+SETTINGS = PublishedSettings("s", 256, True, True, 8, 2200.0, 0.5)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from acae_jax.estimation.network import Geometry, PoseNetwork
 from acae_jax.estimation.packing import pose_card, program
 from acae_jax.estimation.packing.program import CropModel
 from acae_jax.foreign import metrabs
-from acae_jax.foreign.metrabs import Published, Settings
+from acae_jax.foreign.metrabs import Published, PublishedSettings
 from acae_jax.models import backbones, folding
 
 LICENCE = "as the model that was imported; the published MeTRAbs models are for non-commercial use"
@@ -72,7 +72,7 @@ def shapes(network: PoseNetwork) -> dict:
     return jax.eval_shape(partial(network.init, train=False), jax.random.key(0), images)
 
 
-def crop_model(network: PoseNetwork, settings: Settings) -> CropModel:
+def crop_model(network: PoseNetwork, settings: PublishedSettings) -> CropModel:
     """As `program.crop_model`, but with the published models' own geometry."""
 
     def model(
