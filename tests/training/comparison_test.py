@@ -18,7 +18,7 @@ from acae_jax.comparison import columns, page, runs, verdict
 from acae_jax.training import logs, loop
 
 
-def scored(config: ConfigDict):
+def scored(config: ConfigDict, workdir: Path):
     """The tiny task with an error, a hit rate and a format's own error, and a dataset's loss."""
 
     def update(step, now, batch):
