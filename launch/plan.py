@@ -80,10 +80,10 @@ def needs_program(config: ConfigDict) -> None:
     """A ValueError unless the config's stage trains a pose network, with batches in one part."""
     module = str(config.get("task", "")).rpartition(".")[0]
     try:
-        found = hasattr(importlib.import_module(module), "program") if module else False
+        has_program = hasattr(importlib.import_module(module), "program") if module else False
     except ModuleNotFoundError:
-        found = False
-    if not found:
+        has_program = False
+    if not has_program:
         raise ValueError(
             f"nothing to plan for config.task = {config.get('task')!r}: "
             "use a stage that trains the pose network, such as :stage=initial"
@@ -169,9 +169,9 @@ def proposal(config: ConfigDict, topology: machines.Topology, cost: Cost) -> str
         for n in range(2, batch // whole + 1)
         if batch % (whole * n) == 0 and per_chip // n <= room
     )
-    found = [text for text in (next(smaller, None), next(cut, None)) if text]
-    if found:
-        return "does not fit; " + ", or ".join(found)
+    proposals = [text for text in (next(smaller, None), next(cut, None)) if text]
+    if proposals:
+        return "does not fit; " + ", or ".join(proposals)
     return (
         f"does not fit, nor does a smaller batch of whole ghost groups of {group}: about {room} "
         "crops a chip would. Choose chips with more memory, a smaller backbone, or a smaller "

@@ -301,13 +301,13 @@ def _facts(checkpoint: Path) -> dict[str, Any]:
 
 def _check_structure(stored: Any, like: Any) -> None:
     """A ValueError that names the first array of another name, shape or type."""
-    held, wanted = (
+    held, needed = (
         {_name(path): (leaf.shape, leaf.dtype) for path, leaf in _leaves(tree)}
         for tree in (stored, like)
     )
-    for name in sorted(held.keys() | wanted.keys()):
-        if held.get(name) != wanted.get(name):
-            raise ValueError(f"{name} is {held.get(name)}, expected {wanted.get(name)}")
+    for name in sorted(held.keys() | needed.keys()):
+        if held.get(name) != needed.get(name):
+            raise ValueError(f"{name} is {held.get(name)}, expected {needed.get(name)}")
 
 
 def _leaves(tree: Any) -> list[tuple[tuple, Any]]:

@@ -53,8 +53,8 @@ class Instruction(NamedTuple):
     @property
     def source(self) -> str:
         """The name of the operation in the python program, if the compiler kept it."""
-        found = re.search(r'op_name="([^"]*)"', self.attributes)
-        return found[1] if found else ""
+        match = re.search(r'op_name="([^"]*)"', self.attributes)
+        return match[1] if match else ""
 
 
 class Collective(NamedTuple):
@@ -77,9 +77,9 @@ def parse(text: str) -> Computations:
         if head:
             current = program.setdefault("ENTRY" if head[1] else head[2], [])
             continue
-        found = _LINE.match(line)
-        if found:
-            name, shape, opcode, operands, attributes = found.groups()
+        match = _LINE.match(line)
+        if match:
+            name, shape, opcode, operands, attributes = match.groups()
             names = tuple(re.findall(r"%([\w.\-]+)", operands)) or (operands,)
             current.append(Instruction(name, opcode, _buffers(shape), names, attributes))
     if "ENTRY" not in program:
@@ -89,7 +89,7 @@ def parse(text: str) -> Computations:
 
 def collectives(program: Computations) -> list[Collective]:
     """Every exchange between devices, in the order of the text."""
-    found = []
+    exchanges = []
     for instructions in program.values():
         for one in instructions:
             kind = one.opcode.removesuffix("-start")
@@ -97,8 +97,8 @@ def collectives(program: Computations) -> list[Collective]:
                 moved = _made(one, {other.name: other for other in instructions})
                 moved = [buffer for buffer in moved if buffer.shape != "u32[]"]
                 size = sum(buffer.bytes for buffer in moved)
-                found.append(Collective(kind, len(moved), size))
-    return found
+                exchanges.append(Collective(kind, len(moved), size))
+    return exchanges
 
 
 def temporaries(program: Computations, count: int = 5) -> list[tuple[Buffer, str]]:
@@ -108,14 +108,14 @@ def temporaries(program: Computations, count: int = 5) -> list[tuple[Buffer, str
     """
     returned = _returned(program["ENTRY"])
     by_name = {one.name: one for one in program["ENTRY"]}
-    found: dict[tuple[str, str], Buffer] = {}
+    buffers: dict[tuple[str, str], Buffer] = {}
     for one in _run(program, "ENTRY"):
         if one.opcode in _FREE | _CALLS or one.name in returned or one.opcode.endswith("-done"):
             continue
         for buffer in one.results[:1] if one.opcode.endswith("-start") else one.results:
             if buffer.space == 0:
-                found.setdefault((buffer.shape, _origin(one, by_name)), buffer)
-    largest = sorted(found.items(), key=lambda item: -item[1].bytes)[:count]
+                buffers.setdefault((buffer.shape, _origin(one, by_name)), buffer)
+    largest = sorted(buffers.items(), key=lambda item: -item[1].bytes)[:count]
     return [(buffer, source) for (_, source), buffer in largest]
 
 
@@ -170,9 +170,9 @@ def _bytes_of(one: Instruction, by_name: dict[str, Instruction], fused: list[Ins
 
 def _made(one: Instruction, by_name: dict[str, Instruction]) -> tuple[Buffer, ...]:
     """The arrays that an instruction writes. What starts an exchange names its operands first."""
-    given = sum(len(_resolve(name, by_name)) for name in one.operands)
-    ahead = one.opcode.endswith("-start") and len(one.results) > given
-    return one.results[given:] if ahead else one.results
+    operands = sum(len(_resolve(name, by_name)) for name in one.operands)
+    ahead = one.opcode.endswith("-start") and len(one.results) > operands
+    return one.results[operands:] if ahead else one.results
 
 
 def _resolve(name: str, by_name: dict[str, Instruction]) -> tuple[Buffer, ...]:
@@ -214,7 +214,7 @@ def _returned(entry: list[Instruction]) -> set[str]:
 
 def _buffers(text: str) -> tuple[Buffer, ...]:
     """The arrays of a shape, which may be a tuple of them."""
-    return tuple(_buffer(*found.groups()) for found in _SHAPE.finditer(text))
+    return tuple(_buffer(*match.groups()) for match in _SHAPE.finditer(text))
 
 
 def _buffer(kind: str, dimensions: str, layout: str | None) -> Buffer:

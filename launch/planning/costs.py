@@ -57,10 +57,10 @@ def needed_bytes(error: Exception) -> float:
     """Bytes that a program needs besides its state, which the TPU compiler refused as too large; a
     ValueError if it refused for another reason.
     """
-    found = _NEEDED.search(str(error))
-    if not found:
+    amount = _NEEDED.search(str(error))
+    if not amount:
         raise ValueError(f"the TPU compiler refused: {str(error).splitlines()[0]}") from error
-    return float(found[1]) * _UNITS[found[2]]
+    return float(amount[1]) * _UNITS[amount[2]]
 
 
 def cost_of(made: Any, held: float) -> Cost:

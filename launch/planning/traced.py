@@ -30,12 +30,12 @@ def cost(function: Any, *arguments: Any) -> Cost:
     """The cost of one call with arguments of these shapes, all on one device."""
     closed = jax.make_jaxpr(function)(*arguments)
     counter = _Counter()
-    given = [counter.store(var) for var in closed.jaxpr.invars]
-    for value in counter.run(closed.jaxpr, given):
+    inputs = [counter.store(var) for var in closed.jaxpr.invars]
+    for value in counter.run(closed.jaxpr, inputs):
         counter.kernel(value.sources)
     moved = sum(counter.sizes[one] for reads, writes in counter.kernels for one in reads | writes)
     written = sum(_bytes(var) for var in closed.jaxpr.outvars)
-    held = frozenset().union(*(value.sources for value in given))
+    held = frozenset().union(*(value.sources for value in inputs))
     total = sum(counter.sizes[one] for one in held)
     return Cost(counter.flops, moved + written, total + counter.peak(held))
 
