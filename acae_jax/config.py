@@ -89,7 +89,7 @@ def keywords(
     names = signature(function).parameters
     for key in block:
         if key not in names:
-            raise ValueError(f"config.{name} has no {key!r}; {_meant(key, names)}")
+            raise ValueError(f"config.{name} has no {key!r}; {messages.near_misses(key, names)}")
     return dict(block)
 
 

@@ -102,7 +102,7 @@ def test_the_flags_reach_the_work(tmp_path, command):
     assert facts["intrinsic_matrix"] == lens["intrinsic_matrix"] and facts["num_aug"] == 2
     assert facts["max_detections"] == 1
     assert command(photo, f"--out={tmp_path}/b", all_joints, "--bundle=mine", "--no-overlay") == 0
-    assert command.opened[-1] == "mine" and not (tmp_path / "b/overlays").exists()
+    assert str(command.opened[-1]) == "mine" and not (tmp_path / "b/overlays").exists()
     assert set(results.read_npz(tmp_path / "b/images.npz").skeletons) == {"six", "legs"}
     boxes = {"photo.png": [[1, 2, 30, 40]]}
     (tmp_path / "boxes.json").write_text(json.dumps(boxes))
