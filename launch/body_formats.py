@@ -1,7 +1,7 @@
 """Joint formats of the embedded body: every joint is an affine combination of mesh points.
 
-Four of the six follow MakeHuman's rigs. Their files place the limb joints of all rigs on the same
-points, so what differs is taken from what the rigs truly hold, their bones and their skin weights:
+Four of the six follow MakeHuman's rigs. The rigs' files place limb joints on the same points, so
+the formats take their joints from what does differ: the rigs' bones and skin weights.
 
 * mh_default: the bone heads of the `default` rig, with the middles of its two-part limb bones.
 * game_engine: where the rig's weights blend: the mean of the skin with the weights
@@ -98,7 +98,7 @@ class _Definer:
     def ray(
         self, origin: Combination, direction: Sequence[float] | np.ndarray, reach_mm: float = 200
     ) -> Combination:
-        """The skin vertex nearest to a ray from inside the body, the outermost of near ones."""
+        """The skin vertex nearest to a ray from inside the body; of near ones, the outermost."""
         unit = np.asarray(direction, float) / np.linalg.norm(direction)
         apart = self.mesh.template[: self.skin] - self.at(origin)
         along = apart @ unit
@@ -324,7 +324,7 @@ def skeletons(arrays: dict[str, np.ndarray]) -> dict:
         for chain in spec.split(","):
             for side in "lr":
                 links = [side + j[1:] if j[0] == "l" else j for j in chain.split("-")]
-                found = [joints.index(j) for j in links]
-                edges |= {(min(pair), max(pair)) for pair in itertools.pairwise(found)}
+                path = [joints.index(j) for j in links]
+                edges |= {(min(pair), max(pair)) for pair in itertools.pairwise(path)}
         result[name] = {"joint_names": joints, "edges": [list(edge) for edge in sorted(edges)]}
     return {"formats": result}

@@ -1,4 +1,4 @@
-"""Mesh work of make_body_assets.py: which faces can be seen, and mirror-symmetric decimation.
+"""The mesh of make_body_assets.py: which faces can be seen, and mirror-symmetric decimation.
 
 Vertices are (V, 3) in millimetres; left is +x, up is +y. Decimation only removes vertices, so every
 remaining vertex keeps its blend shapes and skin weights.
@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 
 
-def seen_faces(vertices_mm: np.ndarray, quads: np.ndarray, views: int = 64) -> np.ndarray:
-    """Finds the quads of which 2 px (of 1.3 mm) show in any of several orthographic views."""
+def visible_faces(vertices_mm: np.ndarray, quads: np.ndarray, views: int = 64) -> np.ndarray:
+    """Finds the quads that show at least 2 px (of 1.3 mm) in one of several orthographic views."""
     rng = np.random.default_rng(0)
-    seen = np.zeros(len(quads), bool)
+    visible = np.zeros(len(quads), bool)
     centre = (vertices_mm.max(0) + vertices_mm.min(0)) / 2
     for _ in range(views):
         axes, _ = np.linalg.qr(rng.normal(size=(3, 3)))
@@ -24,9 +24,9 @@ def seen_faces(vertices_mm: np.ndarray, quads: np.ndarray, views: int = 64) -> n
         for face in np.argsort(points[quads, 2].mean(1)):
             cv2.fillConvexPoly(canvas, pixels[quads[face]], int(face), cv2.LINE_8, 4)
         faces, counts = np.unique(canvas[canvas >= 0], return_counts=True)
-        seen[faces[counts >= 2]] = True
-    # Neighbours of what is seen stay too: folds of ears and nostrils would become holes.
-    return np.asarray(np.isin(quads, quads[seen]).any(axis=1))
+        visible[faces[counts >= 2]] = True
+    # Their neighbours stay too: folds of ears and nostrils would become holes.
+    return np.asarray(np.isin(quads, quads[visible]).any(axis=1))
 
 
 def triangles(quads: np.ndarray) -> np.ndarray:
@@ -49,8 +49,8 @@ def _normals(points: np.ndarray, faces: np.ndarray) -> np.ndarray:
 def _quadrics(shapes: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """Error quadrics (V, S, 4, 4): squared distance to the planes of a vertex's faces, times area.
 
-    Open borders, the midline among them, add a plane upright on the border face (Garland and
-    Heckbert, Surface simplification using quadric error metrics, 1997).
+    Edges of an open border, as the midline has, add a plane at right angles to their face (Garland
+    and Heckbert, Surface simplification using quadric error metrics, 1997).
     """
     normals = _normals(shapes, faces)
     length = np.linalg.norm(normals, axis=-1, keepdims=True) + 1e-9

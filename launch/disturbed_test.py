@@ -1,12 +1,12 @@
-"""How much models' errors grow when test images are disturbed as photographs are.
+"""How much the errors of models grow when the test images are made worse, as photographs can be.
 
     python launch/disturbed_test.py runs/quickstart/bundle runs/packaged/bundle --data data/embedded
 
-Runs each bundle of the embedded formats, through the whole estimator with the boxes given, on the
-embedded test set as it is; with boxes moved by up to 8 % of their longer side and up to 16 % larger
-or smaller; with other hues, saturation, contrast and brightness; blurred with noise; and all that.
-Prints MPJPE in mm over all joints, of poses whose mean joints are aligned. What is drawn comes from
-the image's number. A quarter of a minute a bundle.
+Each bundle must have the embedded formats. The whole estimator gets the true boxes and runs on the
+embedded test set five times: as it is; with boxes moved by up to 8 % of their longer side and up to
+16 % larger or smaller; with other hues, saturation, contrast and brightness; blurred with noise;
+with all of these. Prints the MPJPE in mm over all joints, after the mean joint of each pose is
+aligned. The random changes to an image depend on its number only. 15 seconds a bundle.
 """
 
 import argparse
@@ -70,8 +70,8 @@ def errors_mm(estimator: Estimator, records: list[Record], changes: tuple[str, .
         box = move(box, rng) if "box" in changes else box
         image = recolour(image, rng) if "colours" in changes else image
         image = blur(image, rng) if "blur" in changes else image
-        found = estimator.estimate_poses(image, [box], intrinsic_matrix=record.intrinsics)
-        pose_mm = found["poses3d"][0]
+        people = estimator.estimate_poses(image, [box], intrinsic_matrix=record.intrinsics)
+        pose_mm = people["poses3d"][0]
         true_mm = (record.joints_mm - record.position_mm) @ record.rotation.T
         off_mm = pose_mm - pose_mm.mean(0) - (true_mm - true_mm.mean(0))
         errors.append(np.linalg.norm(off_mm, axis=-1).mean())
@@ -83,12 +83,12 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("bundles", nargs="+", type=Path)
     parser.add_argument("--data", type=Path, default=Path("data/embedded"))
-    given = parser.parse_args()
-    source = sources.open("embedded_test", given.data, "test")
+    options = parser.parse_args()
+    source = sources.open("embedded_test", options.data, "test")
     records = [source[i] for i in range(len(source))]
     print("| MPJPE, mm | " + " | ".join(CASES) + " |")
     print("|---" * (1 + len(CASES)) + "|")
-    for folder in given.bundles:
+    for folder in options.bundles:
         estimator = acae_jax.load(folder)
         row = [f"{errors_mm(estimator, records, changes):.1f}" for changes in CASES.values()]
         print(f"| {folder} | " + " | ".join(row) + " |", flush=True)

@@ -5,9 +5,9 @@ python launch/gke.py --image my-registry/acae_jax:1 --claim runs \
     --config configs/estimation/dozens.py:stage=initial --workdir /mnt/runs/dozens/initial
 
 --gpu nvidia-h100-80gb --nodes 2 --gpus-per-node 4 instead of --tpu and --topology trains on GPUs.
-Kubernetes ends each run after --hours and restarts preempted ones at most --restarts times. The
-launcher watches until the end; --detach returns at once; the same command watches again. The
-manifest is gke_jobset.yaml.
+Kubernetes ends each run after --hours and starts a preempted one again, at most --restarts times.
+The launcher watches until the end. With --detach it returns at once; the same command without it
+watches. The manifest is gke_jobset.yaml.
 """
 
 import argparse
@@ -33,7 +33,7 @@ def parser() -> rental.Parser:
     options = rental.Parser(__doc__)
     options.add_argument("--image", required=True, help="container with acae_jax in its workdir")
     options.add_argument("--claim", required=True, type=rental.label, help="volume at /mnt/runs")
-    options.add_argument("--name", type=rental.label, help="made from the workdir if not given")
+    options.add_argument("--name", type=rental.label, help="default: made from the workdir")
     options.add_argument("--namespace", type=rental.label, default="default")
     options.add_argument("--service-account", type=rental.label, default="default")
     options.add_argument("--tpu", help="accelerator of the node pool, e.g. tpu-v5-lite-podslice")
@@ -63,7 +63,7 @@ def hosts_and_chips(options: argparse.Namespace) -> tuple[int, int]:
     chips = math.prod(int(side) for side in options.topology.split("x"))
     per_host = min(options.chips_per_host, chips)
     if chips < 1 or chips % per_host:
-        raise rental.Refused(f"{chips} chips are not whole hosts of {per_host} chips")
+        raise rental.Refused(f"{chips} chips do not make whole hosts of {per_host} chips")
     return chips // per_host, per_host
 
 
@@ -130,7 +130,7 @@ def launch(options: argparse.Namespace, training: rental.Training) -> int:
     if options.delete:
         return rental.execute(options, [*delete, "--ignore-not-found"])
     if not training.workdir.startswith("/mnt/runs/"):
-        raise rental.Refused("a workdir in the pod is lost with it: use /mnt/runs/…, the claim's")
+        raise rental.Refused("a workdir in the pod is lost with it: use /mnt/runs/…, in the claim")
     code = rental.execute(options, [*kubectl, "apply", "--filename=-"], manifest(options, training))
     if code:
         print(f"kubectl failed ({code}); nothing was created, nothing costs", file=sys.stderr)

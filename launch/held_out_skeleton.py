@@ -1,16 +1,16 @@
-"""How well a skeleton is learned from examples that the network never saw labels of.
+"""How well a skeleton is learned from examples if its labels were not used in training.
 
     python launch/held_out_skeleton.py --formats markers mixamo
 
-For each format: the three stages on the embedded people without that format (its dataset out of the
-quotas and the pseudo labels, its joints out of the union), about 10 minutes on 2 cores; then its
-weights from some of its examples, and the error on the test set beside that of the formats that
-were trained. Prints
+For each format, trains the three stages on the embedded people without that format: its dataset is
+not in the quotas and pseudo labels, its joints are not in the union. That takes about 10 minutes on
+2 cores. Then learns the format's weights from some of its examples, and prints
 
-* the curve over the number of examples: mean over three draws, and the ratio of the errors,
-* other ways to get weights from 50 examples, each with the strength that does best on the test set
-  (which flatters them: ours is chosen by the examples): squared prices instead of absolute ones,
-  equal or by distance; from latent points of the autoencoder instead of joints; the nearest joint.
+* its error on the test set by the number of examples (mean over three draws), and the ratio to the
+  error of the trained formats,
+* the same for other ways to get weights from 50 examples: squared prices instead of absolute ones,
+  equal or by distance; latent points of the autoencoder instead of joints; the nearest joint. Each
+  has the strength that is best on the test set, which flatters it: ours is chosen by the examples.
 
 Run again after an interruption, it continues.
 """
@@ -41,8 +41,8 @@ COUNTS, DRAWS, POOL = (5, 10, 20, 50, 200), 3, 600
 STEPS = 8  # of the squared prices, whose poses are moved along their rays in between
 
 
-class Seen(NamedTuple):
-    """What the network says of images of the held-out format and of the test set, and the truth."""
+class Predictions(NamedTuple):
+    """The network's joints in images of the held-out format and of the test set, and the truth."""
 
     pool: Examples
     test_joints_mm: Float[np.ndarray, "t j 3"]
@@ -53,13 +53,13 @@ class Seen(NamedTuple):
 
 def train(held_out: str, run: Path, data: Path) -> None:
     """The three stages without a format."""
-    kept = [name for name in body.FORMATS if name != held_out]
-    quotas = (*((f"embedded_{name}", 12) for name in kept), ("embedded_2d", 4))
+    formats = [name for name in body.FORMATS if name != held_out]
+    quotas = (*((f"embedded_{name}", 12) for name in formats), ("embedded_2d", 4))
     overrides = {
-        "data.union": tuple(kept),
+        "data.union": tuple(formats),
         "data.quotas": quotas,
         "data.test": "",  # it is labelled in the held-out format too
-        "pseudo.datasets": tuple(f"embedded_{name}" for name in kept),
+        "pseudo.datasets": tuple(f"embedded_{name}" for name in formats),
     }
     for name, stage in (
         ("initial", "initial"),
@@ -72,10 +72,10 @@ def train(held_out: str, run: Path, data: Path) -> None:
         subprocess.run([sys.executable, *command, *arguments], check=True)
 
 
-def predicted(
+def predict_joints(
     config: ConfigDict, folder: Path, examples: list[building.Batch]
 ) -> Float[np.ndarray, "n j 3"]:
-    """The run's joints in these examples."""
+    """The run's joints in some examples."""
     union = building.joint_union(config.data)
     variant = workflow.variant_of(config, union, folder)
     mesh = parallel.mesh()
@@ -86,7 +86,7 @@ def predicted(
     return evaluation.predictions(lambda batch: predict(variables, batch), batches, len(examples))
 
 
-def look(held_out: str, run: Path, data: Path) -> Seen:
+def look(held_out: str, run: Path, data: Path) -> Predictions:
     """Predict the held-out format's images and the test set."""
     folder = run / "regularised"
     config = configs.read(folder)
@@ -102,14 +102,14 @@ def look(held_out: str, run: Path, data: Path) -> Seen:
     test = clean(stored, len(stored))
     own = list(every.members[held_out])
     truth = np.stack([example["joints_mm"] for example in test])
-    poses = predicted(config, folder, test)
+    poses = predict_joints(config, folder, test)
     trained = {
         name: error(poses[:, list(union.members[name])], truth[:, list(every.members[name])], name)
         for name in union.members
     }
     annotated = np.stack([example["joints_mm"][own] for example in pool])
-    return Seen(
-        Examples(predicted(config, folder, pool), annotated, np.arange(POOL)),
+    return Predictions(
+        Examples(predict_joints(config, folder, pool), annotated, np.arange(POOL)),
         poses,
         truth[:, own],
         trained,
@@ -124,10 +124,10 @@ def error(poses: np.ndarray, truth: np.ndarray, format_name: str) -> float:
     return metrics.pose_metrics(poses.astype(np.float32), truth, valid, root)["mpjpe_mm"]
 
 
-def drawn(pool: Examples, count: int, draw: int) -> Examples:
+def draw_examples(pool: Examples, count: int, draw: int) -> Examples:
     """Some of the examples."""
-    chosen = np.random.default_rng([draw, count]).choice(POOL, count, replace=False)
-    return Examples(*(values[chosen] for values in pool))
+    rows = np.random.default_rng([draw, count]).choice(POOL, count, replace=False)
+    return Examples(*(values[rows] for values in pool))
 
 
 def squared_prices(
@@ -150,74 +150,79 @@ def squared_prices(
     return weights
 
 
-def other_ways(seen: Seen, held_out: str, run: Path) -> dict[str, float]:
+def other_ways(predictions: Predictions, held_out: str, run: Path) -> dict[str, float]:
     """Mean error of other weights from 50 examples, each with its best strength."""
     config = configs.read(run / "autoencoder")
     encode = np.asarray(
         bottleneck.load(run / "autoencoder", building.joint_union(config.data)).encode
     )
-    latent_sides = seen.sides._replace(
+    latent_sides = predictions.sides._replace(
         model=autoencoder.latent_mirror(autoencoder.Latents(**config.latents))
     )
-    found: dict[str, dict[float, list[float]]] = {}
+    errors_mm: dict[str, dict[float, list[float]]] = {}  # by way and strength
 
     def note(way: str, strength: float, weights: np.ndarray) -> None:
-        score = error(weights @ seen.test_joints_mm, seen.test_true_mm, held_out)
-        found.setdefault(way, {}).setdefault(strength, []).append(score)
+        score = error(weights @ predictions.test_joints_mm, predictions.test_true_mm, held_out)
+        errors_mm.setdefault(way, {}).setdefault(strength, []).append(score)
 
     for draw in range(DRAWS):
-        examples = drawn(seen.pool, 50, draw)
+        examples = draw_examples(predictions.pool, 50, draw)
         for locality in fitting.LOCALITIES:
             latent = examples._replace(predicted_mm=encode @ examples.predicted_mm)
             weights = fitting.solve(latent, latent_sides, locality)
             note("from latent points", locality, weights @ encode)
         for strength in (3, 10, 30, 100, 300):
             for power, way in ((0, "squared equal prices"), (1, "squared prices by distance")):
-                note(way, strength, squared_prices(examples, seen.sides, strength, power))
-        weights = fitting.solve(examples, seen.sides, 1e4)
+                note(way, strength, squared_prices(examples, predictions.sides, strength, power))
+        weights = fitting.solve(examples, predictions.sides, 1e4)
         note("the nearest joints", 0, weights)
-    return {way: min(float(np.mean(e)) for e in scores.values()) for way, scores in found.items()}
+    return {
+        way: min(float(np.mean(errors)) for errors in by_strength.values())
+        for way, by_strength in errors_mm.items()
+    }
 
 
 def report(held_out: str, run: Path, data: Path) -> None:
     """Print everything about one format."""
-    seen = look(held_out, run, data)
-    trained = float(np.mean(list(seen.trained_mm.values())))
+    predictions = look(held_out, run, data)
+    trained = float(np.mean(list(predictions.trained_mm.values())))
     print(f"\n{held_out} held out; MPJPE of the trained formats {trained:.1f} mm:")
-    print("  " + ", ".join(f"{name} {value:.1f}" for name, value in seen.trained_mm.items()))
+    print("  " + ", ".join(f"{name} {value:.1f}" for name, value in predictions.trained_mm.items()))
     print("examples   MPJPE mm   of the trained   locality   joints each")
     for count in COUNTS:
-        scores, localities, used = [], [], []
+        scores, localities, joint_counts = [], [], []
         for draw in range(DRAWS):
-            examples = drawn(seen.pool, count, draw)
-            locality = fitting.chosen_locality(examples, seen.sides)
-            weights = fitting.solve(examples, seen.sides, locality)
-            scores.append(error(weights @ seen.test_joints_mm, seen.test_true_mm, held_out))
+            examples = draw_examples(predictions.pool, count, draw)
+            locality = fitting.chosen_locality(examples, predictions.sides)
+            weights = fitting.solve(examples, predictions.sides, locality)
+            scores.append(
+                error(weights @ predictions.test_joints_mm, predictions.test_true_mm, held_out)
+            )
             localities.append(locality)
-            used.append((weights != 0).sum(1).mean())
+            joint_counts.append((weights != 0).sum(1).mean())
         ratios = f"{np.mean(scores) / trained:.3f} (at most {np.max(scores) / trained:.3f})"
         print(
             f"{count:8}   {np.mean(scores):8.1f}   {ratios:>24}   "
-            f"{np.median(localities):g}   {np.mean(used):.1f}",
+            f"{np.median(localities):g}   {np.mean(joint_counts):.1f}",
             flush=True,
         )
-    for way, score in other_ways(seen, held_out, run).items():
+    for way, score in other_ways(predictions, held_out, run).items():
         print(f"      50   {score:8.1f}   {score / trained:.3f}   {way}", flush=True)
 
 
 def main() -> None:
     """Train what is not trained yet, and report."""
     parser = argparse.ArgumentParser(
-        description="How well a skeleton is learned that the network never saw."
+        description="How well a skeleton is learned whose labels were not used in training."
     )
     parser.add_argument("--formats", nargs="+", default=["markers", "mixamo"], choices=body.FORMATS)
     parser.add_argument("--data", type=Path, default=Path("data/embedded"))
     parser.add_argument("--runs", type=Path, default=Path("runs/held_out"))
-    given = parser.parse_args()
-    for held_out in given.formats:
-        train(held_out, given.runs / held_out, given.data)
-    for held_out in given.formats:
-        report(held_out, given.runs / held_out, given.data)
+    options = parser.parse_args()
+    for held_out in options.formats:
+        train(held_out, options.runs / held_out, options.data)
+    for held_out in options.formats:
+        report(held_out, options.runs / held_out, options.data)
 
 
 if __name__ == "__main__":

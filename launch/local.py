@@ -2,8 +2,8 @@
 
 python launch/local.py -- --config configs/estimation/embedded.py:stage=initial --workdir runs/mine
 
-Nothing is rented. Ctrl-C and SIGTERM reach the training, which saves and says so; the same command
-continues. Use it to try a command before another launcher runs it, and as the launcher of a sweep.
+Nothing is rented. After Ctrl-C or SIGTERM the training saves and ends; the same command continues.
+Use it to try a command before another launcher runs it, and as the launcher of a sweep.
 """
 
 import argparse

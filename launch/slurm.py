@@ -3,8 +3,8 @@ r"""Submit training to SLURM: one process per GPU or node, requeued when it is p
 python launch/slurm.py --nodes 2 --gpus-per-node 4 --hours 24 --confirm 768 -- \
     --config configs/estimation/dozens.py:stage=initial --workdir runs/dozens/initial
 
-SLURM ends each run after --hours and tells it 2 minutes before; a run that is ended or preempted
-saves and is requeued, at most --requeues times. slurm_job.sh is what runs on the first node.
+SLURM ends each run after --hours, with a signal 2 minutes before. A run that is ended or preempted
+saves and is requeued, at most --requeues times. The first node runs slurm_job.sh.
 """
 
 import argparse
@@ -51,8 +51,8 @@ def sbatch(options: argparse.Namespace, training: rental.Training) -> list[str]:
     per_gpu = options.gpus_per_node and options.processes == "gpu"
     exports = ["ALL", f"ACAE_PYTHON={sys.executable}", f"ACAE_REQUEUES={options.requeues}"]
     if options.gpus_per_node and not per_gpu:
-        # JAX gives a process under SLURM one device unless it is told which. Commas would end the
-        # value here, so that slurm_job.sh makes the list from the number.
+        # Under SLURM, JAX gives a process one device unless it is told which. A list of them has
+        # commas, which would end the value here, so slurm_job.sh makes the list from the number.
         exports.append(f"ACAE_DEVICES={options.gpus_per_node}")
     command = [
         "sbatch",

@@ -4,10 +4,11 @@ python launch/sweep.py slurm --gpus-per-node 1 --hours 4 --requeues 0 --confirm 
     --product optimizer.base_rate=1e-2,3e-3 --product seed=0,1,2 -- \
     --config configs/estimation/embedded.py:stage=initial --workdir runs/sweep
 
-is six jobs, in runs/sweep/base_rate=1e-2_seed=0 and so on. Every --product multiplies the jobs; all
---zip together are one axis of equally long lists, taken in parallel. Options that are not listed
-here go to the launcher: local, slurm, tpu_vm or gke. --confirm is the cost of all jobs together.
-A job that was finished returns at once, so that the same command continues a sweep.
+is six jobs, in runs/sweep/base_rate=1e-2_seed=0 and so on. Every --product multiplies the jobs. All
+--zip together are one axis: their lists have the same length, and a job takes the values at the
+same place of each. Options that are not listed here go to the launcher: local, slurm, tpu_vm or
+gke. --confirm is the cost of all jobs together. A finished job returns at once, so the same command
+continues a sweep.
 """
 
 import argparse
@@ -73,16 +74,16 @@ def folder(job: Overrides) -> str:
 def trainings(jobs: Sequence[Overrides], behind: Sequence[str]) -> list[rental.Training]:
     """The checked arguments of every job."""
     base = rental.training(behind)
-    wanted = [
+    result = [
         base._replace(
             workdir=f"{base.workdir.rstrip('/')}/{folder(job)}",
             overrides=(*base.overrides, *(f"{name}={value}" for name, value in job)),
         )
         for job in jobs
     ]
-    if len({training.workdir for training in wanted}) < len(jobs):
-        raise rental.Refused("two jobs would share a workdir: is a value given twice?")
-    return [rental.checked(training) for training in wanted]
+    if len({training.workdir for training in result}) < len(jobs):
+        raise rental.Refused("two jobs would share a workdir: is a value listed twice?")
+    return [rental.checked(training) for training in result]
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -100,16 +101,16 @@ def main(arguments: Sequence[str]) -> int:
     for training in jobs:
         rental.fits(training, cost)
     rental.confirm(cost, options, len(jobs))
-    failed = []
+    failures = []
     for training in jobs:
         code = launcher.launch(launcher_options, training)
         if code == rental.STOPPED:
             return code
         if code:
-            failed.append(training.workdir)
-    if failed:
-        print(f"{len(failed)} of {len(jobs)} failed: {', '.join(failed)}", file=sys.stderr)
-    return 1 if failed else 0
+            failures.append(training.workdir)
+    if failures:
+        print(f"{len(failures)} of {len(jobs)} failed: {', '.join(failures)}", file=sys.stderr)
+    return 1 if failures else 0
 
 
 if __name__ == "__main__":

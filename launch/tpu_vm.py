@@ -4,10 +4,11 @@ python launch/tpu_vm.py all --zone us-west4-a --type v5litepod-8 --bucket my-buc
     --hours 24 --confirm 192 -- --config configs/estimation/dozens.py:stage=initial,\
 data=/mnt/my-bucket/data --workdir /mnt/my-bucket/dozens/initial
 
-The stages of `all` are also commands: create, copy, run, delete; `status` tells what there is. The
-slice is a queued resource that the provider ends after --hours. A slice that was lost is made anew
-with the hours that are left, so that the stated cost covers all attempts. A workdir on the slice
-would be lost with it: it must lie in the bucket, which every host mounts at /mnt/BUCKET.
+The stages of `all` are also commands: create, copy, run, delete. `status` tells whether there is a
+slice and whether it costs. The slice is a queued resource that the provider ends after --hours. If
+it is lost, a new one is made with the hours that are left, so the stated cost covers all attempts.
+A workdir on the slice is lost with it: it must lie in the bucket, mounted on every host at
+/mnt/BUCKET.
 """
 
 import argparse
@@ -44,10 +45,10 @@ def parser() -> rental.Parser:
     options = rental.Parser(__doc__)
     options.add_argument("stage", choices=("all", *STAGES))
     options.add_argument("--zone", required=True)
-    options.add_argument("--name", type=rental.label, help="made from the workdir if not given")
+    options.add_argument("--name", type=rental.label, help="default: made from the workdir")
     options.add_argument("--project")
     options.add_argument("--type", help=f"such as v5litepod-8; of {', '.join(UNITS_PER_CHIP)}")
-    options.add_argument("--image", help="software of the hosts; chosen by the type if not given")
+    options.add_argument("--image", help="software of the hosts; default: by the type")
     options.add_argument("--hours", type=rental.hours, help="that the slice may exist")
     options.add_argument("--wait-hours", type=rental.hours, default=24.0, help="free, in the queue")
     options.add_argument("--provisioning", choices=("flex-start", "spot"), default="flex-start")
@@ -66,8 +67,8 @@ def cost(options: argparse.Namespace) -> rental.Cost | None:
         raise rental.Refused(f"{options.stage} needs --type and --hours")
     family, _, size = options.type.partition("-")
     if family not in UNITS_PER_CHIP or not size.isdecimal() or int(size) % UNITS_PER_CHIP[family]:
-        known = ", ".join(f"{name}-N" for name in UNITS_PER_CHIP)
-        raise rental.Refused(f"--type is {options.type!r}; it must be one of {known}")
+        types = ", ".join(f"{name}-N" for name in UNITS_PER_CHIP)
+        raise rental.Refused(f"--type is {options.type!r}; it must be one of {types}")
     if options.provisioning == "flex-start" and options.hours > 168:
         raise rental.Refused("--hours is at most 168 (7 days) with flex-start")
     chips = int(size) // UNITS_PER_CHIP[family]
@@ -81,8 +82,8 @@ class Slice:
     def __init__(self, options: argparse.Namespace, name: str):
         self.options = options
         self.name = name
-        self.since: float | None = None  # when the present slice became active
-        self.used_seconds = 0.0  # by those before it
+        self.since: float | None = None  # when the slice of now became active
+        self.past_seconds = 0.0  # that earlier slices were active
         self._place = [f"--zone={options.zone}"]
         if options.project:
             self._place.append(f"--project={options.project}")
@@ -91,10 +92,10 @@ class Slice:
         """The provider's word for the queued resource's state; empty if there is none."""
         if self.options.dry_run:
             return ""
-        # A list that is empty is a fact; the failure of `describe` could be anything.
-        wanted = [f"--filter=name~/{self.name}$", "--format=value(state.state)"]
-        command = [*GCLOUD, "queued-resources", "list", *self._place, *wanted]
-        for _ in range(4):  # a passing fault must not end a long run
+        # An empty list means that there is none; `describe` would fail, as for other reasons.
+        query = [f"--filter=name~/{self.name}$", "--format=value(state.state)"]
+        command = [*GCLOUD, "queued-resources", "list", *self._place, *query]
+        for _ in range(4):  # a short fault must not end a long run
             try:
                 return rental.read(command)
             except rental.Refused:
@@ -102,9 +103,9 @@ class Slice:
         return rental.read(command)
 
     def left_seconds(self) -> int:
-        """Of the hours that were confirmed."""
+        """What is left of the hours that were confirmed."""
         running = 0.0 if self.since is None else time.monotonic() - self.since
-        return math.floor((self.options.hours or 0) * 3600 - self.used_seconds - running)
+        return math.floor((self.options.hours or 0) * 3600 - self.past_seconds - running)
 
     def create(self) -> int:
         """Queue for a slice with the hours that are left, and wait until it is there."""
@@ -147,7 +148,7 @@ class Slice:
 
     def run(self, training: rental.Training) -> int:
         """Train on every host until the end, or until the hours are used."""
-        # flock: a command that outlived its connection ends before the same one starts again.
+        # flock: after a lost connection the old command may still run; this one waits for its end.
         guards = ["flock", "--timeout=600", ".running"]
         if self.options.hours:
             limit = f"{self.left_seconds()}s"
@@ -156,10 +157,10 @@ class Slice:
         return rental.execute(self.options, self._on_all_hosts(f"cd acae_jax && {command}"))
 
     def delete(self) -> int:
-        """Delete, and believe it only when it is gone."""
+        """Delete, and check that it is gone."""
         code = rental.execute(self.options, self._delete_command())
         if self.since is not None:
-            self.used_seconds += time.monotonic() - self.since
+            self.past_seconds += time.monotonic() - self.since
             self.since = None
         if state := self.state():
             print(f"deleting failed ({code}): {self.leftover(state)}", file=sys.stderr)
@@ -222,7 +223,7 @@ def _ready(there: Slice) -> int:
 
 
 def everything(there: Slice, training: rental.Training) -> int:
-    """All stages. Whatever happens, the slice is deleted, or what is left is said."""
+    """All stages. In the end, also after failures, delete the slice, or say what is left."""
     code = until_done(there, training)
     if there.options.keep:
         print(f"# {there.leftover(there.state())}")
@@ -267,7 +268,7 @@ def launch(options: argparse.Namespace, training: rental.Training) -> int:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """All stages take the training's arguments, as the name comes from them; some do without."""
+    """Run one stage. The slice's name comes from the training's arguments, or is --name."""
     own, behind = rental.split(arguments)
     options = parser().parse_args(own)
     if behind or options.stage in ("all", "run") or not options.name:

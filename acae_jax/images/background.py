@@ -22,8 +22,8 @@ def draw(
 ) -> UInt8[np.ndarray, "{side_px} {side_px} 3"]:
     """Cut a random square view out of a background.
 
-    It is scaled to cover the crop times U(*zoom), and its centre moved within a disc of radius
-    `shift` × side_px, which a zoom of at least 1 + 2 × shift keeps covering the crop.
+    The background is scaled to cover the crop, then by U(*zoom); its centre is moved within a disc
+    of radius `shift` × side_px. With a zoom of at least 1 + 2 × shift it still covers the crop.
     """
     height, width = background.shape[:2]
     factor, radius, angle = rng.random(3)

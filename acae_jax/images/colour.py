@@ -1,8 +1,8 @@
 """Random colour: brightness, contrast, hue and saturation in a random order.
 
-Images are uint8 RGB. In between they are float32 with white at 1: values are clipped before each
-change to hue-saturation-value and at the end, never between brightness and contrast, and rounded
-once, at the end. `apply` computes on the host, `device_colour` the same on accelerators.
+Images are uint8 RGB. The changes work on float32 with white at 1. Values are clipped before each
+change to hue-saturation-value and at the end, never between brightness and contrast. They are
+rounded once, at the end. `apply` computes on the host, `device_colour` the same on accelerators.
 """
 
 import cv2
@@ -13,8 +13,8 @@ CHANGES = ("brightness", "contrast", "saturation", "hue")
 _IN_HSV = ("hue", "saturation")
 
 Stages = Float[np.ndarray, "5 2"]
-"""Gain and offset of a multiply-add, turn in radians and factor of the saturation, and again; at
-last gain and offset."""
+"""Five pairs: gain and offset of a multiply-add alternate with turn of the hue (radians) and factor
+of the saturation, beginning and ending with a multiply-add."""
 
 UNCHANGED = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, 1.0], [1.0, 0.0]])
 
@@ -44,29 +44,29 @@ def draw(
 
 
 def stages(steps: list[tuple[str, float]]) -> Stages:
-    """The five stages that (name, amount) steps come to, each name at most once.
+    """The five stages equal to some (name, amount) steps, each name at most once.
 
     Neighbouring brightness and contrast are one multiply-add, and neighbouring hue and saturation
     one visit to HSV. Both are exact because nothing is clipped in between.
     """
-    found = np.array(UNCHANGED)
+    result = np.array(UNCHANGED)
     at = 0
     for name, amount in steps:
         if name not in CHANGES:
             raise ValueError(f"unknown colour change {name!r}; there are {', '.join(CHANGES)}")
         at += at % 2 != (name in _IN_HSV)
         if name == "brightness":
-            found[at, 1] += amount
+            result[at, 1] += amount
         elif name == "contrast":
-            found[at] = found[at, 0] * amount, (found[at, 1] - 0.5) * amount + 0.5
+            result[at] = result[at, 0] * amount, (result[at, 1] - 0.5) * amount + 0.5
         else:
-            found[at, _IN_HSV.index(name)] = amount
-    return found
+            result[at, _IN_HSV.index(name)] = amount
+    return result
 
 
 def apply(image: UInt8[np.ndarray, "h w 3"], stages: Stages) -> UInt8[np.ndarray, "h w 3"]:
-    """Apply the five stages; the changes from and to bytes are part of the multiply-adds."""
-    pixels, gain, offset = image, 1 / 255, 0.0  # these wait until the pixels are needed
+    """Apply the five stages; the multiply-adds include the scaling of bytes to [0, 1] and back."""
+    pixels, gain, offset = image, 1 / 255, 0.0  # applied when the pixels are needed
     for at in (0, 2, 4):
         gain, offset = gain * stages[at, 0], offset * stages[at, 0] + stages[at, 1]
         if at < 4 and (stages[at + 1] != UNCHANGED[at + 1]).any():
@@ -86,10 +86,10 @@ def _turn_and_saturate(
 ) -> Float32[np.ndarray, "h w 3"]:
     """Turn the hue and scale the saturation of values in [0, 1]."""
     hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV)
-    # The hue is in degrees here; that it may go up to 720 is left to the way back.
+    # The hue is in degrees here; it may reach 720, which the change back to RGB accepts.
     scale = np.array([[1, 0, 0, np.degrees(turn) % 360], [0, gain, 0, 0], [0, 0, 1, 0]])
     hsv = cv2.transform(hsv, scale)
     if gain > 1:
-        # One number for each channel and a fourth; OpenCV's stubs know arrays only.
+        # A scalar needs four numbers, the last without effect; OpenCV's stubs know arrays only.
         hsv = cv2.min(hsv, (720, 1, 1, 0))  # pyright: ignore
     return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)

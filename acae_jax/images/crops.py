@@ -1,4 +1,4 @@
-"""The virtual camera that sees one person, and the one warp that makes its image.
+"""The virtual camera that sees one person, and the warp that makes its image.
 
 The crop camera shares its centre with the camera of the stored image but is turned to the person,
 so a crop has true perspective and its own intrinsics, with square pixels and the principal point at
@@ -36,18 +36,18 @@ def camera(
 ) -> cameras.Camera:
     """Return the crop camera for a box (x, y, w, h) in pixels of the stored camera's image.
 
-    It looks at the box centre without lens distortion, upright as the stored camera is or with
-    respect to `up`, a world direction. The midpoints of the two short sides of the box, seen
-    through it, lie side_px apart. Then the view's zoom, roll and flip follow. ValueError if the box
-    has no extent.
+    It looks at the box centre without lens distortion. It is as upright as the stored camera, or
+    upright with respect to `up`, a world direction. It is scaled such that the midpoints of the
+    box's two short sides lie side_px apart in its image. The view's zoom, roll and flip come last.
+    ValueError if the box has no extent.
     """
     x, y, width, height = (float(value) for value in box)
     if not (width > 0 and height > 0 and all(map(math.isfinite, (x, y, width, height)))):
         raise ValueError(
             f"box {[x, y, width, height]} has no extent; give x, y, w, h with w, h > 0"
         )
-    # Written out for three rays: composed of the changes in `cameras`, which serve batches and
-    # devices too, it takes several times as long, and this is done for every example.
+    # Written out for three rays, because this is done for every example: with the functions of
+    # `cameras`, which also serve batches and devices, it takes several times as long.
     centre = (x + width / 2, y + height / 2)
     along = (0, height / 2) if width < height else (width / 2, 0)
     ends = [(centre[0] + sign * along[0], centre[1] + sign * along[1]) for sign in (-1, 1)]
@@ -57,7 +57,7 @@ def camera(
         turn = _turn_towards(*forward)
     else:
         turn = _turn_upright(*forward, *(stored.rotation @ up).tolist())
-    (x0, y0), (x1, y1) = (_seen(turn, end) for end in ends)
+    (x0, y0), (x1, y1) = (_image_point(turn, end) for end in ends)
     focal = view.zoom * side_px / math.hypot(x1 - x0, y1 - y0)
     middle = (side_px - 1) / 2
     cosine, sine = math.cos(view.roll), math.sin(view.roll)
@@ -83,8 +83,10 @@ def _turn_towards(x: float, y: float, z: float) -> list[list[float]]:
 def _turn_upright(
     x: float, y: float, z: float, up_x: float, up_y: float, up_z: float
 ) -> list[list[float]]:
-    """The rotation that brings the ray (x, y, z) to the z axis and `up` above it, or keeps x as
-    nearly as possible if the ray is along `up`: `cameras.turn_towards` for one ray.
+    """The rotation that brings the ray (x, y, z) to the z axis and `up` above it.
+
+    If the ray is along `up`, x changes as little as possible. As `cameras.turn_towards`, for one
+    ray.
     """
     length = math.hypot(x, y, z)
     x, y, z = forward = [x / length, y / length, z / length]
@@ -97,7 +99,7 @@ def _turn_upright(
     return [right, below, forward]
 
 
-def _seen(turn: list[list[float]], ray: list[float]) -> tuple[float, float]:
+def _image_point(turn: list[list[float]], ray: list[float]) -> tuple[float, float]:
     """Where a turned camera sees a ray, on the image plane."""
     x, y, z = (sum(map(operator.mul, row, ray)) for row in turn)
     return x / z, y / z

@@ -1,4 +1,4 @@
-"""Encoded image bytes → RGB pixels, refusing what is damaged or too large before it is unpacked.
+"""Encoded image bytes → RGB pixels. Damaged or too large images are refused before decoding.
 
 Images are uint8 (height, width, 3) in RGB order. An orientation tag is ignored: the geometry stored
 beside an image always refers to its pixels as they are.

@@ -1,7 +1,7 @@
 """The change of colour that `colour` describes, computed by the device that trains.
 
-On the host it is the dearest thing after decoding; an accelerator does it while it reads the image.
-Results differ from the host's by the rounding to bytes, which is left out here.
+On the host only decoding takes longer; an accelerator does it while it reads the image. Results
+differ from the host's by the rounding to bytes, which is left out here.
 """
 
 import jax.numpy as jnp
@@ -11,12 +11,12 @@ from acae_jax.images import colour
 
 
 def apply(
-    images: Float32[Array, "b h w 3"], stages: Float32[Array, "b 5 2"], kept: Int32[Array, "b 4"]
+    images: Float32[Array, "b h w 3"], stages: Float32[Array, "b 5 2"], fixed: Int32[Array, "b 4"]
 ) -> Float32[Array, "b h w 3"]:
     """Each image, in [0, 1], with its `colour.Stages` applied.
 
-    Pixels in `kept`, as (top, left, bottom, right), stay as they are: what was erased after the
-    change of colour has its final colours.
+    The rectangle `fixed` (top, left, bottom, right) of each image stays as it is: an erased part
+    has its final colours already.
     """
     pixels = images
     # (5, 2, b, 1, 1, 1): each number for all pixels of its image.
@@ -30,7 +30,7 @@ def apply(
             unchanged = (first == colour.UNCHANGED[at, 0]) & (second == colour.UNCHANGED[at, 1])
             pixels = jnp.where(unchanged, pixels, turned)
     rows, columns = jnp.indices(images.shape[1:3])[:, None]
-    top, left, bottom, right = jnp.moveaxis(kept, 1, 0)[..., None, None]
+    top, left, bottom, right = jnp.moveaxis(fixed, 1, 0)[..., None, None]
     inside = (rows >= top) & (rows < bottom) & (columns >= left) & (columns < right)
     return jnp.where(inside[..., None], images, jnp.clip(pixels, 0, 1))
 

@@ -1,7 +1,7 @@
 """Random occlusion: pasted objects (before the colour change) or an erased rectangle (after it).
 
-First the kind is drawn, half and half, then whether it is applied; so a probability of 0.5 means
-objects on a quarter of the images and erasing on another quarter.
+Both kinds are equally probable, and one is applied with the probability that the caller states: 0.5
+means objects on a quarter of the images and erasing on another quarter.
 """
 
 from collections.abc import Sequence
@@ -63,7 +63,7 @@ def paste(
     y0, y1 = max(top, 0), min(top + height, image.shape[0])
     if x0 >= x1 or y0 >= y1:
         return
-    # Averaging must weigh colours by alpha, or what is under the cut-away part bleeds into the rim.
+    # Averaging must weigh colours by alpha, or colours of transparent pixels get into the rim.
     premultiplied = cv2.cvtColor(occluder, cv2.COLOR_RGBA2mRGBA)
     small = resizing.resize(premultiplied, height, width)
     part = small[y0 - top : y1 - top, x0 - left : x1 - left]
@@ -83,8 +83,9 @@ def draw_rectangle(
 ) -> Rectangle:
     """Draw a rectangle within an image.
 
-    Its share of the area is U(0, max_area), height / width U(1 / max_aspect, max_aspect), its top
-    left corner anywhere; all are drawn again until it lies within the image.
+    Its share of the area is U(0, max_area), height / width is U(1 / max_aspect, max_aspect), and
+    its top left corner lies anywhere. All are drawn again until the rectangle lies within the
+    image.
     """
     while True:
         area, aspect, x, y = rng.random(4)

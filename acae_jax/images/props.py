@@ -1,8 +1,7 @@
-"""Procedural things around a person: textures, walls, pictures, and objects in front of people.
+"""Drawn surroundings of a person: textures, walls, pictures, and objects in front of people.
 
-Everything is a pure function of a seed or a generator. In training-time augmentation `backgrounds`
-and `occluders` stand in for photographs without people and for cut-out objects, which
-`props_from_files` reads.
+Everything is a pure function of a seed or a generator. For augmentation, `backgrounds` and
+`occluders` replace photographs without people and cut-out objects, which `props_from_files` reads.
 """
 
 import cv2
@@ -23,7 +22,7 @@ def colour(rng: np.random.Generator, saturation: float = 0.6, value: float = 0.9
 def noise(
     rng: np.random.Generator, height: int, width: int, coarsest: int = 4, roughness: float = 0.6
 ) -> Float32[np.ndarray, "{height} {width}"]:
-    """Draws smooth noise in about [0, 1]: octaves of random grids, each `roughness` of the last."""
+    """Draws smooth noise in [0, 1]: random grids, each finer and `roughness` times as strong."""
     result = np.zeros((height, width), np.float32)
     cells, strength, total = coarsest, 1.0, 0.0
     while cells <= min(height, width) // 2:
@@ -69,7 +68,7 @@ def texture(
 def panorama(
     rng: np.random.Generator, height: int, width: int, kind: str
 ) -> Float32[np.ndarray, "{height} {width} 3"]:
-    """Draws what surrounds a scene, unrolled: "studio", "green", "room", "street" or "nature".
+    """Draws a scene's surroundings as a strip: "studio", "green", "room", "street" or "nature".
 
     The bottom row touches the floor; left and right edges need not match exactly.
     """
@@ -137,7 +136,7 @@ def _outdoors(rng: np.random.Generator, height: int, width: int, built: bool) ->
 
 
 def picture(rng: np.random.Generator, side: int) -> Float32[np.ndarray, "{side} {side} 3"]:
-    """Draws a picture without people, in sRGB: a place with its floor, or an abstract clutter."""
+    """Draws a picture without people, in sRGB: a place with its floor, or abstract shapes."""
     kind = rng.random()
     if kind < 0.55:
         scene = str(rng.choice(["room", "street", "nature"]))

@@ -1,8 +1,7 @@
-"""A user's own backgrounds and occluders: a folder of image files, decoded when they are drawn.
+"""A user's own backgrounds and occluders: folders of image files, decoded at each use.
 
-Only paths are held, so that thousands of pictures cost no memory and travel cheaply to worker
-processes. Pictures should be small: backgrounds need two crop sides, and each is decoded whenever
-it is used.
+Only paths are held: thousands of pictures take no memory and are quickly sent to worker processes.
+Pictures should be small, as each use decodes one: twice the crop's side suffices for backgrounds.
 """
 
 import contextlib
@@ -45,8 +44,8 @@ class Pictures(Sequence[np.ndarray]):
 def backgrounds(folder: str | Path) -> Sequence[background.Background]:
     """The photographs (JPEG or PNG) in a folder and its subfolders, in the order of their names.
 
-    There should be no people in them. A ValueError if there are none, or for a file whose header is
-    damaged or asks for more than 16 million pixels.
+    There should be no people in them. ValueError if there are no photographs, or for a file whose
+    header is damaged or states more than 16 million pixels.
     """
     paths = _files(folder, _PHOTOGRAPHS, "photographs (.jpg, .jpeg, .png)")
     for path in paths:
@@ -56,15 +55,14 @@ def backgrounds(folder: str | Path) -> Sequence[background.Background]:
 
 
 def occluders(folder: str | Path) -> Sequence[occlusion.Occluder]:
-    """The cut-out objects (PNG with an alpha channel) in a folder and its subfolders, in the order
-    of their names.
+    """The cut-out objects (PNG with an alpha channel) in a folder and its subfolders, by name.
 
-    Each has the size that it should have in a crop of 256 px. A ValueError as in `backgrounds`,
-    also for a file without an alpha channel.
+    Each should have its size in a crop of 256 px. ValueError as in `backgrounds`, and for a file
+    without an alpha channel.
     """
     paths = _files(folder, _CUTOUTS, "cut-out objects (.png with an alpha channel)")
     pictures = Pictures(paths, decoding.decode_cutout)
-    for _ in pictures:  # they are small: each is decoded once, so that training cannot stop at one
+    for _ in pictures:  # decoding all shows damaged ones before training; they are small
         pass
     return pictures
 
@@ -81,7 +79,7 @@ def _files(folder: str | Path, suffixes: tuple[str, ...], content: str) -> list[
 
 @contextlib.contextmanager
 def _named(path: Path) -> Iterator[None]:
-    """Let an error name the file and the fix."""
+    """Name the file and the fix in an error."""
     try:
         yield
     except (OSError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""Making pictures smaller without moiré, cheaply."""
+"""Makes pictures smaller, without moiré and fast."""
 
 import cv2
 import numpy as np
@@ -6,8 +6,10 @@ from jaxtyping import UInt8
 
 
 def resize(image: UInt8[np.ndarray, "h w c"], height: int, width: int) -> np.ndarray:
-    """Resize to (height, width) by linear interpolation to a power of two times that size, not
-    larger than the image, and averaging from there: a third of the time of exact area averaging.
+    """Resize to (height, width).
+
+    Linear interpolation to a power of two times that size, not larger than the image, then
+    averaging: this takes a third of the time of exact area averaging.
     """
     multiple = 1
     while image.shape[0] >= 2 * multiple * height and image.shape[1] >= 2 * multiple * width:

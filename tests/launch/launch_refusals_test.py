@@ -58,7 +58,7 @@ WRONG = [
     ("gke", f"{GKE} {CLAIM}", "either --tpu with --topology, or --gpu"),
     ("gke", f"{GKE} --tpu t {CLAIM}", "either --tpu with --topology, or --gpu"),
     ("gke", f"{GKE} --tpu t --topology four {CLAIM}", "it must be like 4x4 or 2x2x4"),
-    ("gke", f"{GKE} --tpu t --topology 2x3 {CLAIM}", "6 chips are not whole hosts of 4 chips"),
+    ("gke", f"{GKE} --tpu t --topology 2x3 {CLAIM}", "6 chips do not make whole hosts of 4 chips"),
     ("gke", f"{GKE} --gpu g --restarts -1 {CLAIM}", "cannot be negative"),
     ("gke", f"{GKE} --gpu g --gpus-per-node 4 --confirm 32 {RUNS}", "use /mnt/runs/"),
     ("sweep", f"local {RUNS}", "needs --product NAME=A,B or --zip NAME=A,B"),

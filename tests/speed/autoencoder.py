@@ -1,12 +1,11 @@
-"""Autoencoder training steps per second: one compiled scan, host-driven steps, and the bare matrix
-products.
+"""Autoencoder training steps per second, in a compiled scan and one by one, and the limit.
 
-    python tests/speed/autoencoder.py [--joints 555 --latents 48 --batch 32 --poses 20000 --repeats
-    5]
+    python tests/speed/autoencoder.py [--joints 555] [--latents 48] [--batch 32] [--poses 20000]
+        [--repeats 5]
 
 The limit is arithmetic: a step needs five products of (3·batch, J) with (J, L) matrices (two
-forward, three backward), so the bare products in the same kind of scan are what the training can at
-best reach. Rounds of the three alternate; medians are printed.
+forward, three backward), so training can at best be as fast as these products alone in a scan.
+Rounds of the three alternate. Prints medians.
 """
 
 import argparse
@@ -22,9 +21,7 @@ from acae_jax.estimation import autoencoder
 
 
 def make_bare_products(batch, joints, latents):
-    """A scan over steps that does nothing but the five products (each feeds the next, so none is
-    dropped).
-    """
+    """A scan over the five products alone; each feeds the next, so XLA drops none."""
 
     @partial(jax.jit, static_argnames="steps")
     def run(poses, encode, decode, steps):

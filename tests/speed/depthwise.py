@@ -1,4 +1,4 @@
-"""Side by side: depthwise convolution in the form this platform gets, and as a grouped convolution.
+"""Side by side: depthwise convolution in the form for this platform, and as a grouped convolution.
 
 Run by hand on an otherwise idle machine: `python tests/speed/depthwise.py`. Prints milliseconds
 (medians) of a forward pass and of a forward and backward pass, for layers of EfficientNetV2-S and

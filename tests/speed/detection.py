@@ -1,8 +1,8 @@
-"""Side by side: detection with one view of every image, and with two; what each finds and costs.
+"""Side by side: detection with one view of every image, and with two: what it finds, what it costs.
 
 Run by hand on an otherwise idle machine: `python tests/speed/detection.py`. Prints the share of
-rendered people, one in an image, that are found (score and overlap with the true box), by their
-height in the larger view; then the milliseconds an image (medians of interleaved repetitions).
+rendered people, one in an image, that are found (by score and overlap with the true box), by their
+height in the larger view. Then prints milliseconds an image: medians of alternating repetitions.
 """
 
 import statistics
@@ -31,8 +31,8 @@ def rendered():
         yield decoding.decode(record.image), record.box
 
 
-def shown(image, box, height_px):
-    """The image, scaled so that the person is so high, in the middle of a grey square of 416 px."""
+def picture(image, box, height_px):
+    """A grey square of 416 px with the image in its middle, scaled to this height of the person."""
     side = detection.SIDES_PX[0]
     small = round(image.shape[0] * height_px / box[3])
     scale, offset = small / image.shape[0], (side - small) // 2
@@ -53,11 +53,11 @@ def main():
     people = list(rendered())
     print(f"{'height in the larger view':28}" + "".join(f"{name:>12}" for name in VIEWS))
     for height in HEIGHTS_PX:
-        pictures = [shown(image, box, height) for image, box in people]
+        cases = [picture(image, box, height) for image, box in people]
         shares = []
         for sides in VIEWS.values():
             detection.SIDES_PX = sides
-            shares.append(np.mean([is_found(detect, *picture) for picture in pictures]))
+            shares.append(np.mean([is_found(detect, *case) for case in cases]))
         print(f"{height:>25} px" + "".join(f"{share:>12.0%}" for share in shares), flush=True)
 
     rng = np.random.default_rng(0)

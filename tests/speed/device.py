@@ -1,17 +1,17 @@
-"""Crops per second of one device, and the share of its peak that they take; see device.sh.
+"""Crops per second of one device, and the share of its peak that this takes; see device.sh.
 
     python tests/speed/device.py PART [--tiny]
 
-Each part is a process of its own, because both libraries would hold the device's memory:
+Each part is a process of its own, because each library would hold the device's memory:
 
     train-s, train-l   the recipe's real training step in bfloat16: S on 256 px, L on 384 px
     torch-s, torch-l   torchvision's network with the same head, as the training step of a script:
                        torch.compile, bfloat16, channels last, fused AdamW
     input              what feeds the device: one core, all cores, and the way to the device
 
-The S parts also time inference. The peak is that of a large matrix product in bfloat16, timed in
-the same process. Losses differ (torch's is an L1 of soft-argmax coordinates), as do the norms
-(ours are ghost norms); both are small beside the convolutions.
+The S parts also time inference. The peak is the speed of a large matrix product in bfloat16, timed
+in the same process. Losses differ (torch's is an L1 of soft-argmax coordinates), and so do norms
+(ours are ghost norms). Both take little time beside the convolutions.
 """
 
 import argparse
@@ -46,14 +46,14 @@ REPEATS, TINY_REPEATS = 20, 2
 MATRIX, TINY_MATRIX = 8192, 512
 
 
-def told(what: str, crops: int, seconds: float, flops: float, peak: float) -> None:
+def print_row(what: str, crops: int, seconds: float, flops: float, peak: float) -> None:
     """Print one row; `peak` is in operations per second."""
     share = f"{100 * flops / seconds / peak:5.1f} % of the peak" if flops else ""
     print(f"{what:36s} {crops / seconds:9.1f} crops/s {1e3 * seconds:9.2f} ms {share}", flush=True)
 
 
 def ours(size: Size, joints: str, repeats: int, matrix: int, with_inference: bool) -> None:
-    """Times this package's step, and the crop model that it exports."""
+    """Times this package's training step, and the crop model that it exports."""
     import jax
     import jax.numpy as jnp
 
@@ -99,7 +99,7 @@ def ours(size: Size, joints: str, repeats: int, matrix: int, with_inference: boo
         state, _ = update(state, batch)
     jax.block_until_ready(state)
     spent = (time.perf_counter() - start) / repeats
-    told(f"train {size.ours} {size.side_px}", size.training, spent, flops, peak)
+    print_row(f"train {size.ours} {size.side_px}", size.training, spent, flops, peak)
     if not with_inference:
         return
     del state
@@ -110,7 +110,7 @@ def ours(size: Size, joints: str, repeats: int, matrix: int, with_inference: boo
     model = programs.crop_model(task.network)
     flops = traced.cost(model, weights, images, intrinsics).flops
     spent = seconds(jax.jit(model), weights, images, intrinsics)
-    told(f"inference {size.ours} {size.side_px}", size.inference, spent, flops, peak)
+    print_row(f"inference {size.ours} {size.side_px}", size.inference, spent, flops, peak)
 
 
 def camera(side_px: int) -> np.ndarray:
@@ -122,7 +122,7 @@ def camera(side_px: int) -> np.ndarray:
 def random_batch(shapes: dict, size: Size) -> dict:
     """A batch of crops of noise, in the feed's shapes, with every joint labelled."""
     rng = np.random.default_rng(0)
-    made = {
+    fill = {
         "image": lambda shape: rng.integers(0, 256, shape),
         "intrinsics": lambda shape: np.broadcast_to(camera(size.side_px), shape),
         "joints_mm": lambda shape: rng.normal(size=shape) * 300 + [0, 0, 3000],
@@ -132,7 +132,7 @@ def random_batch(shapes: dict, size: Size) -> dict:
     batch = {}
     for name, array in shapes.items():
         shape = (size.training, *array.shape[1:])
-        values = made[name](shape) if name in made else np.full(shape, array.dtype == bool)
+        values = fill[name](shape) if name in fill else np.full(shape, array.dtype == bool)
         batch[name] = np.ascontiguousarray(values, array.dtype)
     return batch
 
@@ -143,7 +143,7 @@ def torch_network(theirs: str, joints: int):
 
     try:
         from torchvision import models
-    except RuntimeError:  # its C library is of another torch, and brings two operators
+    except RuntimeError:  # without its C library, made for another torch, two operators lack
         library = torch.library.Library("torchvision", "DEF")
         library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
         library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
@@ -197,8 +197,8 @@ def theirs(size: Size, joints: int, repeats: int, matrix: int, with_inference: b
 
     square = torch.randn(matrix, matrix, device=device, dtype=torch.bfloat16)
     peak = 2 * matrix**3 / seconds(lambda: square @ square)
-    named = torch.cuda.get_device_name() if device == "cuda" else "cpu"
-    print(f"torch {torch.__version__} on {named}: {peak / 1e12:.3g} TFLOP/s", flush=True)
+    name = torch.cuda.get_device_name() if device == "cuda" else "cpu"
+    print(f"torch {torch.__version__} on {name}: {peak / 1e12:.3g} TFLOP/s", flush=True)
     network = torch_network(size.theirs, joints).to(device, memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(network.parameters(), 1e-4, fused=True)
     shape = (size.training, size.side_px, size.side_px, 3)
@@ -223,7 +223,7 @@ def theirs(size: Size, joints: int, repeats: int, matrix: int, with_inference: b
     finished()
     print(f"  compiled in {time.perf_counter() - start:.0f} s, loss {loss(network).item():.3g}")
     flops = counter.get_total_flops()
-    told(f"train {size.theirs} {size.side_px}", size.training, seconds(step), flops, peak)
+    print_row(f"train {size.theirs} {size.side_px}", size.training, seconds(step), flops, peak)
     if not with_inference:
         return
     network.eval()
@@ -236,11 +236,13 @@ def theirs(size: Size, joints: int, repeats: int, matrix: int, with_inference: b
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         network(images)
     flops = counter.get_total_flops()
-    told(f"inference {size.theirs} {size.side_px}", size.inference, seconds(infer), flops, peak)
+    print_row(
+        f"inference {size.theirs} {size.side_px}", size.inference, seconds(infer), flops, peak
+    )
 
 
 def feeding(side_px: int, repeats: int, records: int, person_px: int) -> None:
-    """Times what makes the crops that the device waits for."""
+    """Times the input pipeline, whose crops the device waits for."""
     import input as input_speed
     import jax
     import stored_records
@@ -253,15 +255,15 @@ def feeding(side_px: int, repeats: int, records: int, person_px: int) -> None:
     config = configs.load("configs/estimation/dozens.py", few)
     make = building.example_maker(config.data, building.joint_union(config.data))
     names = [name for name, _ in stored_records.QUOTAS]
-    held = [[stored_records.make(name, i, person_px) for i in range(records)] for name in names]
+    datasets = [[stored_records.make(name, i, person_px) for i in range(records)] for name in names]
     plan = mixture.create(stored_records.QUOTAS, [records] * len(names), seed=0, ghost_size=16)
-    job = feed._Job(plan, tuple(held), make, range(plan.batch_size))
+    job = feed._Job(plan, tuple(datasets), make, range(plan.batch_size))
     one = {"one core": partial(feed._host_batch, job)}
     spent = input_speed.cpu_medians(one, repeats)["one core"]
-    told(f"input, one core, {side_px}", plan.batch_size, spent, 0, 1)
+    print_row(f"input, one core, {side_px}", plan.batch_size, spent, 0, 1)
     workers = len(os.sched_getaffinity(0))
-    feeding = feed.batches(plan, held, make, workers=workers)
-    for _ in range(4 * workers):  # what was made ahead
+    feeding = feed.batches(plan, datasets, make, workers=workers)
+    for _ in range(4 * workers):  # these batches were made ahead of time
         batch = next(feeding)
     count = repeats * workers
     start = time.perf_counter()
@@ -269,14 +271,14 @@ def feeding(side_px: int, repeats: int, records: int, person_px: int) -> None:
         batch = next(feeding)
     spent = (time.perf_counter() - start) / count
     feeding.close()
-    told(f"input, {workers} workers, {side_px}", plan.batch_size, spent, 0, 1)
+    print_row(f"input, {workers} workers, {side_px}", plan.batch_size, spent, 0, 1)
     times = []
     for _ in range(repeats):
         start = time.perf_counter()
         jax.block_until_ready(jax.device_put(batch))
         times.append(time.perf_counter() - start)
     spent = statistics.median(times)
-    told(f"input, to the device, {side_px}", plan.batch_size, spent, 0, 1)
+    print_row(f"input, to the device, {side_px}", plan.batch_size, spent, 0, 1)
 
 
 def main() -> None:

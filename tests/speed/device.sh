@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Speed of one GPU in one command of at most 8 minutes: the recipe's training step (S on 256 px, L on 384 px)
-# and inference beside torchvision's networks, and what feeds the device. What is timed: device.py.
+# and inference beside torchvision's networks, and the input pipeline. device.py says what is timed.
 #
 #     bash tests/speed/device.sh            on a machine with a GPU and nothing else to do
 #     bash tests/speed/device.sh --tiny     a rehearsal with tiny networks on any processor
 #
-# It needs jax with its plugin for the GPU, torch and torchvision, and this package's dependencies; PYTHON chooses
-# the interpreter, and TORCH_PYTHON another one for torch's parts. A machine without a network gets what it
-# lacks as wheels in a folder, made elsewhere for its Python (here those that images for deep learning mostly lack):
+# It needs jax with its plugin for the GPU, torch and torchvision, and this package's dependencies. PYTHON chooses
+# the interpreter, TORCH_PYTHON another one for torch's parts. For a machine without a network, make a folder of
+# wheels for its Python elsewhere. These are the ones that images for deep learning mostly lack:
 #
 #     python -m pip wheel --no-deps -w wheels ml-collections grain array_record tensorflow-datasets dm-tree \
 #         immutabledict promise simple-parsing docstring-parser tensorflow-metadata googleapis-common-protos \

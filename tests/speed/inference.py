@@ -1,11 +1,11 @@
-"""Side by side: the crop model and PyTorch's of the same network, and the whole estimator.
+"""Side by side: the crop model and the same network in PyTorch; then the whole estimator.
 
 Run by hand on an otherwise idle machine: `python tests/speed/inference.py [--repeats 7]`. The
-network is EfficientNetV2-S on 256 px crops with 555 joints, of random weights, opened from a bundle
-as users open one. Where torch and torchvision are installed, theirs runs in the same process, one
-call of each in turn: eager and compiled, channels last. Prints crops per second (medians), ratios,
-how long processors were busy, and what the estimator does with images of 1280 × 720 px and boxes of
-1, 4 and 16 people. With onnxruntime beside them:
+network is EfficientNetV2-S on crops of 256 px with 555 joints and random weights, opened from a
+bundle as users do. Where torch and torchvision are installed, their network runs in the same
+process, eager and compiled, channels last; calls of all alternate. Prints crops per second
+(medians), ratios and processor time, then the estimator's speed on images of 1280 × 720 px with
+boxes of 1, 4 and 16 people. With onnxruntime beside them:
 
     python tests/speed/inference.py --bundle s256
     python -m acae_jax.export s256 --to onnx --out s256_onnx   # where jax2onnx is
@@ -44,7 +44,7 @@ def write_bundle(folder):
     images = jnp.zeros((1, SIDE_PX, SIDE_PX, 3))
     init = jax.jit(lambda key: network.init(key, images, train=False))
     weights = program.fold(network, init(jax.random.key(0)))
-    # Else all joints are in the middle of the crop, and the distance of such a dwarf overflows.
+    # Otherwise all joints are in the middle of the crop: so small a body is infinitely far away.
     weights["head/kernel"] = 2e8 * weights["head/kernel"]
     model = program.crop_model(network)
     names = tuple(f"joint{i}" for i in range(JOINTS))
@@ -97,7 +97,7 @@ def torch_models():
     device = "cuda" if torch.cuda.is_available() else "cpu"
     eager = Network().eval().to(device, memory_format=torch.channels_last)
 
-    def called(model):
+    def caller(model):
         def call(images, intrinsics):
             with torch.inference_mode():
                 return model(torch.from_numpy(images).to(device)).cpu().numpy()
@@ -105,13 +105,13 @@ def torch_models():
         return call
 
     print(f"torch {torch.__version__} on {device}, {torch.get_num_threads()} threads")
-    return {"torch eager": called(eager), "torch compiled": called(torch.compile(eager))}
+    return {"torch eager": caller(eager), "torch compiled": caller(torch.compile(eager))}
 
 
 def in_turn(functions, arguments, repeats):
-    """Median seconds, and those of the processor, of functions called once before, then in turn.
+    """Median wall and processor seconds of functions, which are called in turn after a first call.
 
-    What does not run is left out. Processor time says more than time does beside other work.
+    A function that fails is left out. Processor time depends less on what else the machine does.
     """
     working = {}
     for name, function in functions.items():
@@ -131,23 +131,23 @@ def in_turn(functions, arguments, repeats):
             function(*arguments)
             times[name].append((time.perf_counter() - start, time.process_time() - begun))
     return {
-        name: tuple(map(statistics.median, zip(*taken, strict=True)))
-        for name, taken in times.items()
+        name: tuple(map(statistics.median, zip(*pairs, strict=True)))
+        for name, pairs in times.items()
     }
 
 
 def crop_models(models, repeats):
-    def called(opened):
+    def caller(model):
         def call(images, intrinsics):
             crops = [
                 batches.Crop(cameras.create(k), partial(np.asarray, image))
                 for image, k in zip(images, intrinsics, strict=True)
             ]
-            return list(batches.predict(opened.crop_model, crops, 64))
+            return list(batches.predict(model.crop_model, crops, 64))
 
         return call
 
-    functions = {name: called(opened) for name, opened in models.items()} | torch_models()
+    functions = {name: caller(model) for name, model in models.items()} | torch_models()
     rng = np.random.default_rng(0)
     for batch in BATCHES:
         images = rng.integers(0, 256, (batch, SIDE_PX, SIDE_PX, 3), dtype=np.uint8)
@@ -200,19 +200,19 @@ def main():
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--bundle", type=Path, help="keep the bundle of random weights here")
     parser.add_argument("--onnx", type=Path, help="its ONNX export, run by onnxruntime beside it")
-    given = parser.parse_args()
+    options = parser.parse_args()
     logging.getLogger("torch").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory() as folder:
-        kept = given.bundle or Path(folder) / "bundle"
-        write_bundle(kept)
+        path = options.bundle or Path(folder) / "bundle"
+        write_bundle(path)
         start = time.perf_counter()
-        models = {"acae_jax": bundle.load(kept)}
+        models = {"acae_jax": bundle.load(path)}
         seconds = time.perf_counter() - start
         print(f"{jax.default_backend()}: bundle opened in {seconds:.1f} s")
-        if given.onnx:
-            models["onnxruntime"] = onnx_backend.load(given.onnx)
-        crop_models(models, given.repeats)
-        whole_estimator(models, given.repeats)
+        if options.onnx:
+            models["onnxruntime"] = onnx_backend.load(options.onnx)
+        crop_models(models, options.repeats)
+        whole_estimator(models, options.repeats)
 
 
 if __name__ == "__main__":

@@ -1,22 +1,24 @@
-"""Crops per second of one core: the input pipeline, its limit, and a loader written the plain way.
+"""Crops per second of one core: the input pipeline, its limit, and a plain loader.
 
     python tests/speed/input.py [repetitions, 25]   from the root, on an otherwise idle machine
 
-The limit is the bare JPEG decoding of the same bytes at full size. The pipeline is what a run of
-`configs/estimation/dozens.py` does: batches of crops of 256 px with all augmentations, from records
+The limit is the decoding of the same JPEG bytes at full size and nothing else. The pipeline is that
+of `configs/estimation/dozens.py`: batches of crops of 256 px with all augmentations, from records
 in memory and from disk. The plain loader (`plain_loader.py`) makes the same examples from the same
-random numbers, which is checked. Repetitions alternate, a batch of 32 each; medians of CPU time.
-Then where the pipeline's time goes.
+random numbers; the script checks that. Repetitions of a batch of 32 alternate. Prints medians of
+CPU time, then where the pipeline's time goes.
 
-Stored persons are 384 px high where the dataset's images are large enough, as the recipe's writer
-scales them, and 240 px as an example of where they are not. The plain loader asks the cameras where
-each pixel of a crop lies; tuned, it computes that from a homography. "Colour on the device" is the
-pipeline from memory with `config.data.device_colour`.
+The recipe's writer stores people 384 px high where a dataset's images are large enough; 240 px
+stand for datasets where they are not. The plain loader asks the cameras where each pixel of a crop
+lies; "tuned", it computes that from a homography. "Colour on the device" is the pipeline from
+memory with `config.data.device_colour`.
 """
 
 import os
 
-os.environ["OPENBLAS_NUM_THREADS"] = "1"  # one core: numpy's threads would wait on others' time
+os.environ["OPENBLAS_NUM_THREADS"] = (
+    "1"  # one core: the CPU time of numpy's threads would count too
+)
 
 import contextlib
 import statistics
@@ -55,7 +57,7 @@ STAGES = {
 
 
 def cpu_medians(contenders: dict[str, Callable], repetitions: int) -> dict[str, float]:
-    """Median CPU seconds of each function of the repetition's number, taken in turns."""
+    """Median CPU seconds of each function; each repetition calls all of them with its number."""
     spent = {name: [] for name in contenders}
     for i in range(repetitions):
         for name, function in contenders.items():
@@ -66,7 +68,7 @@ def cpu_medians(contenders: dict[str, Callable], repetitions: int) -> dict[str, 
 
 
 def stage_medians(job: feed._Job, repetitions: int) -> dict[str, float]:
-    """Median CPU seconds a batch spends in each stage, and in all, timed in place."""
+    """Median CPU seconds of a batch in each stage and in all, timed inside of the pipeline."""
     spent = {name: [0.0] * repetitions for name in (*STAGES, "all")}
 
     def timed(name: str, function: Callable) -> Callable:
@@ -90,7 +92,7 @@ def stage_medians(job: feed._Job, repetitions: int) -> dict[str, float]:
 
 
 def check_alike(one: feed.Batch, other: feed.Batch) -> None:
-    """The two loaders' pictures differ by roundings and by how objects are made smaller."""
+    """Check that two loaders agree, but for rounding and how objects are made smaller."""
     for name in one.keys() - {"image"}:
         np.testing.assert_array_equal(one[name], other[name], err_msg=name)
     apart = np.abs(one["image"].astype(np.int16) - other["image"])
@@ -117,18 +119,18 @@ def plain_maker(make: partial, coordinates: Callable) -> partial:
 def compare(person_px: int, make: partial, repetitions: int) -> None:
     """Print both comparisons for records with persons of this height."""
     names = [name for name, _ in stored_records.QUOTAS]
-    held = [[stored_records.make(name, i, person_px) for i in range(RECORDS)] for name in names]
+    datasets = [[stored_records.make(name, i, person_px) for i in range(RECORDS)] for name in names]
     plan = mixture.create(stored_records.QUOTAS, [RECORDS] * len(names), seed=0, ghost_size=16)
     slots = range(plan.batch_size)
     make = partial(make, device_colour=False)
-    job = feed._Job(plan, tuple(held), make, slots)
-    leaving = partial(make, device_colour=True)
+    job = feed._Job(plan, tuple(datasets), make, slots)
+    without_colour = partial(make, device_colour=True)
     plain = job._replace(make_example=plain_maker(make, plain_loader.by_cameras))
     tuned = job._replace(make_example=plain_maker(make, plain_loader.by_homography))
     for other in (plain, tuned):
         check_alike(feed._host_batch(job, 0), feed._host_batch(other, 0))
     with tempfile.TemporaryDirectory() as folder:
-        for name, records in zip(names, held, strict=True):
+        for name, records in zip(names, datasets, strict=True):
             split = {"train": lambda records=records: records}
             writer.write(folder, name, "1.0.0", split, description="")
         disk = job._replace(sources=tuple(sources.open(name, folder, "train") for name in names))
@@ -136,14 +138,16 @@ def compare(person_px: int, make: partial, repetitions: int) -> None:
             "bare decode": partial(bare_decode, job),
             "pipeline": partial(feed._host_batch, job),
             "pipeline, from disk": partial(feed._host_batch, disk),
-            "colour on the device": partial(feed._host_batch, job._replace(make_example=leaving)),
+            "colour on the device": partial(
+                feed._host_batch, job._replace(make_example=without_colour)
+            ),
             "plain loader": partial(feed._host_batch, plain),
             "plain loader, tuned": partial(feed._host_batch, tuned),
         }
         spent = cpu_medians(contenders, repetitions)
         stages = stage_medians(disk, repetitions)
     side_px = round(stored_records.MARGIN * person_px)
-    size = statistics.mean(len(record.image) for records in held for record in records)
+    size = statistics.mean(len(record.image) for records in datasets for record in records)
     print(f"{side_px} px stored in {size / 1024:.0f} KiB → {make.keywords['side_px']} px, one core")
     for name, seconds in spent.items():
         print(

@@ -1,8 +1,8 @@
-"""How long the narrow network's gradient takes, beside a matrix product and ResNet-18's.
+"""How long the gradient of the narrow network takes, beside that of ResNet-18.
 
 Run by hand on an otherwise idle machine: `python tests/speed/narrow.py`. Prints milliseconds
-(medians) of a forward and backward pass over 64 images in ghost groups of 16, and of a matrix
-product to compare machines by.
+(medians) of a forward and backward pass over 64 images in ghost groups of 16, and the time of a
+matrix product to compare machines by.
 """
 
 from functools import partial

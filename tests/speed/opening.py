@@ -1,9 +1,10 @@
-"""How long a bundle takes from python's start to the first poses, with and without kept programs.
+"""How long a bundle takes from python's start to the first poses, with and without a cache.
 
 Run by hand on an otherwise idle machine: `python tests/speed/opening.py`. Opens the packaged model
-and an EfficientNetV2-S at 256 px with 555 joints and random weights, each in fresh processes:
-`cold` with an empty cache folder, `warm` with what the cold one left, by turns. Prints seconds
-(medians): imports, opening, and the first prediction of one crop; and cold : warm of the sum.
+and an EfficientNetV2-S at 256 px with 555 joints and random weights, each in new processes: `cold`
+with an empty cache folder of compiled programs, then `warm` with what the cold one left there.
+Prints seconds (medians) of imports, of opening and of the first prediction of one crop, and the
+ratio of the sums, cold : warm.
 """
 
 import json
@@ -53,7 +54,7 @@ def write_efficientnet(folder):
     rng = np.random.default_rng(0)
 
     def sample(like):
-        """Numbers that keep the sizes of what passes through."""
+        """Random weights with which activations neither grow nor vanish."""
         if like.ndim == 1:
             return rng.uniform(0.5, 1.0, like.shape).astype(np.float32)
         deviation = np.sqrt(1 / np.prod(like.shape[:-1]))
@@ -90,14 +91,14 @@ def main():
                 for kind in times:
                     times[kind].append(seconds(folder, cache))
             sums = {}
-            for kind, found in times.items():
-                parts = [statistics.median(part) for part in zip(*found, strict=True)]
-                sums[kind] = statistics.median(sum(one) for one in found)
-                told = "  ".join(
+            for kind, runs in times.items():
+                parts = [statistics.median(part) for part in zip(*runs, strict=True)]
+                sums[kind] = statistics.median(sum(run) for run in runs)
+                columns = "  ".join(
                     f"{what} {spent:6.2f}"
                     for what, spent in zip(("imports", "opening", "first"), parts, strict=True)
                 )
-                print(f"{name:10} {kind}  {told}  all {sums[kind]:6.2f} s", flush=True)
+                print(f"{name:10} {kind}  {columns}  all {sums[kind]:6.2f} s", flush=True)
             print(f"{name:10} cold : warm {sums['cold'] / sums['warm']:.2f}", flush=True)
 
 

@@ -1,8 +1,8 @@
-"""The same examples made in the plain way, to compare speed and pixels with: whole float32 images,
-a map of coordinates computed in numpy, and every augmentation a pass or two in float32.
+"""The examples of `examples.make` in the plain way, to compare speed and pixels with.
 
-It draws the same numbers as `examples.make`, shares its crop camera and its labels, and keeps to
-one thread; what differs is how pixels are made.
+Images are float32 throughout, the map of coordinates is computed in numpy, and every augmentation
+is a pass or two over the image. Random numbers, crop camera and labels are those of
+`examples.make`; only the way to make the pixels differs. It keeps to one thread.
 """
 
 import cv2
@@ -67,9 +67,7 @@ def make(
 
 
 def by_cameras(crop, stored, side_px):
-    """Where each pixel of the crop lies in the stored image, as cv2.remap wants it: asked of the
-    cameras, as one writes it first.
-    """
+    """Where each pixel of the crop lies in the stored image, for cv2.remap, by the cameras."""
     grid = np.stack(np.meshgrid(*[np.arange(side_px, dtype=np.float32)] * 2), axis=-1)
     x, y = np.moveaxis(cameras.reproject(crop, stored, grid.reshape(-1, 2)), -1, 0)
     return x.reshape(grid.shape[:2]).astype(np.float32), y.reshape(grid.shape[:2]).astype(
@@ -78,7 +76,7 @@ def by_cameras(crop, stored, side_px):
 
 
 def by_homography(crop, stored, side_px):
-    """The same in nine multiplications a row and column, which cameras without a lens allow."""
+    """The same from a homography, which cameras without lens distortion allow."""
     homography = cameras.homography(crop, stored)
     column = np.arange(side_px, dtype=np.float32)
     row = column[:, None]

@@ -1,8 +1,8 @@
 """What smoothing does to a known motion: python tests/speed/smoothing.py.
 
 Somebody walks, or stands, at 30 frames a second with 20 mm of noise on each axis of each joint.
-Error and trembling (third difference) in mm, delay in frames, raw and smoothed both ways, and the
-time for a minute of 100 joints.
+Prints error and trembling (third difference) in mm and delay in frames, without smoothing and with
+both kinds of it, and the time for a minute of 100 joints.
 """
 
 import sys
@@ -13,7 +13,7 @@ import numpy as np
 
 sys.path.append(str(Path(__file__).parent.parent / "recordings"))
 
-import recordings_smoothing_test as known
+import recordings_smoothing_test as motions
 
 from acae_jax.pages import tables
 from acae_jax.recordings import results, smoothing
@@ -24,18 +24,18 @@ def main() -> None:
     frames = np.arange(600)
     rows = []
     for name, moving in (("walks", True), ("stands", False)):
-        true = known.make_motion(frames, moving)
-        seen = known.make_sequence(known.noisy(true), frames)
+        true = motions.make_motion(frames, moving)
+        noisy = motions.make_sequence(motions.noisy(true), frames)
         ways = {
             "raw": seen.poses_mm,
-            "smooth (files)": smoothing.smooth(seen).poses_mm,
-            "filter (camera)": known.filtered(seen),
+            "smooth (files)": smoothing.smooth(noisy).poses_mm,
+            "filter (camera)": motions.filtered(noisy),
         }
         for way, poses in ways.items():
-            delay = f"{known.lag_frames(poses):.1f}" if moving else "-"
-            error, jitter = known.error_mm(poses, true), known.jitter_mm(poses)
+            delay = f"{motions.lag_frames(poses):.1f}" if moving else "-"
+            error, jitter = motions.error_mm(poses, true), motions.jitter_mm(poses)
             rows.append([f"{name}, {way}", f"{error:.1f}", f"{jitter:.1f}", delay])
-        rows.append([f"{name}, truth", "0", f"{known.jitter_mm(true):.1f}", "0"])
+        rows.append([f"{name}, truth", "0", f"{motions.jitter_mm(true):.1f}", "0"])
     print(tables.text(["", "error mm", "trembling mm", "delay frames"], rows))
     rng = np.random.default_rng(0)
     many = results.blank(tuple(f"joint{j}" for j in range(100)), (), {}, 30.0)

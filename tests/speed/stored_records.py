@@ -6,11 +6,11 @@ import numpy as np
 from acae_jax.data.record import Record
 from acae_jax.images import masks, props
 
-# The recipe's datasets have masks, or none, or 2D labels: here one of each, with the slots of each
-# in a batch of 32. Format and number of joints follow.
+# Datasets of the recipe have masks, or none, or only 2D labels: one of each kind, with its slots in
+# a batch of 32. Below, the format of each and its number of joints.
 QUOTAS = (("h36m", 18), ("jta", 6), ("coco", 8))
 _FORMATS = {"h36m": ("h36m", 25), "jta": ("jta", 22), "coco": ("coco_2d", 17)}
-# How much larger than the person's box a stored image is: it leaves room for roll and zoom.
+# Side of a stored image over the height of the person's box: room for roll and zoom.
 MARGIN = 1.66
 _WIDTH = 0.45  # of the box, in its heights
 

@@ -7,7 +7,7 @@ import jax
 
 
 def milliseconds(function, *args, repeats):
-    """Median of the repetitions, compiled and called once before."""
+    """Median time of a call, after compiling and a first call."""
     compiled = jax.jit(function).lower(*args).compile()
     jax.block_until_ready(compiled(*args))
     times = []

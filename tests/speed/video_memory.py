@@ -1,8 +1,8 @@
 """Memory of predicting a long video: python tests/speed/video_memory.py [FRAMES].
 
-A clip of FRAMES frames of 640 × 480 with two people, the estimator around a network that costs
-nothing: what is left is reading, recording, tracking, smoothing, drawing and writing. Prints the
-resident memory at tenths of the prediction and after it, and the frames a second.
+The clip has FRAMES frames of 640 × 480 px with two people. The estimator's network costs nothing:
+reading, recording, tracking, smoothing, drawing and writing are left. Prints the resident memory at
+each tenth of the frames and after the end, and the frames per second.
 """
 
 import resource
@@ -29,10 +29,10 @@ class Watched(red_people.Detector):
 
     def __call__(self, images, *arguments):
         before = self.shown // self.every
-        found = super().__call__(images, *arguments)
+        boxes = super().__call__(images, *arguments)
         if self.shown // self.every > before:
             self.resident_mb.append(resident_mb())
-        return found
+        return boxes
 
 
 def resident_mb() -> float:

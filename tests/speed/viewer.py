@@ -1,10 +1,10 @@
 """How large the viewer's page of a long recording is, and how fluently Chromium plays it.
 
-Run by hand on an otherwise idle machine: `python tests/speed/viewer.py [FRAMES]`. Prints, for three
-people in skeletons of 17, 42 and 179 joints with errors of a few mm from frame to frame, how long
-the page takes to write and to open, its size, and of five seconds of playing: the time from one
-picture of the screen to the next, 16.7 ms at 60 Hz, and what each frame that is shown takes of a
-processor, which depends less on what else runs.
+Run by hand on an otherwise idle machine: `python tests/speed/viewer.py [FRAMES]`. The recording has
+three people in skeletons of 17, 42 or 179 joints, with noise of a few mm from frame to frame.
+Prints the page's size, how long it takes to write and to open, and for five seconds of playing: the
+time from one screen update to the next, 16.7 ms at 60 Hz, and the processor time of each frame that
+is shown, which depends less on what else runs.
 """
 
 import sys
@@ -38,17 +38,17 @@ PLAYED = """new Promise((done) => {
 
 
 def recording(joints: int, frames: int) -> Sequence:
-    """Walkers with more joints: between those of a body, in chains."""
+    """Walkers with more joints, which lie between those of the body and form one chain."""
     rng = np.random.default_rng(0)
-    given = walkers.sequence(PEOPLE, frames)
-    given.poses_mm[..., 0] -= 30 * given.frame[:, None]  # they walk where they are
+    walk = walkers.sequence(PEOPLE, frames)
+    walk.poses_mm[..., 0] -= 30 * walk.frame[:, None]  # they walk where they are
     share = rng.dirichlet(np.full(len(walkers.NAMES), 0.3), joints)
-    poses_mm = np.einsum("kj,njc->nkc", share, given.poses_mm)
+    poses_mm = np.einsum("kj,njc->nkc", share, walk.poses_mm)
     poses_mm += rng.normal(0, NOISE_MM, poses_mm.shape)
     errors_mm = 40 + rng.normal(0, NOISE_MM, poses_mm.shape[:2])
     names = tuple(f"j{joint}" for joint in range(joints))
     edges = tuple((joint, joint + 1) for joint in range(joints - 1))
-    return given._replace(
+    return walk._replace(
         joint_names=names,
         edges=edges,
         poses_mm=poses_mm.astype(np.float32),
@@ -71,9 +71,9 @@ def main() -> None:
         page.call("Performance.enable", timeDomain="threadTicks")
         for joints in (17, 42, 179):
             path = Path(folder) / "page.html"
-            given = recording(joints, frames)
+            walk = recording(joints, frames)
             start = time.perf_counter()
-            html_page.write(path, given)
+            html_page.write(path, walk)
             written = time.perf_counter()
             page.open(path.as_uri())
             opened = time.perf_counter()

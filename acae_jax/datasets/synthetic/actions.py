@@ -1,9 +1,9 @@
 """Key poses of everyday actions and the limits of human joints, as data.
 
-Angles are degrees of swing-twist: (x, twist, z) of motions.to_swing_twist. x: a hanging limb swings
-backwards (knees bend at +x; hips, shoulders and elbows at -x), a trunk bends forwards. z: a hanging
-limb swings to the left, a trunk leans to the right. Twist turns the front of the bone to the left.
-Joints that an action does not name hang relaxed.
+Angles are degrees of swing and twist, (x, twist, z), as in motions.to_swing_twist. With x, a
+hanging limb swings backwards and a trunk bends forwards: knees bend at +x, hips, shoulders and
+elbows at -x. With z, a hanging limb swings to the left and a trunk leans to the right. Twist turns
+the front of the bone to the left. Joints that an action does not name hang relaxed.
 """
 
 import re
@@ -25,7 +25,8 @@ _LIMITS = {
     "lwri": ((-20, 20), (-45, 45), (-55, 55)),
 }
 
-# An action a line: its name, then joint x,twist,z. A joint without side means both, mirrored.
+# A line for each action: its name, then joint x,twist,z … A joint without a side means both sides,
+# mirrored.
 _ACTIONS = """
 stand: sho -2,0,6 elb -12,0,0
 stand_straddle: hip 0,8,14 sho 0,0,12 elb -10,0,0

@@ -8,8 +8,8 @@ its `skin_count` skin vertices come a few points inside the body, one for each o
 cubes: they take part in shaping and skinning, and no face uses them. Every joint of every format is
 an affine combination of these points, so the relation between formats is exact.
 
-Shape follows MakeHuman's macro targets: a target's weight is the product of its factors, each of
-which is linear between anchors.
+Shape follows MakeHuman's macro targets: a target's weight is the product of the factors in its
+name, and each factor is piecewise linear in a slider.
 """
 
 import functools
@@ -31,7 +31,7 @@ _AGE_ANCHORS = (11.0, 25.0, 85.0)  # years of the targets child, young, old
 
 
 class JointCombinations(NamedTuple):
-    """One format: joint j is the sum of weights * points over its run of `sizes[j]` entries."""
+    """One format: joint j is the sum of weights · points over the entries from `starts[j]` on."""
 
     joint_names: tuple[str, ...]
     starts: Int[np.ndarray, "J"]
@@ -123,8 +123,8 @@ def sample_shape(
 ) -> Shape:
     """Draws a person.
 
-    `ages` are years; `spread` scales how far muscle, weight, height and proportions leave the
-    average.
+    `ages` are years. `spread` scales the deviation of muscle, weight, height and proportions from
+    the average.
     """
 
     def slider(deviation: float) -> float:
@@ -132,7 +132,7 @@ def sample_shape(
 
     peoples = rng.dirichlet((0.4, 0.4, 0.4))
     return Shape(
-        # Mostly clearly one of the two, as people are.
+        # Mostly near one of the two ends, as people are.
         sex=float(np.clip(rng.integers(2) + rng.normal(0, 0.12), 0, 1)),
         age=float(rng.uniform(*ages)),
         muscle=slider(0.22),

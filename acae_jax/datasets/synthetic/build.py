@@ -1,9 +1,8 @@
-"""Building the embedded datasets: in parallel, resumably, with the same bits for any number of
-workers.
+"""Builds the embedded datasets in parallel, with the same bits for any number of workers.
 
-A dataset is made in chunks of whole takes. A worker writes a chunk beside the dataset (to a
-temporary name, then renamed, so that a chunk is complete or absent); when all are there, they
-become one TFDS dataset and are removed. A run that was stopped finds its chunks and continues.
+A dataset is made in chunks of whole takes. A worker writes a chunk beside the dataset, under a
+temporary name that it then changes, so a chunk is complete or absent. When all chunks are there,
+they become one TFDS dataset and are removed. A stopped build continues from its chunks.
 """
 
 import concurrent.futures
@@ -70,14 +69,14 @@ def build(
 ) -> list[Path]:
     """Builds the embedded datasets (all by default) into a folder; returns theirs.
 
-    Finished datasets are kept, unfinished ones continued. Raises ValueError for an unknown dataset
-    or size and for a folder that holds something else under these names; OSError when the disk is
-    full.
+    Finished datasets stay as they are, unfinished ones are continued. Raises ValueError for an
+    unknown dataset or size, and if the folder holds another version, size or seed of a dataset;
+    OSError if the disk is full.
     """
     out = paths.local(out)
-    chosen = _choose(datasets)
-    counts = {studio.name: studios.count(studio, size) for studio in chosen}
-    missing = [s for s in chosen if not _is_finished(out, s.name, counts[s.name], seed)]
+    selection = _choose(datasets)
+    counts = {studio.name: studios.count(studio, size) for studio in selection}
+    missing = [s for s in selection if not _is_finished(out, s.name, counts[s.name], seed)]
     todo = {s.name: _chunks(out, s, counts[s.name], seed) for s in missing}
     _check_space(out, todo)
     waiting = {name: {c.path for c in chunks} for name, chunks in todo.items()}
@@ -97,7 +96,7 @@ def build(
             waiting[chunk.studio].discard(chunk.path)
             if not waiting[chunk.studio]:
                 _assemble(out, chunk.studio, todo[chunk.studio], size, seed)
-    return [folder(out, studio.name) for studio in chosen]
+    return [folder(out, studio.name) for studio in selection]
 
 
 def _choose(datasets: Sequence[str] | None) -> list[studios.Studio]:
@@ -122,10 +121,10 @@ def _is_finished(out: Path, name: str, count: int, seed: int) -> bool:
     if not (place / "dataset_info.json").exists():
         return False
     info = tfds.builder_from_directory(place).info
-    found = info.splits[split(name)].num_examples, (info.metadata or {}).get("seed")
-    if found != (count, seed):
+    built = info.splits[split(name)].num_examples, (info.metadata or {}).get("seed")
+    if built != (count, seed):
         raise ValueError(
-            f"{place} holds {found[0]} records of seed {found[1]}, not {count} of seed {seed}; "
+            f"{place} holds {built[0]} records of seed {built[1]}, not {count} of seed {seed}; "
             "choose another --out or delete that folder"
         )
     return True
@@ -133,7 +132,7 @@ def _is_finished(out: Path, name: str, count: int, seed: int) -> bool:
 
 def _chunks(out: Path, studio: studios.Studio, count: int, seed: int) -> list[_Chunk]:
     step = takes.FRAMES * _TAKES_PER_CHUNK
-    # The number of records is not in the folder's name: chunks of another size serve as well.
+    # The folder's name has no number of records: a larger dataset can use a smaller one's chunks.
     place = _partial(out, studio.name, seed)
     chunks = []
     for start in range(0, count, step):
@@ -209,21 +208,23 @@ def _start_worker() -> None:
 def _make_chunk(chunk: _Chunk) -> _Chunk:
     """Makes and stores the records of a chunk: a pure function of its description."""
     studio = studios.STUDIOS[chunk.studio]
-    made = []
+    chunk_records = []
     for number in range(chunk.start // takes.FRAMES, -(-chunk.stop // takes.FRAMES)):
         take = takes.make(studio, chunk.seed, number)
         first = number * takes.FRAMES
         last = min(first + takes.FRAMES, chunk.stop)
-        made += [scenes.make(studio, chunk.seed, take, index) for index in range(first, last)]
-    _save(Path(chunk.path), made)
+        chunk_records += [
+            scenes.make(studio, chunk.seed, take, index) for index in range(first, last)
+        ]
+    _save(Path(chunk.path), chunk_records)
     return chunk
 
 
-def _save(path: Path, made: Sequence[records.Record]) -> None:
+def _save(path: Path, chunk_records: Sequence[records.Record]) -> None:
     """Stores records as flat arrays and their sizes, atomically."""
     arrays = {}
     for field in records.Record._fields:
-        values = [getattr(record, field) for record in made]
+        values = [getattr(record, field) for record in chunk_records]
         if isinstance(values[0], str):
             arrays[field] = np.array(values)
             continue

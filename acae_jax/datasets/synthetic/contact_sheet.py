@@ -30,16 +30,16 @@ def joints_px(record: records.Record) -> Float[np.ndarray, "j 2"]:
 
 
 def skeleton(format_name: str) -> tuple[tuple[str, ...], list[tuple[int, int]]]:
-    """Joint names and edges of a record's format, "every" included."""
+    """Joint names and edges of a record's format, which may be "every"."""
     if format_name != studios.EVERY:
-        found = catalogue.load(format_name)
-        return found.joint_names, list(found.edges)
+        entry = catalogue.load(format_name)
+        return entry.joint_names, list(entry.edges)
     names: list[str] = []
     edges: list[tuple[int, int]] = []
     for part in body.FORMATS:
-        found = catalogue.load(part)
-        edges += [(a + len(names), b + len(names)) for a, b in found.edges]
-        names += found.joint_names
+        entry = catalogue.load(part)
+        edges += [(a + len(names), b + len(names)) for a, b in entry.edges]
+        names += entry.joint_names
     return tuple(names), edges
 
 
@@ -49,15 +49,15 @@ def draw(record: records.Record) -> UInt8[np.ndarray, "h w 3"]:
     image = cv2.resize(image, None, fx=_ZOOM, fy=_ZOOM, interpolation=cv2.INTER_CUBIC)
     points = (joints_px(record) + 0.5) * _ZOOM - 0.5
     names, edges = skeleton(record.format)
-    seen = [bool(np.isfinite(point).all()) for point in points]
+    has_label = [bool(np.isfinite(point).all()) for point in points]
     places = [(int(x), int(y)) for x, y in np.round(np.nan_to_num(points) * 2**_FINE)]
     width = 1 if len(names) > 60 else 2
     for a, b in edges:
-        if seen[a] and seen[b]:
+        if has_label[a] and has_label[b]:
             tint = _COLOURS.get(names[b][0], _CENTRAL)
             cv2.line(image, places[a], places[b], tint, width, cv2.LINE_AA, _FINE)
     for index in range(len(names)):
-        if not seen[index]:
+        if not has_label[index]:
             continue
         tint = _COLOURS.get(names[index][0], _CENTRAL)
         cv2.circle(image, places[index], 2 << _FINE, tint, -1, cv2.LINE_AA, _FINE)
@@ -72,16 +72,16 @@ def write(path: str | Path, folders: Sequence[Path], columns: int = 6) -> None:
         builder = tfds.builder_from_directory(folder)
         decoders = {"image": tfds.decode.SkipDecoding()}
         source = builder.as_data_source(build.split(name), decoders=decoders)  # pyright: ignore
-        found = [records.from_dict(source[i]) for i in range(min(columns, len(source)))]
-        tiles = [draw(record) for record in found]
+        row = [records.from_dict(source[i]) for i in range(min(columns, len(source)))]
+        tiles = [draw(record) for record in row]
         tiles += [np.zeros_like(tiles[0])] * (columns - len(tiles))
         strip = np.concatenate(tiles, axis=1)
         title = np.full((_TITLE_PX, strip.shape[1], 3), 255, np.uint8)
-        count = len(skeleton(found[0].format)[0])
-        text = f"{name}   {found[0].format}, {count} joints   {len(source)} records"
+        count = len(skeleton(row[0].format)[0])
+        text = f"{name}   {row[0].format}, {count} joints   {len(source)} records"
         cv2.putText(title, text, (6, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
         rows += [title, strip]
-    done, encoded = cv2.imencode(".png", np.concatenate(rows)[..., ::-1])
-    if not done:
+    ok, encoded = cv2.imencode(".png", np.concatenate(rows)[..., ::-1])
+    if not ok:
         raise ValueError("OpenCV could not encode the contact sheet as PNG")
     Path(path).write_bytes(encoded.tobytes())

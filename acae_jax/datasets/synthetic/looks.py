@@ -1,5 +1,4 @@
-"""What a person looks like: skin, hair, clothes and their patterns, as a colour at every point of
-the rest body.
+"""What a person looks like: the colours of skin, hair and clothes at every point of the rest body.
 
 Patterns are functions of the position on the rest body, scaled to a stature of 1750 mm, so they
 bend with the person. Colours are linear RGB.
@@ -39,7 +38,7 @@ class Wardrobe(NamedTuple):
     shorts: float = 0.25
     tight: float = 0.2  # probability of a motion-capture suit: one garment, close to the body
     cap: float = 0.1
-    loose_mm: float = 14.0  # how far clothes stand off at most
+    loose_mm: float = 14.0  # largest distance of clothes from the body
     fronted: float = 0.7  # probability that the top differs in front: an open jacket, a bib
 
 
@@ -124,7 +123,7 @@ def _contrasting(rng: np.random.Generator, garment: Garment) -> np.ndarray:
 
 
 def _mix(garment: Garment, point_mm: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
-    """How much of the garment's second colour there is at points of the rest body."""
+    """The share of the garment's second colour at points of the rest body."""
     wave = np.sin(point_mm * np.float32(2 * np.pi / garment.period_mm) + garment.phase)
     x, y, z = wave.T
     if garment.pattern == "rows":
@@ -166,7 +165,7 @@ def reference_points(rest_mm: Float[np.ndarray, "v 3"]) -> Float[np.ndarray, "v 
 def offsets(
     look: Look, region: UInt8[np.ndarray, " v"], rest_mm: Float[np.ndarray, "v 3"]
 ) -> Float[np.ndarray, " v"]:
-    """How far clothes and hair stand off the body at its vertices, in mm along the normals."""
+    """Distance of clothes and hair from the body at its vertices, in mm along the normals."""
     top, bottom, shoes = covered(look, region, rest_mm)
     result = np.where(top | bottom, look.loose_mm, 0.0)
     fold = np.sin(rest_mm @ np.array([0.031, 0.047, 0.023]) + look.top.phase[0])

@@ -1,10 +1,10 @@
 """Motion clips of the DeepMimic project (MIT, see assets/LICENSE.MIT.txt), as turns and as poses.
 
-Turns are what clips, key poses and joint limits are written in: one rotation for each of 15 joints,
-relative to the parent joint and to the neutral pose (upright, arms hanging straight down, palms to
-the thighs), in the axes of the body: x left, y up, z front. The root's turn places the pelvis in
-the world. Rotations are (3, 3) matrices. Turning a hanging limb about +x swings it backwards, about
-+z to the left; turning about +y turns to the left.
+Clips, key poses and joint limits are written as turns: one rotation for each of 15 joints, relative
+to the parent joint and to the neutral pose (upright, arms hanging straight down, palms to the
+thighs), in the axes of the body: x left, y up, z front. The root's turn places the pelvis in the
+world. Rotations are (3, 3) matrices. A turn about +x swings a hanging limb backwards, a turn about
++z swings it to the left; a turn about +y turns to the left.
 
 A clip's frame has 44 numbers: seconds, root position (m), root quaternion (w, x, y, z), quaternions
 of chest, neck and right hip, the angle of the right knee, quaternions of right ankle and right
@@ -67,7 +67,8 @@ def to_vector(rotation: Float[np.ndarray, "*n 3 3"]) -> Float[np.ndarray, "*n 3"
     """Turns matrices into rotation vectors no longer than pi; accurate at half turns too."""
     trace = np.trace(rotation, axis1=-2, axis2=-1)
     diagonal = np.diagonal(rotation, axis1=-2, axis2=-1)
-    # Squared quaternion components; the largest is divided by, so nothing is lost near half turns.
+    # Four times the squared components of the quaternion. Dividing by the largest is accurate near
+    # half turns, too.
     squares = np.concatenate([(1 + trace)[..., None], 1 + 2 * diagonal - trace[..., None]], -1)
     r = rotation
     skew = [r[..., 2, 1] - r[..., 1, 2], r[..., 0, 2] - r[..., 2, 0], r[..., 1, 0] - r[..., 0, 1]]

@@ -1,8 +1,8 @@
 """The pose sampler: clip frames, blends and key poses, disturbed inside the limits of human joints.
 
-All random numbers come from the generator given. Poses stand at the world's origin with any
-heading; body.grounded() puts them on the floor. Everything is mirrored half the time, so left and
-right are alike on average.
+All random numbers come from the `rng` argument. Poses stand at the world's origin with any heading;
+body.grounded() puts them on the floor. Half of the anchors are mirrored, so left and right are
+alike on average.
 """
 
 from collections.abc import Sequence
@@ -64,7 +64,7 @@ def action(name: str) -> Turns:
 
 
 def _frame(clip: motions.Clip, index: int) -> Turns:
-    """A clip's frame over the origin, its heading taken out."""
+    """A clip's frame over the origin, turned to heading 0."""
     turns = Turns(clip.rotations[index], clip.position_mm[index] * np.array([0, 1, 0], np.float32))
     return _headed(turns, -_heading(turns.rotations[0]))
 
@@ -100,10 +100,11 @@ def sample(
 ) -> Pose:
     """Draws a pose.
 
-    Half of the poses are one anchor, half a blend of two, in which arms and neck may follow another
-    anchor than trunk and legs. `clips` and `actions` name the anchors allowed (None: all, empty:
-    none). `disturbance` scales the change of the joint angles, `pitch_spread` (radians) tilts the
-    whole body about a random level axis. Headings are uniform.
+    Half of the poses are one anchor, a clip's frame or a key pose. The others are a blend of two,
+    in which arms and neck may follow another anchor than trunk and legs. `clips` and `actions` name
+    the anchors that may be drawn (None: all, empty: none). `disturbance` scales the change of the
+    joint angles, `pitch_spread` (radians) tilts the whole body about a random level axis. Headings
+    are uniform.
     """
     clips = list(motions.load()) if clips is None else clips
     actions = list(ACTIONS) if actions is None else actions
@@ -129,9 +130,9 @@ def sequence(
 ) -> list[Pose]:
     """Draws a motion of `count` poses in time order, 30 / step a second.
 
-    A clip is played from a random frame, forth and back; an action is gone into from standing and
-    left again, once a second or two. Style (a steady disturbance), heading and side are drawn once
-    for the whole motion, and a slow sway is added.
+    A clip is played from a random frame, forwards and back. An action is a motion from standing to
+    its key pose and back, in 2 to 4 s. Style (a constant disturbance), heading and side are drawn
+    once for the whole motion, and a slow sway is added.
     """
     mirrored, heading = rng.random() < 0.5, rng.uniform(-np.pi, np.pi)
     style = _disturbance(rng, disturbance)

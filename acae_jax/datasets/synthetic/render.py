@@ -1,11 +1,12 @@
 """A small software rasteriser: triangles to visible pixels, exact and vectorised in numpy.
 
-Conventions: image points in px with pixel centres at integers; depth grows away from the camera;
-triangles are counter-clockwise seen from outside. A body at crop size has triangles of one or two
-pixels, so instead of a loop of polygon fills every triangle is expanded into the pixels of its
-bounding box, all of them are tested at once, and `np.minimum.at` keeps the nearest. Shading is
-deferred: only visible pixels are coloured. Interpolation is affine inside a triangle; across two
-pixels perspective does not matter.
+Conventions: image points are in px with pixel centres at integers; depth grows away from the
+camera; triangles are counter-clockwise as seen from outside.
+
+A body at crop size has triangles of one or two pixels. So polygons are not filled in a loop: every
+triangle becomes the pixels of its bounding box, all of these are tested at once, and
+`np.minimum.at` keeps the nearest. Shading is deferred: only visible pixels are coloured.
+Interpolation is affine inside a triangle; across two pixels perspective does not matter.
 """
 
 import functools
@@ -59,15 +60,15 @@ def rasterise(
     np.clip(high, -1, side_px - 1, out=high)
     size = high - low + 1
     # y points down in the image, so outward counter-clockwise triangles have negative area.
-    drawn = (area < -1e-6) & (size[:, 0] > 0) & (size[:, 1] > 0) & (depths > 1).all(axis=1)
-    chosen = np.flatnonzero(drawn)
-    if chosen.size == 0:
+    is_front = (area < -1e-6) & (size[:, 0] > 0) & (size[:, 1] > 0) & (depths > 1).all(axis=1)
+    front = np.flatnonzero(is_front)
+    if front.size == 0:
         return Visible(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 3), np.float32))
-    plane = _barycentric_planes(corners[chosen, 0], u[chosen], v[chosen], area[chosen])
-    d = depths[chosen]
+    plane = _barycentric_planes(corners[front, 0], u[front], v[front], area[front])
+    d = depths[front]
     d = np.stack([d[:, 0], d[:, 1] - d[:, 0], d[:, 2] - d[:, 0]], axis=1)
 
-    row, x, y = _pixels_of_boxes(low[chosen], size[chosen])
+    row, x, y = _pixels_of_boxes(low[front], size[front])
     p = plane[row]
     second = p[:, 0] * x + p[:, 1] * y + p[:, 2]
     third = p[:, 3] * x + p[:, 4] * y + p[:, 5]
@@ -86,7 +87,7 @@ def rasterise(
     winner = (nearest[pixels] & np.uint64(0xFFFFFFFF)).astype(np.int64)
     second, third = second[winner], third[winner]
     weights = np.stack([1 - second - third, second, third], axis=1).astype(np.float32)
-    return Visible(pixels, chosen[row[winner]], weights)
+    return Visible(pixels, front[row[winner]], weights)
 
 
 def _pixels_of_boxes(low, size):
@@ -162,7 +163,7 @@ def shade(
 def to_canvas(
     visible: Visible, colours: Float[np.ndarray, "n 3"], side_px: int, supersampling: int
 ) -> tuple[Float[np.ndarray, "s s 3"], Float[np.ndarray, "s s"]]:
-    """Box-filters shaded pixels of a supersampled canvas to premultiplied colour and coverage."""
+    """Averages the shaded pixels of a supersampled canvas to premultiplied colour and coverage."""
     big = side_px * supersampling
     canvas = np.zeros((big * big, 4), np.float32)
     canvas[visible.pixels, :3] = colours

@@ -1,10 +1,10 @@
 """One record: a posed person in a studio's room, seen by one of its cameras, stored as an
 undistorted crop.
 
-World: y up, floor at y = 0, millimetres. The person's box is found in the (distorted) picture of
-the studio's camera; the stored crop is then seen by a virtual camera with the same centre, turned
-to the middle of that box, upright, without distortion. The crop is drawn directly: resampling a
-large picture would only cost time.
+World: y up, floor at y = 0, millimetres. The person's box is computed in the distorted picture of
+the studio's camera. A virtual camera with the same centre sees the stored crop: it looks at the
+middle of that box, is upright and has no distortion. The crop is rendered directly, because
+resampling a large picture would only cost time.
 """
 
 import functools
@@ -102,8 +102,8 @@ def crop(
     camera: cameras.Camera, points_mm: Float[np.ndarray, "v 3"], side_px: int
 ) -> tuple[cameras.Camera, Float32[np.ndarray, "4"]]:
     """Turns a camera to a person: the square crop's camera and the person's box in it."""
-    seen = cameras.project(camera, points_mm)
-    low, high = seen.min(axis=0), seen.max(axis=0)
+    points_px = cameras.project(camera, points_mm)
+    low, high = points_px.min(axis=0), points_px.max(axis=0)
     middle = (low + high) / 2
     turned = cameras.turn_towards(camera, image_point_px=middle, up=_UP)
     turned = cameras.undistort(cameras.square_pixels(turned))
@@ -167,9 +167,9 @@ def _labels(studio, camera, crop_camera, joints, mask, rng) -> dict[str, np.ndar
         }
     pixels = cameras.project(crop_camera, joints.astype(np.float32))
     at = np.clip(np.round(pixels).astype(int), 0, SIDE_PX - 1)
-    # Annotators leave out half of what they cannot see.
-    unseen = ~cv2.dilate(mask.astype(np.uint8), np.ones((5, 5))).astype(bool)[at[:, 1], at[:, 0]]
-    pixels[unseen & (rng.random(len(pixels)) < 0.5)] = np.nan
+    # Half of the hidden points have no label, as annotators leave some out.
+    hidden = ~cv2.dilate(mask.astype(np.uint8), np.ones((5, 5))).astype(bool)[at[:, 1], at[:, 0]]
+    pixels[hidden & (rng.random(len(pixels)) < 0.5)] = np.nan
     width, height = studio.rig.image_px
     assumed = cameras.field_of_view(np.radians(_ASSUMED_VIEW_DEG), width, height)
     focal = crop_camera.intrinsics[0, 0] * assumed[0, 0] / camera.intrinsics[0, 0]
@@ -233,8 +233,9 @@ _FOLDS = np.array([[0.045, 0.021, 0.013], [0.018, 0.052, 0.031], [0.03, 0.012, 0
 
 
 def _background(studio, scene, camera, vertices_mm) -> Float32[np.ndarray, "s s 3"]:
-    """The floor with the person's shadow, and the wall: a cylinder around the scene; half
-    resolution.
+    """The floor with the person's shadow, and the wall, a cylinder around the scene.
+
+    It is computed in half the resolution.
     """
     side = SIDE_PX // 2
     rough = cameras.scale_output(camera, 0.5)
@@ -272,7 +273,7 @@ def _background(studio, scene, camera, vertices_mm) -> Float32[np.ndarray, "s s 
 
 
 def _shadow(light, camera, vertices_mm, side) -> Float32[np.ndarray, "s s"]:
-    """How much of the lamp's light the floor gets at each pixel, 1 outside the shadow."""
+    """The share of the lamp's light on the floor at each pixel; 1 outside of the shadow."""
     ray = light.direction
     ground = vertices_mm - ray * (vertices_mm[:, 1:2] / max(float(ray[1]), 0.1))
     at = np.round(cameras.project(camera, ground.astype(np.float32)))
@@ -290,9 +291,7 @@ def _things() -> list[np.ndarray]:
 
 
 def _occlude(linear, mask, rng) -> Bool[np.ndarray, "s s"]:
-    """Puts an object in front of the lower part of the picture, in place; returns what is still
-    seen.
-    """
+    """Draws an object over the lower part of the picture, in place; returns the visible mask."""
     things = _things()
     thing = things[int(rng.integers(len(things)))]
     factor = rng.uniform(0.35, 0.75) * SIDE_PX / 192
@@ -327,7 +326,7 @@ def _finish(studio, linear, rng) -> bytes:
         linear = linear + studio.grain * shot * np.sqrt(np.clip(linear, 0.01, 1))
     image = render.encode_srgb(linear)
     settings = [cv2.IMWRITE_JPEG_QUALITY, studio.quality]
-    done, encoded = cv2.imencode(".jpg", image[..., ::-1], settings)
-    if not done:
+    ok, encoded = cv2.imencode(".jpg", image[..., ::-1], settings)
+    if not ok:
         raise ValueError("OpenCV could not encode a picture as JPEG; its build lacks JPEG support")
     return encoded.tobytes()

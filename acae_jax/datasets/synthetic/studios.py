@@ -1,7 +1,7 @@
-"""The embedded datasets: who is filmed, how, and what is labelled. One table, nothing else.
+"""The embedded datasets as a table: who is filmed, how, and what is labelled.
 
-Each studio has a skeleton format, people, motions, cameras, rooms, clothes, light and label noise
-of its own, as real ones do, and labels its own format only. `embedded_2d` labels COCO's points in
+Like real ones, each studio has its own skeleton format, people, motions, cameras, rooms, clothes,
+light and label noise. It labels only its own format. `embedded_2d` labels COCO's points in
 the image only. `embedded_test` labels every format, free of noise; its people, motions, rooms and
 clothes occur nowhere else.
 """
@@ -41,7 +41,7 @@ class Studio(NamedTuple):
     noise_mm: float  # standard deviation of every joint label, per axis
     subjects: int = 16
     room_mm: float = 6000.0  # distance of the walls
-    frontal: float = 1.0  # how much more often cameras see the chest than the back, as log odds
+    frontal: float = 1.0  # log odds of a camera in front of the chest, against one at the side
     improvised: float = 0.35  # share of takes that wander between random poses
     ages: tuple[float, float] = (18.0, 70.0)
     lamp_elevation_deg: tuple[float, float] = (40.0, 75.0)
@@ -65,8 +65,8 @@ _ACTIONS = tuple(name for name in actions.ACTIONS if name not in TEST_MOTIONS)
 
 def _share(part: int, parts: int, clips: tuple[str, ...]) -> tuple[str, ...]:
     """A studio's motions: its clips, and two of every `parts` key poses of training."""
-    chosen = [n for i, n in enumerate(_ACTIONS) if i % parts in (part % parts, (part + 1) % parts)]
-    return (*clips, *chosen)
+    parts_of_studio = (part % parts, (part + 1) % parts)
+    return (*clips, *(n for i, n in enumerate(_ACTIONS) if i % parts in parts_of_studio))
 
 
 _TABLE = (
@@ -233,6 +233,6 @@ def count(studio: Studio, size: str) -> int:
 
 
 def stream(seed: int, studio: Studio, purpose: str, index: int) -> np.random.Generator:
-    """The random numbers of one thing of a studio: independent of every other thing."""
+    """The generator for one thing of a studio, independent of those of all others."""
     words = [int.from_bytes(text.encode(), "little") for text in (studio.name, purpose)]
     return np.random.default_rng([seed, *words, index])

@@ -1,7 +1,6 @@
-"""Takes: a subject in motion, filtered by the 100 mm rule before anything is drawn.
+"""Takes: a subject in motion. Poses too near to the last one are left out before rendering.
 
-A take always gives FRAMES poses, so record i of a dataset is frame i % FRAMES of take i // FRAMES,
-whoever makes it.
+A take has FRAMES poses, so record i of a dataset is frame i % FRAMES of take i // FRAMES.
 """
 
 import itertools
@@ -12,15 +11,15 @@ from jaxtyping import Float
 
 from acae_jax.datasets.synthetic import actions, body, looks, motions, poses, studios
 
-FRAMES = 12  # kept poses of a take
-NEAR_REPEAT_MM = 100.0
+FRAMES = 12  # poses of a take
+NEAR_REPEAT_MM = 100.0  # in each next pose some joint has moved this far
 _BATCH = 16  # poses made at a time, at ten a second
 _DISTURBANCE = 0.7  # of the joint angles, for poses.sample and poses.sequence
 _AIRBORNE = ("jump", "backflip", "cartwheel", "run", "spinkick", "kick")
 
 
 class Take(NamedTuple):
-    """A subject, dressed, with the kept poses of one motion."""
+    """A dressed subject with FRAMES poses of one motion."""
 
     key: str
     look: looks.Look
@@ -30,13 +29,13 @@ class Take(NamedTuple):
 
 def moved(
     pose_mm: Float[np.ndarray, "j 3"],
-    kept_mm: Float[np.ndarray, "j 3"] | None,
+    last_mm: Float[np.ndarray, "j 3"] | None,
     threshold_mm: float = NEAR_REPEAT_MM,
 ) -> bool:
-    """Whether a pose differs from the last kept one: some joint moved by the threshold or more."""
-    if kept_mm is None:
+    """Whether some joint moved by the threshold or more since the take's last pose."""
+    if last_mm is None:
         return True
-    return bool(np.linalg.norm(pose_mm - kept_mm, axis=-1).max() >= threshold_mm)
+    return bool(np.linalg.norm(pose_mm - last_mm, axis=-1).max() >= threshold_mm)
 
 
 def labels(
@@ -67,9 +66,9 @@ def make(studio: studios.Studio, seed: int, index: int) -> Take:
     spot = rng.uniform(-500, 500, 3) * np.array([1, 0, 1])
     person = f"{'man' if shape.sex > 0.5 else 'woman'}{subject:03d}"
     title = "improvised" if improvised else motion
-    kept: list[np.ndarray] = []
+    frames_mm: list[np.ndarray] = []
     last = None
-    while len(kept) < FRAMES:
+    while len(frames_mm) < FRAMES:
         if improvised:
             motion_poses = _improvise(rng, studio.motions, _BATCH)
         else:
@@ -77,10 +76,10 @@ def make(studio: studios.Studio, seed: int, index: int) -> Take:
         vertices = _placed(assets, rest, motion_poses, spot, motion in _AIRBORNE and not improvised)
         for posed in vertices:
             joints = labels(assets, studio.format, posed)
-            if len(kept) < FRAMES and moved(joints, last):
-                kept.append(posed)
+            if len(frames_mm) < FRAMES and moved(joints, last):
+                frames_mm.append(posed)
                 last = joints
-    return Take(f"{studio.name}/{person}/{title}/{index:05d}", look, rest.vertices_mm, kept)
+    return Take(f"{studio.name}/{person}/{title}/{index:05d}", look, rest.vertices_mm, frames_mm)
 
 
 def _subject(studio: studios.Studio, seed: int, subject: int) -> tuple[body.Shape, looks.Look]:
@@ -93,9 +92,7 @@ def _subject(studio: studios.Studio, seed: int, subject: int) -> tuple[body.Shap
 def _improvise(
     rng: np.random.Generator, names: tuple[str, ...], count: int, hold: int = 4
 ) -> list[body.Pose]:
-    """Wanders between random poses: a new goal every `hold` frames, reached with a soft start and
-    stop.
-    """
+    """Moves between random poses: a new goal every `hold` frames, with a soft start and stop."""
     clips = [name for name in names if name not in actions.ACTIONS]
     key_poses = [name for name in names if name in actions.ACTIONS]
     pitch = 0.15 if rng.random() < 0.3 else 0.0
@@ -115,7 +112,7 @@ def _improvise(
 
 
 def _placed(assets, rest, motion_poses, spot, airborne) -> list[np.ndarray]:
-    """Poses the body through a motion, over `spot`, on the floor unless it is a leap."""
+    """Poses the body through a motion over `spot`, on the floor, or in the air if it is a leap."""
     centre = np.mean([p.translation_mm for p in motion_poses], axis=0)
     offset = (spot - centre) * np.array([1, 0, 1])
     vertices = [body.pose(assets, rest, p) + offset.astype(np.float32) for p in motion_poses]
