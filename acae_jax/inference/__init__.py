@@ -1,0 +1,15 @@
+"""From images to the 3D poses of everybody in them.
+
+    estimator.py      the public class: detect or take boxes, estimate, choose a skeleton
+    arguments.py      what users pass, checked: images, cameras, boxes
+    detection.py      where people are; weights in nanodet/
+    visible_boxes.py  what of a box the image and its lens show
+    variants.py       test-time variants of a crop
+    cropping.py       draws crops as their virtual cameras see them
+    batches.py        calls of the network in few batch sizes, crops drawn ahead
+    box_poses.py      boxes → crops → network → joints in the space of the image's camera
+    plausibility.py   which detected poses to keep
+
+Data flows in this order: arguments → detection → visible_boxes → box_poses (variants, cropping,
+batches) → plausibility → the world.
+"""
