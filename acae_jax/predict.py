@@ -85,7 +85,7 @@ def predict(given: argparse.Namespace) -> list[str]:
             raise ValueError(f"{given.intrinsics}: {error}") from None
     estimator = acae_jax.load(given.bundle)
     skeleton = given.skeleton or estimator.bundle.facts.default_skeleton
-    settings = pipeline.Settings(
+    settings = pipeline.PredictionSettings(
         out=out,
         estimate={
             "skeleton": "" if skeleton == "all" else skeleton,
@@ -97,7 +97,7 @@ def predict(given: argparse.Namespace) -> list[str]:
         detect={"detector_threshold": given.threshold, "max_detections": given.max_people},
         boxes=boxes,
         every=given.every,
-        finish=outputs.Settings(
+        finish=outputs.OutputSettings(
             given.smooth, given.overlay, motion, given.fov, matrix, coefficients
         ),
     )

@@ -26,7 +26,7 @@ THUMBNAILS = 200  # at most, in a page
 JPEG = [cv2.IMWRITE_JPEG_QUALITY, 92]
 
 
-class Settings(NamedTuple):
+class OutputSettings(NamedTuple):
     """What to make of poses: smooth motion, pictures, files of motion.
 
     `intrinsics` are those of all images, or a matrix for each where it is None: the longer side
@@ -77,7 +77,7 @@ def write_picture(
     (folder / f"{frame.index:05}_{name}.jpg").write_bytes(jpeg.tobytes())
 
 
-def finish_images(target: Path, settings: Settings, failures: list[str]) -> None:
+def finish_images(target: Path, settings: OutputSettings, failures: list[str]) -> None:
     """Write the arrays and the page of images whose poses are recorded."""
     recorded = json_lines.read_jsonl(beside(target, ".jsonl"))
     sequence, sources = recorded.sequence, recorded.sources
@@ -100,7 +100,7 @@ def finish_images(target: Path, settings: Settings, failures: list[str]) -> None
 # ------------------------------------------------------------------------------------------ videos
 
 
-def is_finished(target: Path, facts: Mapping[str, Any], settings: Settings) -> bool:
+def is_finished(target: Path, facts: Mapping[str, Any], settings: OutputSettings) -> bool:
     """Whether `finish_video` has come to its end with the same facts and settings."""
     path = beside(target, ".jsonl")
     if not path.is_file():
@@ -113,7 +113,7 @@ def finish_video(
     target: Path,
     source: Path,
     predicted: json_lines.Recording,
-    settings: Settings,
+    settings: OutputSettings,
     failures: list[str],
 ) -> None:
     """Track and smooth the people of a video, and write all that is made of it, poses first."""
@@ -150,7 +150,7 @@ def finish_video(
         )
 
 
-def finish_camera(target: Path, settings: Settings, failures: list[str]) -> None:
+def finish_camera(target: Path, settings: OutputSettings, failures: list[str]) -> None:
     """Write the arrays, page and motion of what a camera saw, tracked and steadied as it came."""
     sequence = json_lines.read_jsonl(beside(target, ".jsonl")).sequence
     with leaving_out(failures, beside(target, ".npz").name):
@@ -210,7 +210,7 @@ def _write_views(
     target: Path,
     sequence: results.Sequence,
     title: str,
-    settings: Settings,
+    settings: OutputSettings,
     failures: list[str],
 ) -> None:
     """Write a page without pictures, and the motion."""
@@ -219,7 +219,7 @@ def _write_views(
     motion_files.write(target, sequence, settings.motion, failures)
 
 
-def _final_facts(facts: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
+def _final_facts(facts: Mapping[str, Any], settings: OutputSettings) -> dict[str, Any]:
     made = {"smooth": settings.smooth, "overlay": settings.overlay, "motion": [*settings.motion]}
     return {**facts, **made}
 
@@ -229,7 +229,7 @@ def _write_page(
     sequence: results.Sequence,
     title: str,
     thumbnails: Mapping[int, html_page.Thumbnail],
-    settings: Settings,
+    settings: OutputSettings,
     still: bool = False,
 ) -> None:
     """Write the viewer's page, of images rather than a video if they are still."""

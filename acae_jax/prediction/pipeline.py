@@ -48,7 +48,7 @@ NOBODY = np.zeros((0, 5), np.float32)
 Image = UInt8[np.ndarray, "h w 3"]
 
 
-class Settings(NamedTuple):
+class PredictionSettings(NamedTuple):
     """How to predict: where results go, and the arguments of the estimator, all and to detect.
 
     `boxes` are people given instead of detected, as `user_boxes` says.
@@ -59,10 +59,10 @@ class Settings(NamedTuple):
     detect: DetectArguments
     boxes: user_boxes.Boxes | None
     every: int
-    finish: outputs.Settings
+    finish: outputs.OutputSettings
 
 
-def run(estimator: Estimator, found: inputs.Inputs, settings: Settings) -> list[str]:
+def run(estimator: Estimator, found: inputs.Inputs, settings: PredictionSettings) -> list[str]:
     """Predict everything; returns a line for each input that cannot be read or file not written.
 
     One that fails does not keep others from being predicted; an OSError if the disk is full.
@@ -86,7 +86,7 @@ def run(estimator: Estimator, found: inputs.Inputs, settings: Settings) -> list[
 
 
 def _predict_all(
-    estimator: Estimator, found: inputs.Inputs, settings: Settings, failures: list[str]
+    estimator: Estimator, found: inputs.Inputs, settings: PredictionSettings, failures: list[str]
 ) -> None:
     if found.stills:
         with _leaving_out_input(failures, OSError):
@@ -111,7 +111,7 @@ def _leaving_out_input(failures: list[str], *kinds: type[Exception]) -> Iterator
 
 
 def predict_images(
-    estimator: Estimator, paths: Sequence[Path], settings: Settings, failures: list[str]
+    estimator: Estimator, paths: Sequence[Path], settings: PredictionSettings, failures: list[str]
 ) -> None:
     """Predict images into one recording; those that cannot be read are left out."""
     target = settings.out / IMAGES
@@ -144,7 +144,11 @@ def predict_images(
 
 
 def predict_video(
-    estimator: Estimator, path: Path, target: Path, settings: Settings, failures: list[str]
+    estimator: Estimator,
+    path: Path,
+    target: Path,
+    settings: PredictionSettings,
+    failures: list[str],
 ) -> None:
     """Predict a video or animation; a ValueError if it cannot be read.
 
@@ -167,7 +171,7 @@ def predict_video(
 
 
 def _predict_frames(
-    estimator: Estimator, path: Path, settings: Settings, lines: json_lines.Lines
+    estimator: Estimator, path: Path, settings: PredictionSettings, lines: json_lines.Lines
 ) -> None:
     """Predict the frames of a video that are not among the lines yet."""
     done = len(lines.recorded.seen) if lines.recorded else 0
@@ -188,7 +192,7 @@ def _predict_frames(
 
 
 def predict_camera(
-    estimator: Estimator, index: int, settings: Settings, failures: list[str]
+    estimator: Estimator, index: int, settings: PredictionSettings, failures: list[str]
 ) -> None:
     """Predict what a camera sees until it ends or Ctrl-C, people tracked and steadied at once.
 
@@ -210,7 +214,7 @@ def predict_camera(
 def watch(
     estimator: Estimator,
     video: videos.Video,
-    settings: Settings,
+    settings: PredictionSettings,
     lines: json_lines.Lines,
     record: outputs.LiveVideo,
 ) -> None:
@@ -254,7 +258,7 @@ def _is_made(folder: Path, failures: list[str]) -> bool:
 
 def _predict(
     estimator: Estimator,
-    settings: Settings,
+    settings: PredictionSettings,
     images: list[Image],
     boxes: list[np.ndarray] | None,
 ) -> PosesOfMany:
@@ -292,14 +296,14 @@ def _frame(
     )
 
 
-def _blank(estimator: Estimator, settings: Settings, fps: float) -> results.Sequence:
+def _blank(estimator: Estimator, settings: PredictionSettings, fps: float) -> results.Sequence:
     facts = estimator.bundle.facts
     empty = results.blank(facts.joint_names, facts.edges, facts.skeletons, fps)
     skeleton = settings.estimate.get("skeleton", "")
     return results.select(empty, skeleton) if skeleton else empty
 
 
-def _facts(estimator: Estimator, settings: Settings) -> dict[str, Any]:
+def _facts(estimator: Estimator, settings: PredictionSettings) -> dict[str, Any]:
     """What poses depend on: they are only continued with the same."""
     arguments = {**settings.estimate, **settings.detect}
     bundle = estimator.bundle

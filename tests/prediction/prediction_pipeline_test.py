@@ -17,17 +17,17 @@ from acae_jax.prediction import motion_files, outputs, pipeline
 from acae_jax.recordings import json_lines, results
 
 
-def make_settings(out: Path, **changes) -> pipeline.Settings:
-    finish = outputs.Settings(True, True, (), 55.0, None, None)
+def make_settings(out: Path, **changes) -> pipeline.PredictionSettings:
+    finish = outputs.OutputSettings(True, True, (), 55.0, None, None)
     finish = finish._replace(**{k: changes.pop(k) for k in list(changes) if k in finish._fields})
-    plain = pipeline.Settings(
+    plain = pipeline.PredictionSettings(
         out, {"skeleton": "six"}, {"detector_threshold": 0.3}, None, 1, finish
     )
     return plain._replace(**changes)
 
 
 def run(
-    estimator: Estimator, arguments: list[Path | str], settings: pipeline.Settings
+    estimator: Estimator, arguments: list[Path | str], settings: pipeline.PredictionSettings
 ) -> list[str]:
     found = inputs.find([str(argument) for argument in arguments], settings.out)
     return pipeline.run(estimator, found, settings)

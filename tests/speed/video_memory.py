@@ -51,8 +51,10 @@ def main(count: int) -> None:
                     red_people.make_image(20, 100 + index // 20 % 400, width=640, height=480)
                 )
         detector = Watched(max(1, count // 10))
-        finish = outputs.Settings(True, True, (), 55.0, None, None)
-        settings = pipeline.Settings(Path(folder) / "out", {"skeleton": "six"}, {}, None, 1, finish)
+        finish = outputs.OutputSettings(True, True, (), 55.0, None, None)
+        settings = pipeline.PredictionSettings(
+            Path(folder) / "out", {"skeleton": "six"}, {}, None, 1, finish
+        )
         start = time.monotonic()
         failures = pipeline.run(
             red_people.make_estimator(detector), inputs.find([str(clip)], settings.out), settings

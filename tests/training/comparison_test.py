@@ -220,7 +220,7 @@ def test_runs_that_have_just_begun_or_were_torn_are_shown(sweep, capsys):
         "empty",
     ]  # fresh ones have no score yet
     assert (sweep / "comparison.html").is_file()
-    report.report(folders[:2], 0.0, str(sweep / "new" / "page.html"), None)
+    report.report(folders[:2], 0.0, sweep / "new" / "page.html", None)
     assert "No value" in (sweep / "new" / "page.html").read_text()
 
 
