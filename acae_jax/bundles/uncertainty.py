@@ -63,6 +63,8 @@ def fit(spread_mm: Float[np.ndarray, "n j"], error_mm: Float[np.ndarray, "n j"])
     The curve is the best rising one through the means of equally filled bins (pool adjacent
     violators). A ValueError if there are fewer than KNOTS joints with a truth.
     """
+    from scipy import optimize  # here, for opening a bundle needs no scipy
+
     known = np.isfinite(error_mm)
     if known.sum() < KNOTS:
         raise ValueError(f"a calibration needs {KNOTS} joints with a truth, not {known.sum()}")
@@ -71,7 +73,9 @@ def fit(spread_mm: Float[np.ndarray, "n j"], error_mm: Float[np.ndarray, "n j"])
     spreads, first, counts = np.unique(spreads, return_index=True, return_counts=True)
     errors = np.add.reduceat(errors, first) / counts
     curve = Calibration(
-        tuple(spreads.tolist()), tuple(_rising(errors)), (1.0,) * spread_mm.shape[1]
+        tuple(spreads.tolist()),
+        tuple(optimize.isotonic_regression(errors).x.tolist()),
+        (1.0,) * spread_mm.shape[1],
     )
     expected = np.where(known, expected_mm(curve, spread_mm), 0.0).astype(np.float64)
     prior = PRIOR_POSES * float(error_mm[known].mean())
@@ -112,19 +116,9 @@ def _binned(
     )
 
 
-def _rising(values: Float[np.ndarray, " n"]) -> list[float]:
-    """The nearest sequence that never falls: neighbours that do are replaced by their mean."""
-    pools: list[tuple[float, int]] = []
-    for value in values.tolist():
-        mean, count = value, 1
-        while pools and pools[-1][0] > mean:
-            before, length = pools.pop()
-            mean, count = (mean * count + before * length) / (count + length), count + length
-        pools.append((mean, count))
-    return [mean for mean, count in pools for _ in range(count)]
-
-
 def _rank_correlation(a: Float[np.ndarray, " n"], b: Float[np.ndarray, " n"]) -> float:
-    """Spearman's, for values that hardly repeat."""
-    first, second = (np.argsort(np.argsort(values, kind="stable")) for values in (a, b))
-    return float(np.corrcoef(first, second)[0, 1])
+    """Spearman's; 0 if one of them is the same everywhere, which says nothing of the other."""
+    from scipy import stats
+
+    is_constant = np.ptp(a) == 0 or np.ptp(b) == 0
+    return 0.0 if is_constant else float(stats.spearmanr(a, b).statistic)

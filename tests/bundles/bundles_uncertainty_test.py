@@ -68,8 +68,22 @@ def test_combined_joints_are_off_by_the_sum_of_their_parts():
 
 
 def test_neighbours_that_fall_become_their_mean():
-    values = np.array([1.0, 3.0, 2.0, 2.0, 5.0, 4.0])
-    found = uncertainty._rising(values)
-    np.testing.assert_allclose(found, [1, 7 / 3, 7 / 3, 7 / 3, 4.5, 4.5])
+    """One spread to a knot; the errors of the second to fourth and of the last two knots fall."""
+    levels = np.array([1.0, 3.0, 2.0, 2.0, 5.0, 4.0])
+    spread = np.repeat(np.arange(24.0), 5).reshape(120, 1)
+    error = np.concatenate([levels, np.arange(6.0, 24.0)])[spread.astype(int)]
+    curve = uncertainty.fit(spread, error)
+    np.testing.assert_allclose(curve.errors_mm[:6], [1, 7 / 3, 7 / 3, 7 / 3, 4.5, 4.5])
+    np.testing.assert_allclose(curve.errors_mm[6:], np.arange(6.0, 24.0))
+
+
+def test_a_spread_that_is_the_same_everywhere_says_nothing():
+    error = np.random.default_rng(0).gamma(2, 30, (60, 4))
+    spread = np.full(error.shape, 3.0)
+    quality = uncertainty.quality(uncertainty.fit(spread, error), spread, error)
+    assert quality.spearman_of_spread == 0
+
+
+def test_between_knots_the_curve_is_straight():
     curve = Calibration((1.0, 2.0), (3.0, 4.0), (1.0,))
     assert uncertainty.expected_mm(curve, np.array([[1.5]])) == pytest.approx(3.5)
