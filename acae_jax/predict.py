@@ -111,7 +111,10 @@ def main(arguments: Sequence[str]) -> int:
     def work() -> int:
         failures = predict(given)
         if failures:
-            print(f"left out, as said above: {len(failures)}", file=sys.stderr)
+            print(
+                f"failed inputs or outputs: {len(failures)}; see the messages above",
+                file=sys.stderr,
+            )
         return 1 if failures else 0
 
     stopped = f"stopped: poses up to here are in {given.out}; the same command continues"

@@ -14,7 +14,7 @@ from jaxtyping import Float
 KNOTS = 24
 BINS = 10
 PRIOR_POSES = 20.0
-"""A joint's factor is drawn to 1 as if by so many poses."""
+"""Strength of the prior that pulls each joint's factor towards 1, in poses."""
 
 
 class Calibration(NamedTuple):

@@ -166,8 +166,8 @@ def _host_batch(job: _Job, step: int) -> Batch:
         if have != want:
             different = {name for name in have | want if have.get(name) != want.get(name)}
             raise ValueError(
-                f"{where}: {', '.join(sorted(different))} of its example differ in shape or type "
-                "from the batch's first example; make all examples alike"
+                f"{where}: this example's arrays differ from the first one's in shape or dtype: "
+                f"{', '.join(sorted(different))}; make all examples alike"
             )
         for name, value in example.items():
             batch[name][place] = value

@@ -195,7 +195,7 @@ def evaluation_of(
     union: JointUnion,
     test_set: Callable[[], evaluation.TestSet],
 ) -> Callable[[TrainState], Evaluated] | None:
-    """What is said and shown of a state: mean scores, the MPJPE of each format, such as
+    """Returns the evaluation function: mean scores, the MPJPE of each format, such as
     "test/mpjpe_mm/smpl", and a picture. None if the config has no test set, or an empty name.
     """
     if not config.data.get("test"):

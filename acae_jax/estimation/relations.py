@@ -2,8 +2,8 @@
 
 Each target joint is a combination of source joints whose weights sum to 1, so a relation commutes
 with every affine map of space. No autoencoder of affine combinations could do better for the pair.
-What even the weights that fit the very poses they are tested on leave, the body does not allow: a
-joint of one format turns with a bone that the other format does not observe, or shapes differ.
+Some error remains even with weights fitted to the test poses; the body causes it: a joint of one
+format turns with a bone that the other format does not observe, or shapes differ.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,14 +15,14 @@ from jaxtyping import Bool, Float
 from acae_jax import metrics
 
 ALLOWED_MM = 4.5
-"""What the best weights may leave of a joint that the learned ones must predict to 5 mm."""
+"""A joint counts as predictable if the best possible weights leave less than this error."""
 
 
 class Relation(NamedTuple):
     """How well the joints of one format follow from those of another, as mean distances in mm."""
 
     learned_mm: Float[np.ndarray, " t"]  # on people that the weights were not learned from
-    limit_mm: Float[np.ndarray, " t"]  # by the best weights for those very people and poses
+    limit_mm: Float[np.ndarray, " t"]  # with weights fitted to the test poses
 
     @property
     def allowed(self) -> Bool[np.ndarray, " t"]:
@@ -40,7 +40,7 @@ def fit(
 ) -> Float[np.ndarray, "t s"]:
     """Least-squares weights of the target joints over the source joints; every row sums to 1.
 
-    `ridge`, relative to the mean energy of a source joint, settles what the poses leave open.
+    `ridge`, relative to the mean energy of a source joint, decides between weights that fit alike.
     """
     centre = source_mm.mean(axis=1, keepdims=True, dtype=np.float64)
     columns = (source_mm - centre).transpose(0, 2, 1).reshape(-1, source_mm.shape[1])

@@ -117,7 +117,7 @@ def make_update(
 
     A batch may come in parts, see `apply`. With `average_decay` the state's average is moved too.
     Metrics are the loss, its terms, the gradient's norm, and each dataset's mean error; `datasets`
-    are the names behind the batch's dataset numbers. A ValueError for a decay that is none.
+    are the names behind the batch's dataset numbers. ValueError unless 0 ≤ average_decay < 1.
     """
     if not 0 <= average_decay < 1:
         raise ValueError(f"average_decay is {average_decay}; it must be from 0 (none) to below 1")

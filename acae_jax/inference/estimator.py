@@ -113,8 +113,7 @@ class Estimator:
     antialias_factor=1: draw crops so many times larger and average them.
 
     In the forms for several images, which may differ in size, the camera arguments are one for all
-    or one for each. Whatever is wrong with an argument is a one-line ValueError; an unknown one is
-    a TypeError, as ever.
+    or one for each. Invalid values raise ValueError, unknown names TypeError.
     """
 
     def __init__(self, bundle: bundles.Bundle, detector: Detector | None = None):

@@ -61,7 +61,7 @@ def names(paths: Sequence[Path]) -> list[Path]:
 
 
 def stamp(path: Path) -> str:
-    """What is another when a file was changed: its size and time; "" if there is none."""
+    """Size and modification time of a file, to detect changed files; "" if there is none."""
     try:
         status = path.stat()
     except OSError:
