@@ -125,7 +125,9 @@ def _missing(name: str, data_dir: Path) -> str:
     """Say which dataset is missing, what is there, and the command that makes it."""
     there = available(data_dir)
     if there:
-        state = messages.near_misses(name, there).rstrip("?")
+        meant = messages.near_misses(name, there).rstrip("?")
+        state = f"it holds {', '.join(there)}"
+        state += f"; {meant}" if meant.startswith("did you mean") else ""
     else:
         state = "no dataset is there" if data_dir.is_dir() else "the folder does not exist"
     return (
