@@ -18,7 +18,7 @@ from jaxtyping import Float, UInt8
 
 import acae_jax
 from acae_jax.data import sources
-from acae_jax.data.record import Record
+from acae_jax.data.crop_record import CropRecord
 from acae_jax.images import decoding
 from acae_jax.inference.estimator import Estimator
 
@@ -61,7 +61,7 @@ def blur(image: UInt8[np.ndarray, "h w 3"], rng: np.random.Generator) -> UInt8[n
     return np.clip(soft + rng.normal(0, NOISE, image.shape), 0, 255).astype(np.uint8)
 
 
-def errors_mm(estimator: Estimator, records: list[Record], changes: tuple[str, ...]) -> float:
+def errors_mm(estimator: Estimator, records: list[CropRecord], changes: tuple[str, ...]) -> float:
     """MPJPE over all joints of the records' people."""
     errors = []
     for number, record in enumerate(records):

@@ -12,10 +12,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from acae_jax.data import examples, feed, mixture, sources
-from acae_jax.data.record import Record
+from acae_jax.data import crop_record, examples, feed, mixture, sources
+from acae_jax.data.crop_record import CropRecord
 from acae_jax.images import background, occlusion
-from acae_jax.skeletons.union import JointUnion
+from acae_jax.skeletons import catalogue
+from acae_jax.skeletons.union import JointUnion, listed
 
 Batch = dict[str, np.ndarray]
 
@@ -26,6 +27,26 @@ class Layout(NamedTuple):
     union: JointUnion
     label_names: tuple[str, ...]
     side_px: int
+
+
+def open_crops(name: str, folder: str | Path, split: str, union: JointUnion) -> sources.Source:
+    """A split of a prepared dataset; a ValueError if its labels are not the union's by name."""
+    source = sources.open(name, folder, split)
+    for format_name, theirs in source.joint_names.items():
+        ours = union.member_joints.get(format_name)
+        if format_name in catalogue.labels_2d():
+            ours = catalogue.load(format_name).joint_names
+        if ours is not None and theirs != ours:
+            raise ValueError(
+                f"dataset {name!r} labels {format_name} with the joints {listed(theirs)}, but this "
+                f"skeleton has {listed(ours)}: prepare the dataset again, or use its skeleton"
+            )
+    return source
+
+
+def formats(source: sources.Source) -> tuple[str, ...]:
+    """The skeletons of a dataset's labels, in the order of its records' joints."""
+    return tuple(source.joint_names) or crop_record.formats(source[0].format)
 
 
 def maker(
@@ -54,7 +75,7 @@ def maker(
 
 
 def _example(
-    record: Record,
+    record: CropRecord,
     dataset: int,
     seed_step_slot: tuple[int, int, int],
     background_probabilities: Sequence[float | None],
@@ -70,6 +91,7 @@ def _example(
 def training(
     quotas: Sequence[tuple[str, int]],
     folder: str | Path,
+    union: JointUnion,
     make_example: feed.MakeExample,
     *,
     seed: int,
@@ -81,7 +103,7 @@ def training(
     in_memory: bool = False,
 ) -> Callable[[int], Iterator[Batch]]:
     """The function from a first step to the endless batches of the quotas: this process's share."""
-    stored = [sources.open(name, folder, "train") for name, _ in quotas]
+    stored = [open_crops(name, folder, "train", union) for name, _ in quotas]
     opened = [list(source) for source in stored] if in_memory else stored
     plan = mixture.create(
         quotas,

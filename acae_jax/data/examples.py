@@ -20,9 +20,10 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 
-from acae_jax.data import record as records
+from acae_jax.data import crop_record
+from acae_jax.data.crop_record import CropRecord
 from acae_jax.geometry import boxes, cameras
 from acae_jax.images import background, colour, crops, decoding, masks, occlusion
 from acae_jax.skeletons import catalogue, skeleton
@@ -58,7 +59,7 @@ class Augmentation(NamedTuple):
 
 
 def make(
-    record: records.Record, seed_step_slot: tuple[int, int, int], **settings: Any
+    record: CropRecord, seed_step_slot: tuple[int, int, int], **settings: Any
 ) -> dict[str, np.ndarray]:
     """Make one example at once: `arrange`, whose settings these are, with its image drawn."""
     example = arrange(record, seed_step_slot, **settings)
@@ -66,7 +67,7 @@ def make(
 
 
 def arrange(
-    record: records.Record,
+    record: CropRecord,
     seed_step_slot: tuple[int, int, int],
     *,
     union: unions.JointUnion,
@@ -125,7 +126,7 @@ def arrange(
     }
 
 
-def stored_camera(record: records.Record) -> cameras.Camera:
+def stored_camera(record: CropRecord) -> cameras.Camera:
     """The camera of a record's image, in float64."""
     return cameras.create(
         record.intrinsics.astype(np.float64),
@@ -233,7 +234,7 @@ def _draw_changes(
 
 
 def _draw_image(
-    record: records.Record,
+    record: CropRecord,
     to_stored: Float[np.ndarray, "3 3"],
     side_px: int,
     behind: Callable[[], background.Background] | None,
@@ -262,15 +263,15 @@ def _draw_image(
 
 
 def _place_joints(
-    record: records.Record, union: unions.JointUnion, crop: cameras.Camera, flip: bool
+    record: CropRecord, union: unions.JointUnion, crop: cameras.Camera, flip: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the joints in crop camera space at their places in the union, and which are valid."""
     joints_mm = np.zeros((len(union.joint_names), 3), np.float32)
     valid = np.zeros(len(union.joint_names), bool)
     if not len(record.joints_mm):
         return joints_mm, valid
-    members = np.asarray(_members(record, union))
-    labelled = np.isfinite(record.joints_mm).all(axis=-1)
+    members = members_of(record.format, len(record.joints_mm), union)
+    labelled = np.isfinite(record.joints_mm).all(axis=-1) & (members >= 0)
     members = members[labelled]
     points_mm = record.joints_mm[labelled].astype(np.float64)
     joints_mm[members] = cameras.world_to_camera(crop, points_mm)
@@ -281,28 +282,40 @@ def _place_joints(
     return joints_mm, valid
 
 
-def _members(record: records.Record, union: unions.JointUnion) -> Sequence[int]:
-    """Return where in the union the record's joints belong.
+def members_of(
+    format_name: str, joint_count: int, union: unions.JointUnion
+) -> Int[np.ndarray, "j"]:
+    """Return where in the union a record's joints belong, -1 for those of formats it has not.
 
-    A record of format "every" holds the joints of the whole union, unless the union says otherwise.
+    A record may hold several formats side by side, in an order of its own. A ValueError if the
+    union has none of them, or the record's joints are not those of its formats.
     """
-    everything = range(len(union.joint_names)) if record.format == "every" else None
-    members = union.members.get(record.format, everything)
-    if members is None:
+    members: list[int] = []
+    for name in crop_record.formats(format_name):
+        known = union.members.get(name)
+        members += (-1,) * _joint_count(name) if known is None else known
+    if all(place < 0 for place in members):
         raise ValueError(
-            f"record's skeleton format {record.format!r} is not in the union of "
+            f"record's skeleton format {format_name!r} is not in the union of "
             f"{', '.join(union.members)}; add it to the config's formats or leave the dataset out"
         )
-    if len(members) != len(record.joints_mm):
+    if len(members) != joint_count:
         raise ValueError(
-            f"record has {len(record.joints_mm)} joints but its format {record.format!r} has "
+            f"record has {joint_count} joints but its format {format_name!r} has "
             f"{len(members)}; build the dataset again with this skeleton"
         )
-    return members
+    return np.array(members)
+
+
+def _joint_count(format_name: str) -> int:
+    """How many joints a format has that is not in use; 0 for one that nobody knows."""
+    if format_name in catalogue.formats():
+        return len(catalogue.load(format_name).joint_names)
+    return 0
 
 
 def _place_labels(
-    record: records.Record,
+    record: CropRecord,
     label_names: tuple[str, ...],
     stored: cameras.Camera,
     crop: cameras.Camera,
@@ -317,20 +330,21 @@ def _place_labels(
     valid = np.zeros(len(label_names), bool)
     if not len(record.joints_px):
         return labels_px, valid
-    places = _label_places(record.format, label_names)
+    label_format = crop_record.format_of_px(record)
+    places = _label_places(label_format, label_names)
     if len(places) != len(record.joints_px):
         raise ValueError(
-            f"record has {len(record.joints_px)} 2D labels but its format {record.format!r} has "
+            f"record has {len(record.joints_px)} 2D labels but its format {label_format!r} has "
             f"{len(places)}; build the dataset again with this label set"
         )
     height, width = decoding.size(record.image)
     end_px = np.array([width, height], np.float32) - 0.5
     # False for the unlabelled, which are NaN.
-    seen = ((record.joints_px >= -0.5) & (record.joints_px <= end_px)).all(axis=-1)
-    seen &= places >= 0
-    points_px = record.joints_px[seen].astype(np.float64)
-    labels_px[places[seen]] = cameras.reproject(stored, crop, points_px)
-    valid[places[seen]] = True
+    inside = ((record.joints_px >= -0.5) & (record.joints_px <= end_px)).all(axis=-1)
+    inside &= places >= 0
+    points_px = record.joints_px[inside].astype(np.float64)
+    labels_px[places[inside]] = cameras.reproject(stored, crop, points_px)
+    valid[places[inside]] = True
     if flip:
         mirror = _mirror(label_names)
         labels_px, valid = labels_px[mirror], valid[mirror]

@@ -34,14 +34,13 @@ from acae_jax import messages
 from acae_jax.data import mixture as mixtures
 from acae_jax.data import sources as sources_
 from acae_jax.data.mixture import Mixture
-from acae_jax.data.record import Record
 from acae_jax.data.sources import Records
 
 Batch = dict[str, np.ndarray]
-MakeExample = Callable[[Record, int, tuple[int, int, int]], Mapping[str, Any]]
+MakeExample = Callable[[Any, int, tuple[int, int, int]], Mapping[str, Any]]
 """(record, dataset index, (seed, step, slot)) → the arrays of one example, or functions without
 arguments that make them: these are called after the other examples of the batch are begun, so that
-small arithmetic stays together (see `examples`)."""
+small arithmetic stays together (see `examples`). Records are of any schema, and have a `key`."""
 
 
 class _Job(NamedTuple):
@@ -174,7 +173,7 @@ def _host_batch(job: _Job, step: int) -> Batch:
     return batch
 
 
-def _read(job: _Job, step: int, slot: int) -> tuple[str, int, Record]:
+def _read(job: _Job, step: int, slot: int) -> tuple[str, int, Any]:
     """The record of a slot and its dataset, after the words that name them in errors."""
     dataset, _, index = mixtures.slot(job.mixture, step, slot)
     where = f"dataset {job.mixture.names[dataset]!r}, record {index}"
@@ -184,7 +183,7 @@ def _read(job: _Job, step: int, slot: int) -> tuple[str, int, Record]:
 
 
 def _begin(
-    job: _Job, step: int, slot: int, where: str, dataset: int, record: Record
+    job: _Job, step: int, slot: int, where: str, dataset: int, record: Any
 ) -> Mapping[str, Any]:
     """One example, as arrays and functions that make them."""
     with _named(where):

@@ -2,21 +2,35 @@
 
 A dataset lies in `data_dir/<name>/<version>/` as TFDS wrote it (ArrayRecord). It is read without
 TensorFlow and without the code that built it; images stay encoded JPEG bytes. A list of records
-serves equally wherever `Records` are asked for.
+serves equally wherever `Records` are asked for. A dataset from elsewhere is data only: TFDS imports
+whatever module a dataset's description names, so that is read here first, and anything but the
+features that records are made of is refused.
 """
 
 import importlib.util
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import tensorflow_datasets as tfds
 
 from acae_jax import messages
-from acae_jax.data import record as records
+from acae_jax.data import crop_record
+from acae_jax.data import schema as schemas
+from acae_jax.data.schema import Schema
 from acae_jax.files import paths
 
-_INFO_FILE = "dataset_info.json"
+_INFO_FILE, _FEATURES_FILE = "dataset_info.json", "features.json"
+_EMBEDDED = "embedded_"  # the datasets that `acae_jax.prepare` makes
+_MAX_JSON_BYTES = 10_000_000
+_TFDS = "tensorflow_datasets.core.features"
+_DICT_CLASS = f"{_TFDS}.features_dict.FeaturesDict"
+_FIELD_CLASSES = (
+    f"{_TFDS}.image_feature.Image",
+    f"{_TFDS}.tensor_feature.Tensor",
+    f"{_TFDS}.text_feature.Text",
+)
 
 
 @runtime_checkable
@@ -24,7 +38,7 @@ class Records(Protocol):
     """What examples are made from: records by index, such as a `Source` or a list of records."""
 
     def __len__(self) -> int: ...
-    def __getitem__(self, index: int, /) -> records.Record: ...
+    def __getitem__(self, index: int, /) -> Any: ...
 
 
 class UnreadableRecordError(ValueError):
@@ -32,14 +46,21 @@ class UnreadableRecordError(ValueError):
 
 
 class Source:
-    """One split of a prepared dataset; picklable, and cheap to send to a worker process."""
+    """One split of a prepared dataset; picklable, and cheap to send to a worker process.
 
-    def __init__(self, name: str, directory: Path, split: str):
+    `joint_names` has the names of the joints of each skeleton that the dataset's labels have, or
+    nothing for a dataset of version 0.1, which does not say.
+    """
+
+    def __init__(self, name: str, directory: Path, split: str, schema: Schema = crop_record.SCHEMA):
         self.name = name
         self.split = split
         self.directory = directory
+        self._schema = schema
         try:
+            _check_features(directory / _FEATURES_FILE)
             builder = tfds.builder_from_directory(directory)
+            self.joint_names = _joint_names(builder.info.metadata or {})
         except Exception as error:  # whatever TFDS stumbles over in a damaged folder
             raise ValueError(
                 f"dataset {name!r}: {directory} cannot be opened ({messages.one_line(error)}); "
@@ -52,7 +73,11 @@ class Source:
             )
         if splits[split] == 0:
             raise ValueError(f"dataset {name!r}: split {split!r} is empty; prepare it again")
-        decoders = {"image": tfds.decode.SkipDecoding()}
+        decoders = {
+            field: tfds.decode.SkipDecoding()
+            for field, feature in builder.info.features.items()
+            if isinstance(feature, tfds.features.Image)
+        }
         # TFDS's logging decorator hides the signature from the type checker.
         self._records = builder.as_data_source(split, decoders=decoders)  # pyright: ignore
         self._length = splits[split]
@@ -63,19 +88,20 @@ class Source:
     def __repr__(self) -> str:
         return f"Source({self.name!r}, {self.split!r}, {self._length} records)"
 
-    def __iter__(self) -> Iterator[records.Record]:
+    def __iter__(self) -> Iterator[Any]:
         return (self[index] for index in range(self._length))
 
-    def __getitem__(self, index: int, /) -> records.Record:
+    def __getitem__(self, index: int, /) -> Any:
         """Read one record, or raise UnreadableRecordError."""
         if not -self._length <= index < self._length:
             raise IndexError(f"dataset {self.name!r} has {self._length} records, no {index}")
         index %= self._length
         try:
             example = self._records[index]
-            if example.get("image") is None:  # how TFDS reads behind the end of a file
+            if any(value is None for value in example.values()):
+                # How TFDS reads behind the end of a file.
                 raise ValueError("nothing is stored there, the file is cut short")
-            return records.from_dict(example)
+            return schemas.from_dict(self._schema, example)
         except Exception as error:  # array_record and protobuf raise types of their own
             raise UnreadableRecordError(
                 f"dataset {self.name!r} ({self.split}), record {index}: "
@@ -83,8 +109,10 @@ class Source:
             ) from error
 
 
-def open(name: str, data_dir: str | Path, split: str) -> Source:
-    """Open a split of the newest version of a prepared dataset.
+def open(
+    name: str, data_dir: str | Path, split: str, schema: Schema = crop_record.SCHEMA
+) -> Source:
+    """Open a split of the newest version of a prepared dataset whose records have this schema.
 
     Raises ValueError, in one line, if it is not there: with what is, and how to prepare it.
     """
@@ -93,7 +121,7 @@ def open(name: str, data_dir: str | Path, split: str) -> Source:
     if not versions:
         raise ValueError(_missing(name, data_dir))
     check_platform()
-    return Source(name, versions[-1], split)
+    return Source(name, versions[-1], split, schema)
 
 
 def check_platform() -> None:
@@ -111,14 +139,39 @@ def available(data_dir: str | Path) -> tuple[str, ...]:
     return tuple(folder.name for folder in folders if _versions(folder))
 
 
+def _check_features(path: Path) -> None:
+    """Raise ValueError unless a dataset's description names the features of records only."""
+    if path.stat().st_size > _MAX_JSON_BYTES:
+        raise ValueError(f"{path.name} is too large for a description")
+    content = json.loads(path.read_text(encoding="utf-8"))
+    match content:
+        case {"pythonClassName": name, "featuresDict": {"features": dict(fields)}, **rest}:
+            if name == _DICT_CLASS and not rest:
+                for field, feature in fields.items():
+                    kind = feature.get("pythonClassName") if isinstance(feature, dict) else None
+                    if kind not in _FIELD_CLASSES or "type" in feature:
+                        raise ValueError(
+                            f"its field {field!r} is a {kind}; records have images, tensors and "
+                            "texts only, and nothing else is loaded"
+                        )
+                return
+    raise ValueError(f"{path.name} does not describe records")
+
+
+def _joint_names(metadata: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """The names of the joints of each skeleton, as the writer noted them."""
+    names = json.loads(metadata.get("joint_names") or "{}")
+    return {skeleton: tuple(map(str, joints)) for skeleton, joints in names.items()}
+
+
 def _versions(folder: Path) -> list[Path]:
     """Folders of the dataset's versions, "1.2.0", oldest first."""
-    found = [
+    versions = [
         (tuple(int(part) for part in path.parent.name.split(".")), path.parent)
         for path in folder.glob(f"*/{_INFO_FILE}")
         if path.parent.name.replace(".", "").isdecimal()
     ]
-    return [path for _, path in sorted(found)]
+    return [path for _, path in sorted(versions)]
 
 
 def _missing(name: str, data_dir: Path) -> str:
@@ -130,7 +183,7 @@ def _missing(name: str, data_dir: Path) -> str:
         state += f"; {meant}" if meant.startswith("did you mean") else ""
     else:
         state = "no dataset is there" if data_dir.is_dir() else "the folder does not exist"
-    return (
-        f"no dataset {name!r} in {data_dir}; {state}; "
-        f"run: python -m acae_jax.prepare --out {data_dir} --datasets {name}"
-    )
+    advice = "check data.folder and data.quotas of the config"
+    if name.startswith(_EMBEDDED):
+        advice = f"run: python -m acae_jax.prepare --out {data_dir}"
+    return f"no dataset {name!r} in {data_dir}; {state}; {advice}"

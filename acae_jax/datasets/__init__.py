@@ -1,1 +1,5 @@
-"""Builders of every dataset; all write the one record schema."""
+"""Builders of datasets, and the writer that they share.
+
+writer     records of any schema → a dataset on disk, with the names of its joints
+synthetic  the embedded people: bodies, motions, rooms, cameras, and their builder
+"""

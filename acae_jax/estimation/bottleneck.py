@@ -17,7 +17,8 @@ from absl import logging
 from ml_collections import ConfigDict
 
 from acae_jax import config as configs
-from acae_jax.estimation import autoencoder, building, kept_inputs, objective, pseudo
+from acae_jax.estimation import autoencoder, building, kept_inputs, objective, pseudo, starting
+from acae_jax.skeletons import union as unions
 from acae_jax.skeletons.union import JointUnion
 from acae_jax.training import checkpoints
 from acae_jax.training.loop import Task
@@ -31,7 +32,7 @@ def pseudo_labels(config: ConfigDict, union: JointUnion) -> np.ndarray:
     """Poses (n, J, 3) in mm that the model of `config.initial` sees on clean training crops."""
     variant = objective.separate(len(union.joint_names))
     network = building.network(config, variant.points)
-    variables = checkpoints.load_params(config.initial)
+    variables = starting.stage_one(config.initial, union)
     return np.concatenate(
         [
             pseudo.label(
@@ -145,7 +146,7 @@ def task(config: ConfigDict, workdir: Path) -> Task:
         epochs=config.steps,
         seed=config.seed,
         **configs.keywords(learning_task, config[name], name),
-    )
+    )._replace(facts=building.facts(union))
 
 
 def kept_matrices(
@@ -182,6 +183,18 @@ def _is_kept(path: Path) -> bool:
 
 
 def load(folder: str | Path, union: JointUnion) -> autoencoder.Matrices:
-    """The matrices that a finished autoencoder run learned."""
+    """The matrices that a finished autoencoder run learned, for our joints in our order.
+
+    A ValueError, in one line, unless it was learned for exactly these joints.
+    """
     params = jax.tree.map(jnp.asarray, checkpoints.load_params(folder)["params"])
-    return autoencoder.matrices(params, autoencoder.sides_of(union.joint_names))
+    theirs = starting.joint_names(folder)
+    if set(theirs) != set(union.joint_names):
+        raise ValueError(
+            f"{folder} joins {len(theirs)} joints ({unions.listed(theirs)}), but this run has "
+            f"{len(union.joint_names)} ({unions.listed(union.joint_names)}): an autoencoder "
+            "serves the joints that it was learned for; set data.union as there"
+        )
+    places = np.array(unions.places(theirs, union.joint_names))
+    maps = autoencoder.matrices(params, autoencoder.sides_of(theirs))
+    return autoencoder.Matrices(maps.encode[:, places], maps.decode[places])

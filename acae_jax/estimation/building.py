@@ -87,6 +87,7 @@ def training_batches(config: ConfigDict, union: JointUnion) -> Callable[[int], I
     return crop_batches.training(
         data.quotas,
         data.folder,
+        union,
         example_maker(data, union),
         seed=config.seed,
         ghost_size=data.ghost_size,
@@ -290,6 +291,11 @@ def pose_program(
     return Program(init, shapes, update, model, variant, union)
 
 
+def facts(union: JointUnion) -> dict[str, list[str]]:
+    """What checkpoints tell, so that later stages match joints by name: see `starting`."""
+    return {"joint_names": list(union.joint_names)}
+
+
 def pose_task(config: ConfigDict, program: Program) -> Task:
     """The task of a program, on the config's data, which is opened when training begins."""
     test_set = cache(partial(load_test_set, config, parallel.mesh(config.loop.devices)))
@@ -308,4 +314,5 @@ def pose_task(config: ConfigDict, program: Program) -> Task:
         evaluate=evaluate,
         group_size=config.data.ghost_size,
         parts=config.data.parts,
+        facts=facts(program.union),
     )

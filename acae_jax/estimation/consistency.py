@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 from ml_collections import ConfigDict
 
 from acae_jax import config as configs
-from acae_jax.estimation import bottleneck, building, objective, step
+from acae_jax.estimation import bottleneck, building, objective, starting, step
 from acae_jax.estimation.network import PoseNetwork
 from acae_jax.skeletons.union import JointUnion
 from acae_jax.training import checkpoints, loop, optimizers
@@ -71,7 +71,7 @@ def program(config: ConfigDict, workdir: Path | None = None) -> building.Program
     variant = variant_of(config, union, workdir)
 
     def variables(network: PoseNetwork, key: jax.Array) -> dict:
-        initial = jax.tree.map(jnp.asarray, checkpoints.load_params(config.initial))
+        initial = starting.stage_one(config.initial, union)
         begun = start(initial, variant.of_joints, network.depth_bins)
         shapes = jax.eval_shape(partial(step.fresh_variables, network), key)
         return checkpoints.init_from(shapes, begun)[0]

@@ -27,6 +27,10 @@ Terms = dict[str, Float[Array, ""]]
 Judge = Callable[[Points], tuple[Float[Array, "b j 3"], Terms]]
 
 
+NEAR_VIEW_STRIDES = -20.0
+"""Border within which true joints count in the image; negative: that far outside of the crop."""
+
+
 class Weights(NamedTuple):
     """Factors of the loss terms; the absolute term and the teacher count from a step on."""
 
@@ -71,21 +75,32 @@ def pose_loss(
 
     `joints_mm` are the absolute joints that follow from the head's `joints`. `groups` averages all
     joints that a 2D label names (its rows are zero where no joint has that name).
+
+    A soft-argmax cannot reach beyond the crop, and says little near its border. So losses in the
+    image count only what is predicted in view, by the border that `absolute.reconstruct` uses, and
+    2D labels that are in view by it. True joints count out to 20 strides, as published: they push
+    what is predicted too far inside out of the view.
     """
     true_mm, valid, intrinsics = batch["joints_mm"], batch["valid"], batch["intrinsics"]
     metres_per_px = geometry.box_mm / 1000.0 / geometry.side_px
     true_px = losses.project_px(true_mm, intrinsics)
-    near_border_px = -20.0 / 256.0 * geometry.side_px
-    visible = _visible(true_mm, true_px, valid, geometry.side_px, near_border_px)
+    near_px = NEAR_VIEW_STRIDES * geometry.stride
+    visible = _visible(true_mm, true_px, valid, geometry.side_px, near_px)
+    visible &= _in_view(joints.px, geometry)
     late = (step >= weights.absolute_from).astype(jnp.float32)
     named = jnp.asarray(groups)
-    labelled = batch["labels_valid"] & (jnp.sum(named, axis=1) > 0)[None]
+    labelled = _labelled(batch, groups, geometry)
     label_px = (
         jnp.einsum("kj,bjc->bkc", named, joints.px),
         losses.project_px(jnp.einsum("kj,bjc->bkc", named, joints_mm), intrinsics),
     )
     label_losses = jnp.stack(
-        [losses.pixel_loss(px, batch["labels_px"], labelled, metres_per_px) for px in label_px]
+        [
+            losses.pixel_loss(
+                px, batch["labels_px"], labelled & _in_view(px, geometry), metres_per_px
+            )
+            for px in label_px
+        ]
     )
     return {
         "relative": losses.mean_relative_loss(joints_mm, true_mm, valid),
@@ -128,7 +143,7 @@ def dataset_losses(
     It is the mean-relative distance (L1) where there are 3D labels, else that of 2D labels in the
     image, as in `pose_loss`.
     """
-    valid, labelled = batch["valid"], batch["labels_valid"] & (groups.sum(axis=1) > 0)[None]
+    valid, labelled = batch["valid"], _labelled(batch, groups, geometry)
     relative = [alignment.mean_relative(p, valid) for p in (joints_mm, batch["joints_mm"])]
     in_space = losses.example_means(jnp.abs(relative[0] - relative[1]), valid) / 1000.0
     label_px = jnp.einsum("kj,bjc->bkc", jnp.asarray(groups), joints.px)
@@ -140,6 +155,20 @@ def dataset_losses(
     totals, counts = jnp.sum(belongs[None] * both[:, :, None], axis=1)
     means = totals / jnp.maximum(counts, 1)
     return {f"dataset/{name}": means[index] for index, name in enumerate(datasets)}
+
+
+def _in_view(points_px: Float[Array, "b p 2"], geometry: Geometry) -> Bool[Array, "b p"]:
+    """Which points lie within the crop, away from its border."""
+    border_px = absolute.BORDER_STRIDES * geometry.stride
+    return absolute.in_view(points_px, geometry.side_px, border_px)
+
+
+def _labelled(
+    batch: Batch, groups: Float[np.ndarray, "k j"], geometry: Geometry
+) -> Bool[Array, "b k"]:
+    """Which 2D labels teach: there, in view, and with a joint of that name."""
+    has_joint = jnp.asarray(groups.sum(axis=1) > 0)[None]
+    return batch["labels_valid"] & has_joint & _in_view(batch["labels_px"], geometry)
 
 
 def _visible(

@@ -3,6 +3,7 @@ backbone.
 """
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import jax
@@ -12,6 +13,7 @@ from acae_jax import config as configs
 from acae_jax.estimation import building
 from acae_jax.estimation.network import PoseNetwork
 from acae_jax.foreign import pretrained
+from acae_jax.skeletons import union as unions
 from acae_jax.skeletons.union import JointUnion
 from acae_jax.training import checkpoints
 from acae_jax.training.state import parameter_count
@@ -31,13 +33,16 @@ def from_run(fresh: dict, folder: str | Path, part: str, union: JointUnion) -> d
     """
     if part not in PARTS:
         raise ValueError(f"init.part is {part!r}; it must be one of {', '.join(PARTS)}")
-    loaded = jax.tree.map(jnp.asarray, checkpoints.load_params(folder))
+    if part == "whole":
+        loaded = stage_one(folder, union, whole=True)
+    else:
+        loaded = jax.tree.map(jnp.asarray, checkpoints.load_params(folder))
     variables, kept = checkpoints.init_from(fresh, loaded, () if part == "whole" else HEAD)
     said = f"loaded {len(jax.tree.leaves(fresh)) - len(kept)} arrays of {folder}"
     if part == "head rows":
-        theirs = building.joint_union(configs.read(folder).data)
-        pairs = shared_joints(theirs, union)
-        counts = len(theirs.joint_names), len(union.joint_names)
+        theirs = joint_names(folder)
+        pairs = shared_joints(theirs, union.joint_names)
+        counts = len(theirs), len(union.joint_names)
         head = jax.tree.map(
             lambda old, new: with_points(old, new, pairs, counts),
             loaded["params"]["head"],
@@ -78,10 +83,49 @@ def from_import(fresh: dict, folder: str | Path, part: str, network: PoseNetwork
     return variables
 
 
-def shared_joints(theirs: JointUnion, ours: JointUnion) -> Pairs:
+def joint_names(folder: str | Path) -> tuple[str, ...]:
+    """The joints of a run, in the order in which its weights have them.
+
+    Checkpoints tell them; for those of version 0.1, the run's config does.
+    """
+    stored = checkpoints.newest_facts(folder).get("joint_names")
+    return tuple(stored or building.joint_union(configs.read(folder).data).joint_names)
+
+
+def stage_one(folder: str | Path, union: JointUnion, whole: bool = False) -> dict:
+    """Variables of a stage-1 run whose head predicts our joints, in our order: matched by name.
+
+    A ValueError, in one line, if the run lacks one of them, or with `whole` if it has others too.
+    """
+    loaded = jax.tree.map(jnp.asarray, checkpoints.load_params(folder))
+    theirs = joint_names(folder)
+    try:
+        places = unions.places(theirs, union.joint_names)
+    except ValueError as error:
+        raise ValueError(
+            f"{folder} was trained for other joints ({error}): data.union and data.merge_by_name "
+            "must name formats of that run"
+        ) from error
+    if whole and len(theirs) != len(places):
+        raise ValueError(
+            f"{folder} predicts {len(theirs)} joints and this run {len(places)} of them: use "
+            "init.part='head rows', or the data.union of that run"
+        )
+    if places == tuple(range(len(theirs))):
+        return loaded
+    head = jax.tree.map(
+        lambda channels: channels.reshape(*channels.shape[:-1], -1, len(theirs))[
+            ..., jnp.array(places)
+        ].reshape(*channels.shape[:-1], -1),
+        loaded["params"]["head"],
+    )
+    return {**loaded, "params": {**loaded["params"], "head": head}}
+
+
+def shared_joints(theirs: Sequence[str], ours: Sequence[str]) -> Pairs:
     """Places (theirs, ours) of the joints that both have under one name."""
-    places = {name: index for index, name in enumerate(theirs.joint_names)}
-    return [(places[name], i) for i, name in enumerate(ours.joint_names) if name in places]
+    places = {name: index for index, name in enumerate(theirs)}
+    return [(places[name], i) for i, name in enumerate(ours) if name in places]
 
 
 def with_points(old: jax.Array, new: jax.Array, pairs: Pairs, counts: tuple[int, int]) -> jax.Array:

@@ -19,11 +19,34 @@ EXPORTED_MIXTURE, EXPORTED_EXTRA = "huge8", "kinectv2"
 
 
 class JointUnion(NamedTuple):
-    """Joints of several skeletons, and where each member's joints stand among them."""
+    """Joints of several skeletons, and where each member's joints stand among them.
+
+    `member_joints` are what the members themselves call their joints (``lhip``), in their order.
+    """
 
     joint_names: tuple[str, ...]
     edges: tuple[tuple[int, int], ...]
     members: dict[str, tuple[int, ...]]
+    member_joints: dict[str, tuple[str, ...]]
+
+
+def places(theirs: Sequence[str], ours: Sequence[str]) -> tuple[int, ...]:
+    """For each of our joints the index of the one of that name among theirs.
+
+    A ValueError that names our joints that they lack. Whatever brings joints together from two
+    places – runs, datasets, autoencoders – matches them by this, never by position.
+    """
+    index = {name: place for place, name in enumerate(theirs)}
+    missing = [name for name in ours if name not in index]
+    if missing:
+        raise ValueError(f"no joint {listed(missing)} among {listed(theirs)}")
+    return tuple(index[name] for name in ours)
+
+
+def listed(names: Sequence[str], most: int = 4) -> str:
+    """The first names, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def of(skeletons: Sequence[Skeleton]) -> JointUnion:
@@ -95,10 +118,12 @@ def label_groups(
 def _of_parts(members: dict[str, tuple[Part, ...]]) -> JointUnion:
     """Union of members that share the joints of the formats they share."""
     index: dict[str, int] = {}
-    indices, formats = {}, {}
+    indices, member_joints, formats = {}, {}, {}
     for member, parts in members.items():
         joints = [joint for part in parts for joint in _suffixed(part)]
         indices[member] = tuple(index.setdefault(joint, len(index)) for joint in joints)
+        plain = [joint for part in parts for joint in part.joint_names]
+        member_joints[member] = tuple(plain if len(parts) == 1 else joints)
         formats.update({part.format: None for part in parts})
     edges = []
     for name in formats:
@@ -106,20 +131,20 @@ def _of_parts(members: dict[str, tuple[Part, ...]]) -> JointUnion:
         joints = _suffixed(Part(name, whole.joint_names))
         named = [(joints[a], joints[b]) for a, b in whole.edges]
         edges += [(index[a], index[b]) for a, b in named if a in index and b in index]
-    return JointUnion(tuple(index), skeleton.canonical_edges(edges), indices)
+    return JointUnion(tuple(index), skeleton.canonical_edges(edges), indices, member_joints)
 
 
 def _join(skeletons: Iterable[Skeleton], rename: Callable[[str, str], str]) -> JointUnion:
     """Union under new joint names; joints whose new names are equal are one."""
     index: dict[str, int] = {}
-    edges, members = [], {}
+    edges, members, member_joints = [], {}, {}
     for member, joint_names, member_edges in skeletons:
         joints = [rename(member, joint) for joint in joint_names]
         chosen = tuple(index.setdefault(joint, len(index)) for joint in joints)
         # An edge between joints that became one has no length any more.
         edges += [(chosen[a], chosen[b]) for a, b in member_edges if chosen[a] != chosen[b]]
-        members[member] = chosen
-    return JointUnion(tuple(index), skeleton.canonical_edges(edges), members)
+        members[member], member_joints[member] = chosen, tuple(joint_names)
+    return JointUnion(tuple(index), skeleton.canonical_edges(edges), members, member_joints)
 
 
 def _suffixed(part: Part) -> list[str]:

@@ -18,7 +18,7 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from types import FrameType
+from types import FrameType, MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
@@ -67,6 +67,7 @@ class Task(NamedTuple):
     parts       if more than 1, batches are cut along a first axis, see `parallel.place_batch`.
     shapes      shapes and types of the state, for a run that is continued; reads nothing. Without
                 it `init` is traced.
+    facts       told by every checkpoint, such as the names of the outputs, as JSON has them.
     """
 
     init: Callable[[jax.Array], TrainState]
@@ -76,6 +77,7 @@ class Task(NamedTuple):
     group_size: int = 1
     parts: int = 1
     shapes: Callable[[], TrainState] | None = None
+    facts: Mapping[str, Any] = MappingProxyType({})
 
 
 class Interrupted(Exception):  # noqa: N818 - not an error: the run was asked to stop
@@ -126,7 +128,7 @@ def fit(
     workdir = paths.local(workdir)
     mesh = parallel.mesh(devices)
     workdir.mkdir(parents=True, exist_ok=True)
-    facts = {**(facts or {}), "seed": seed, "steps": steps}
+    facts = {**(facts or {}), **task.facts, "seed": seed, "steps": steps}
     with Checkpoints(workdir, facts) as checkpoints, Best(workdir, facts, best) as best_one:
         state = _start(task, checkpoints, seed, mesh)
         start = int(state.step)

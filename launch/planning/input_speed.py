@@ -6,11 +6,11 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from acae_jax.data.record import Record
+from acae_jax.data.crop_record import CropRecord
 from acae_jax.images import masks
 
 
-def record(side_px: int, label_format: str, joints: int, rng: np.random.Generator) -> Record:
+def record(side_px: int, label_format: str, joints: int, rng: np.random.Generator) -> CropRecord:
     """A stored record with a smooth noisy image, an elliptical person and joints at 4 m."""
     coarse = rng.integers(0, 256, (12, 12, 3), dtype=np.uint8)
     image = cv2.resize(coarse, (side_px, side_px), interpolation=cv2.INTER_CUBIC)
@@ -19,7 +19,7 @@ def record(side_px: int, label_format: str, joints: int, rng: np.random.Generato
     middle, focal, centre = side_px // 2, 2.0 * side_px, (side_px - 1) / 2
     cv2.ellipse(mask, (middle, middle), (side_px // 6, side_px // 3), 0, 0, 360, 1, -1)
     box = side_px * np.array([1 / 3, 1 / 6, 1 / 3, 2 / 3])
-    return Record(
+    return CropRecord(
         image=cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes(),
         intrinsics=np.array([[focal, 0, centre], [0, focal, centre], [0, 0, 1]], np.float32),
         rotation=np.eye(3, dtype=np.float32),

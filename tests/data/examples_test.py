@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from acae_jax.data import examples
-from acae_jax.data.record import Record
+from acae_jax.data.crop_record import CropRecord
 from acae_jax.estimation.network import as_float
 from acae_jax.geometry import cameras
 from acae_jax.images import colour, device_colour, masks
@@ -46,7 +46,7 @@ def draw_dots(joints_px: np.ndarray, shape: tuple[int, int] = (240, 200)) -> np.
     return np.rint(255 * np.clip(image, 0, 1)).astype(np.uint8)
 
 
-def toy_record(is_3d: bool = True, mask: bool = False, **changes) -> Record:
+def toy_record(is_3d: bool = True, mask: bool = False, **changes) -> CropRecord:
     camera, joints_mm, joints_px = scene()
     image = draw_dots(joints_px)
     around = cv2.dilate((image.max(axis=-1) > 0).astype(np.uint8), np.ones((5, 5)))
@@ -63,14 +63,14 @@ def toy_record(is_3d: bool = True, mask: bool = False, **changes) -> Record:
         "format": "toy" if is_3d else "toy_2d.json",
         "key": "toy/0",
     }
-    return Record(**{**fields, **changes})
+    return CropRecord(**{**fields, **changes})
 
 
 @pytest.fixture(autouse=True)
 def toy_label_set(monkeypatch):
     """Let the catalogue know a 2D label set with all toy joints."""
-    skeletons = {"toy_2d.json": Skeleton("toy_2d", NAMES, ())}
-    monkeypatch.setattr(examples.catalogue, "load", skeletons.__getitem__)
+    skeletons, load = {"toy_2d.json": Skeleton("toy_2d", NAMES, ())}, examples.catalogue.load
+    monkeypatch.setattr(examples.catalogue, "load", lambda name: skeletons.get(name) or load(name))
     examples._label_places.cache_clear()
     yield
     examples._label_places.cache_clear()
@@ -302,15 +302,37 @@ def test_labels_beyond_the_stored_image_are_not_valid():
 def test_fully_labelled_records_fill_the_whole_union():
     everything = of([Skeleton(name, NAMES, ()) for name in "ab"])
     joints_mm = np.random.default_rng(0).normal(size=(12, 3)).astype(np.float32) * 100
-    record = toy_record(format="every", joints_mm=joints_mm)
+    record = toy_record(format="a+b", joints_mm=joints_mm)
     example = make(record, union=everything)
     assert example["valid"].all()
     relative = example["joints_mm"] - example["joints_mm"][:1]
+    # In another order of formats each joint keeps its place: it is found by its format's name.
+    turned = toy_record(format="b+a", joints_mm=np.concatenate([joints_mm[6:], joints_mm[:6]]))
+    np.testing.assert_array_equal(make(turned, union=everything)["joints_mm"], example["joints_mm"])
+    reversed_union = of([Skeleton(name, NAMES, ()) for name in "ba"])
+    of_reversed = make(record, union=reversed_union)["joints_mm"]
+    for name in "ab":
+        np.testing.assert_array_equal(
+            of_reversed[list(reversed_union.members[name])],
+            example["joints_mm"][list(everything.members[name])],
+        )
     np.testing.assert_allclose(
         np.linalg.norm(relative, axis=-1),
         np.linalg.norm(joints_mm - joints_mm[:1], axis=-1),
         atol=1e-2,
     )
+
+
+def test_formats_that_the_union_has_not_are_left_out():
+    """A test set that is labelled in every format serves models of a few of them."""
+    joints_mm = np.random.default_rng(0).normal(size=(17 + 6, 3)).astype(np.float32) * 100
+    record = toy_record(format="ikea+toy", joints_mm=joints_mm)  # ikea has 17 joints
+    plain = toy_record(joints_mm=joints_mm[17:])
+    assert_equal(make(record), make(plain))
+    with pytest.raises(ValueError, match=r"'ikea' is not in the union"):
+        make(toy_record(format="ikea", joints_mm=joints_mm[:17]))
+    with pytest.raises(ValueError, match=r"has 22 joints but its format 'ikea\+toy' has 23"):
+        make(record._replace(joints_mm=joints_mm[1:]))
 
 
 def test_a_union_merged_by_name_shares_joints():

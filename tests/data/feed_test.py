@@ -14,9 +14,8 @@ import jax
 import numpy as np
 import pytest
 
-from acae_jax.data import feed
+from acae_jax.data import crop_record, feed
 from acae_jax.data import mixture as mixtures
-from acae_jax.data import record as records
 
 QUOTAS = (("a", 3), ("b", 4), ("c", 1))
 LENGTHS = (5, 9, 2)
@@ -26,7 +25,7 @@ LENGTHS = (5, 9, 2)
 def record(dataset, index, damaged=False):
     image = np.random.default_rng((dataset, index)).integers(0, 255, (24, 20, 3), dtype=np.uint8)
     jpeg = cv2.imencode(".jpg", image)[1].tobytes()
-    return records.Record(
+    return crop_record.CropRecord(
         image=b"\xff\xd8 cut" if damaged else jpeg,
         intrinsics=np.array([[50, 0, 9.5], [0, 50, 11.5], [0, 0, 1]], np.float32),
         rotation=np.eye(3, dtype=np.float32),

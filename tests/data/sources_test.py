@@ -1,12 +1,14 @@
+import copy
+import json
 import pickle
+import sys
 
 import cv2
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from acae_jax.data import record as records
-from acae_jax.data import sources
+from acae_jax.data import crop_record, schema, sources
 
 COUNT = 12
 
@@ -14,7 +16,7 @@ COUNT = 12
 def make(number):
     """A small 3D record with a noisy picture, so that every JPEG is long and different."""
     image = np.random.default_rng(number).integers(0, 255, (48, 40, 3), dtype=np.uint8)
-    return records.Record(
+    return crop_record.CropRecord(
         image=cv2.imencode(".jpg", image)[1].tobytes(),
         intrinsics=np.array([[50, 0, 19.5], [0, 50, 23.5], [0, 0, 1]], np.float32),
         rotation=np.eye(3, dtype=np.float32),
@@ -35,14 +37,14 @@ class Studio(tfds.core.GeneratorBasedBuilder):
     pkg_dir_path = None
 
     def _info(self):
-        return tfds.core.DatasetInfo(builder=self, features=records.features())
+        return tfds.core.DatasetInfo(builder=self, features=schema.features(crop_record.SCHEMA))
 
     def _split_generators(self, dl_manager):
         return {"train": self._generate_examples()}
 
     def _generate_examples(self):
         for number in range(COUNT):
-            yield number, records.to_dict(make(number))
+            yield number, schema.to_dict(crop_record.SCHEMA, make(number))
 
 
 @pytest.fixture
@@ -95,12 +97,14 @@ def test_missing_dataset_says_what_is_there_and_how_to_prepare_it(data_dir):
     with pytest.raises(ValueError, match="did you mean 'studio'") as caught:
         sources.open("studoi", data_dir, "train")
     message = str(caught.value)
-    assert "it holds studio;" in message and "\n" not in message
-    assert f"python -m acae_jax.prepare --out {data_dir} --datasets studoi" in message
+    assert "\n" not in message
+    assert "prepare" not in message  # it is refused for datasets that are not the embedded ones
+    with pytest.raises(ValueError, match=f"run: python -m acae_jax.prepare --out {data_dir}$"):
+        sources.open("embedded_test", data_dir, "train")
 
 
 def test_missing_folder_and_split(data_dir):
-    with pytest.raises(ValueError, match="the folder does not exist; run: python -m"):
+    with pytest.raises(ValueError, match=r"the folder does not exist; check data\.folder and"):
         sources.open("studio", data_dir / "nowhere", "train")
     with pytest.raises(ValueError, match="has no split 'test'; it has train"):
         sources.open("studio", data_dir, "test")
@@ -136,6 +140,51 @@ def test_a_file_cut_short_is_named(data_dir, size):
     with pytest.raises(ValueError, match=r"dataset 'studio' \(train\), record 11: ") as caught:
         sources.open("studio", data_dir, "train")[11]
     assert "prepare" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_dataset_from_elsewhere_cannot_import_a_module(data_dir, tmp_path, monkeypatch):
+    """TFDS imports what a description names; a folder with such a name opens nothing here."""
+    (tmp_path / "hostile_dataset.py").write_text("raise SystemExit('hostile code ran')")
+    monkeypatch.syspath_prepend(tmp_path)
+    path = data_dir / "studio" / "1.0.0" / "features.json"
+    honest = json.loads(path.read_text())
+
+    def changed(edit):
+        content = copy.deepcopy(honest)
+        edit(content, content["featuresDict"]["features"])
+        return content
+
+    name = "hostile_dataset.Feature"
+    tensor = "tensorflow_datasets.core.features.tensor_feature.Tensor"
+    for content in (
+        changed(lambda top, fields: top.update(pythonClassName=name)),
+        changed(lambda top, fields: fields["box"].update(pythonClassName=name)),
+        changed(lambda top, fields: fields.update(box={"type": name, "content": {}})),
+        changed(lambda top, fields: fields["box"].update(type=name)),
+        changed(lambda top, fields: fields.update(extra={"pythonClassName": name, "text": {}})),
+        changed(
+            lambda top, fields: fields.update(
+                extra={
+                    "pythonClassName": tensor.replace("tensor_feature.Tensor", "sequence.Sequence"),
+                    "sequence": {"feature": {"pythonClassName": name}},
+                }
+            )
+        ),
+        changed(lambda top, fields: top.update(type=name, content={})),
+        {"type": name, "content": {}},
+        [name],
+        {"pythonClassName": tensor},
+    ):
+        path.write_text(json.dumps(content))
+        with pytest.raises(ValueError, match=r"dataset 'studio': .* cannot be opened") as caught:
+            sources.open("studio", data_dir, "train")
+        assert "\n" not in str(caught.value)
+    assert "hostile_dataset" not in sys.modules
+    path.write_text(json.dumps(honest))
+    info = path.with_name("dataset_info.json")
+    info.write_text(json.dumps(json.loads(info.read_text()) | {"moduleName": "hostile_dataset"}))
+    assert len(sources.open("studio", data_dir, "train")) == COUNT
+    assert "hostile_dataset" not in sys.modules
 
 
 def test_a_damaged_description_is_named(data_dir):

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from acae_jax.data import record as records
+from acae_jax.data import crop_record, schema
 from acae_jax.datasets import writer
 from acae_jax.datasets.synthetic import build, contact_sheet
 
@@ -25,11 +25,11 @@ def small_chunks(monkeypatch):
     monkeypatch.setattr(build, "_TAKES_PER_CHUNK", 1)
 
 
-def _read(out: Path, name: str) -> list[records.Record]:
+def _read(out: Path, name: str) -> list[crop_record.CropRecord]:
     builder = tfds.builder_from_directory(build.folder(out, name))
     decoders = {"image": tfds.decode.SkipDecoding()}
     source = builder.as_data_source(build.split(name), decoders=decoders)
-    return [records.from_dict(source[i]) for i in range(len(source))]
+    return [schema.from_dict(crop_record.SCHEMA, source[i]) for i in range(len(source))]
 
 
 def _files(out: Path) -> dict[str, bytes]:
@@ -121,7 +121,14 @@ def test_errors_name_the_fix(built, tmp_path, monkeypatch):
 def test_writer_refuses_repeated_keys(built, tmp_path):
     record = _read(built, NAME)[0]
     with pytest.raises(ValueError, match=f"two records have the key '{record.key}'"):
-        writer.write(tmp_path, "twice", "1.0.0", {"train": lambda: [record] * 2}, description="")
+        writer.write(
+            tmp_path,
+            "twice",
+            "1.0.0",
+            {"train": lambda: [record] * 2},
+            description="",
+            joint_names={},
+        )
     assert not writer.folder(tmp_path, "twice", "1.0.0").exists()
 
 
@@ -177,5 +184,7 @@ def test_a_disk_that_fills_up_while_writing_is_told_as_such(built, tmp_path, mon
 
     monkeypatch.setattr(tfds.core.GeneratorBasedBuilder, "download_and_prepare", fill)
     with pytest.raises(OSError, match="no space left for full") as caught:
-        writer.write(tmp_path, "full", "1.0.0", {"train": lambda: []}, description="")
+        writer.write(
+            tmp_path, "full", "1.0.0", {"train": lambda: []}, description="", joint_names={}
+        )
     assert caught.value.errno == errno.ENOSPC

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from acae_jax.data import record as records
 from acae_jax.datasets.synthetic import body, contact_sheet, render, scenes, studios, takes
 from acae_jax.geometry import cameras
 from acae_jax.images import decoding, masks, props

@@ -5,7 +5,7 @@ import numpy as np
 
 from acae_jax import config as configs
 from acae_jax import train
-from acae_jax.data.record import Record
+from acae_jax.data.crop_record import CropRecord
 from acae_jax.datasets import writer
 from acae_jax.skeletons import catalogue
 from acae_jax.skeletons import union as unions
@@ -15,7 +15,7 @@ from acae_jax.training import checkpoints, logs, loop
 def make_record(key, label_format, joints, labels):
     rng = np.random.default_rng(len(key))
     image = cv2.imencode(".jpg", rng.integers(0, 255, (96, 96, 3), np.uint8))[1].tobytes()
-    return Record(
+    return CropRecord(
         image=image,
         intrinsics=np.array([[300, 0, 47.5], [0, 300, 47.5], [0, 0, 1]], np.float32),
         rotation=np.eye(3, dtype=np.float32),
@@ -38,7 +38,15 @@ def write_all(folder, config):
         joints = len(union.members[name]) if is_3d else 0
         labels = 0 if is_3d else len(catalogue.load(label_format).joint_names)
         made = [make_record(f"{name}/{i}", label_format, joints, labels) for i in range(2)]
-        writer.write(folder, name, "1.0.0", {"train": lambda m=made: m}, description="for a test")
+        joints_of = union.member_joints[name] if is_3d else catalogue.load(label_format).joint_names
+        writer.write(
+            folder,
+            name,
+            "1.0.0",
+            {"train": lambda m=made: m},
+            description="for a test",
+            joint_names={label_format: joints_of},
+        )
 
 
 def test_two_steps_of_the_28_datasets(tmp_path):

@@ -113,6 +113,35 @@ def test_unlabelled_and_unnamed_joints_cost_nothing():
     assert price(points, true_mm, batch, groups)["labels_2d"] == free["labels_2d"]
 
 
+def test_what_lies_out_of_view_costs_nothing_in_the_image():
+    """Neither 2D labels that a soft-argmax cannot reach nor points that it puts at the border."""
+    batch, points, true_mm, groups = example_batch()
+    free = price(points, true_mm, batch, groups)
+    border_px = 0.75 * GEOMETRY.stride
+    for beyond in (-40.0, border_px - 1.0, GEOMETRY.side_px - border_px, 400.0):
+        labels = {**batch, "labels_px": batch["labels_px"].at[2:, 0].set(beyond)}
+        others = {**batch, "labels_valid": batch["labels_valid"].at[:, 0].set(False)}
+        terms, expected = (price(points, true_mm, b, groups) for b in (labels, others))
+        assert terms["labels_2d"] == expected["labels_2d"] < 0.01
+    inside = {**batch, "labels_px": batch["labels_px"].at[2:, 0].set(border_px + 1.0)}
+    assert price(points, true_mm, inside, groups)["labels_2d"] > 0.02
+    escaped = network.Points(points.px.at[:2, 0, 1].set(border_px - 1.0), points.relative_mm)
+    assert price(escaped, true_mm, batch, groups)["projected"] == free["projected"] == 0
+    caught = network.Points(points.px.at[:2, 0, 1].set(border_px + 1.0), points.relative_mm)
+    assert price(caught, true_mm, batch, groups)["projected"] > 0.01
+
+
+def test_true_joints_far_out_of_the_crop_push_what_is_predicted_within():
+    """The published border is 20 strides, not 20 pixels."""
+    batch, points, true_mm, groups = example_batch()
+    for strides, counts in ((-1.5, True), (-19, True), (-21, False)):
+        x_mm = (strides * GEOMETRY.stride - 63.5) / 400.0 * 3500.0
+        true = batch["joints_mm"].at[0, 0].set(jnp.array([x_mm, 0.0, 3500.0]))
+        moved = {**batch, "joints_mm": true}
+        cost = price(points, true_mm, moved, groups)["projected"]
+        assert (cost > 0.01) == counts, strides
+
+
 def test_the_absolute_term_starts_late():
     batch, points, true_mm, groups = example_batch()
     early = price(points, true_mm + 100, batch, groups, step=4, absolute_from=5)

@@ -62,5 +62,5 @@ def test_folders_of_checkpoints_and_datasets_are_refused_before_anything_is_made
         checkpoints.Checkpoints(folder, {})
     str(caught.value).encode()  # can be told
     with pytest.raises(ValueError, match="is no UTF-8"):
-        writer.write(folder, "a", "1.0.0", {"all": list}, description="")
+        writer.write(folder, "a", "1.0.0", {"all": list}, description="", joint_names={})
     assert list(tmp_path.iterdir()) == []

@@ -92,10 +92,28 @@ def test_merged_by_name_shares_joints_of_equal_name():
     assert merged.members == {"a": (0, 1, 2), "b": (2, 1, 3, 0)}
 
 
+def test_joints_are_matched_by_name_whatever_their_order():
+    theirs = union.of([A, B])
+    ours = union.of([B, A])
+    places = union.places(theirs.joint_names, ours.joint_names)
+    assert [theirs.joint_names[place] for place in places] == list(ours.joint_names)
+    assert union.places(theirs.joint_names, ours.joint_names[:2]) == places[:2]
+    with pytest.raises(ValueError, match="no joint pelv_a, lhip_a, rhip_a among pelv, lhip, rhip"):
+        union.places(A.joint_names, theirs.joint_names[:3])
+
+
+def test_members_keep_what_they_call_their_joints():
+    assert union.of([A, B]).member_joints == {"a": A.joint_names, "b": B.joint_names}
+    for dataset, joints in HUGE.member_joints.items():
+        assert joints == catalogue.dataset_skeleton(dataset).joint_names
+
+
 def test_merged_joints_have_no_edge_to_themselves():
     both = Skeleton("both", ("pelv", "pelv_x", "head"), ((0, 1), (1, 2)))
     merged = union.merged_by_name([both])
-    assert merged == union.JointUnion(("pelv", "head"), ((0, 1),), {"both": (0, 0, 1)})
+    assert merged == union.JointUnion(
+        ("pelv", "head"), ((0, 1),), {"both": (0, 0, 1)}, {"both": ("pelv", "pelv_x", "head")}
+    )
 
 
 def test_merged_datasets_have_one_joint_for_each_base_name():

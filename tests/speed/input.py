@@ -132,7 +132,7 @@ def compare(person_px: int, make: partial, repetitions: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for name, records in zip(names, datasets, strict=True):
             split = {"train": lambda records=records: records}
-            writer.write(folder, name, "1.0.0", split, description="")
+            writer.write(folder, name, "1.0.0", split, description="", joint_names={})
         disk = job._replace(sources=tuple(sources.open(name, folder, "train") for name in names))
         contenders = {
             "bare decode": partial(bare_decode, job),

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from acae_jax.data.record import Record
+from acae_jax.data.crop_record import CropRecord
 from acae_jax.images import masks, props
 
 # Datasets of the recipe have masks, or none, or only 2D labels: one of each kind, with its slots in
@@ -15,7 +15,7 @@ MARGIN = 1.66
 _WIDTH = 0.45  # of the box, in its heights
 
 
-def make(dataset: str, index: int, person_px: int) -> Record:
+def make(dataset: str, index: int, person_px: int) -> CropRecord:
     """A person in front of a furnished place, stored in JPEG of quality 95."""
     rng = np.random.default_rng([len(dataset), index, person_px])
     label_format, joints = _FORMATS[dataset]
@@ -29,7 +29,7 @@ def make(dataset: str, index: int, person_px: int) -> Record:
     joints_mm = rng.normal(size=(joints, 3)) * 300 + (0, 0, 4000)
     joints_px = rng.uniform(0, side_px, (joints, 2))
     is_2d = dataset == "coco"
-    return Record(
+    return CropRecord(
         image=encoded.tobytes(),
         intrinsics=np.array([[focal, 0, centre], [0, focal, centre], [0, 0, 1]], np.float32),
         rotation=np.eye(3, dtype=np.float32),

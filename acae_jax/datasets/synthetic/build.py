@@ -23,10 +23,11 @@ import tensorflow_datasets as tfds
 import tqdm
 
 from acae_jax import cores, messages
-from acae_jax.data import record as records
+from acae_jax.data import crop_record
 from acae_jax.datasets import writer
 from acae_jax.datasets.synthetic import scenes, studios, takes
 from acae_jax.files import paths
+from acae_jax.skeletons import catalogue
 
 VERSION = "1.1.0"
 _TAKES_PER_CHUNK = 5
@@ -220,12 +221,12 @@ def _make_chunk(chunk: _Chunk) -> _Chunk:
     return chunk
 
 
-def _save(path: Path, chunk_records: Sequence[records.Record]) -> None:
+def _save(path: Path, chunk_records: Sequence[crop_record.CropRecord]) -> None:
     """Stores records as flat arrays and their sizes, atomically."""
     arrays = {}
-    for field in records.Record._fields:
+    for field in crop_record.CropRecord._fields:
         values = [getattr(record, field) for record in chunk_records]
-        if isinstance(values[0], str):
+        if isinstance(values[0], str | int):
             arrays[field] = np.array(values)
             continue
         flat = [np.frombuffer(v, np.uint8) if isinstance(v, bytes) else v.ravel() for v in values]
@@ -241,10 +242,10 @@ def _save(path: Path, chunk_records: Sequence[records.Record]) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _load(path: Path) -> Iterator[records.Record]:
+def _load(path: Path) -> Iterator[crop_record.CropRecord]:
     with np.load(path, allow_pickle=False) as arrays:
         columns = {}
-        for field in records.Record._fields:
+        for field in crop_record.CropRecord._fields:
             column = arrays[field]
             if f"{field}/sizes" in arrays:
                 parts = np.split(column, np.cumsum(arrays[f"{field}/sizes"])[:-1])
@@ -252,17 +253,17 @@ def _load(path: Path) -> Iterator[records.Record]:
                 if field == "image":
                     column = [part.tobytes() for part in column]
             else:
-                column = [str(text) for text in column]
+                column = column.tolist()
             columns[field] = column
     for values in zip(*columns.values(), strict=True):
-        yield records.Record(**dict(zip(columns, values, strict=True)))
+        yield crop_record.CropRecord(**dict(zip(columns, values, strict=True)))
 
 
 def _assemble(out: Path, name: str, chunks: Sequence[_Chunk], size: str, seed: int) -> None:
     """Turns a dataset's complete chunks into the dataset and removes them."""
     studio = studios.STUDIOS[name]
 
-    def stored() -> Iterator[records.Record]:
+    def stored() -> Iterator[crop_record.CropRecord]:
         for chunk in chunks:
             yield from _load(Path(chunk.path))
 
@@ -272,6 +273,10 @@ def _assemble(out: Path, name: str, chunks: Sequence[_Chunk], size: str, seed: i
         VERSION,
         {split(name): stored},
         description=f"Embedded synthetic people, labelled as {studio.format}.",
+        joint_names={
+            name: catalogue.load(name).joint_names
+            for name in crop_record.formats(scenes.label_format(studio))
+        },
         metadata={"seed": seed, "size": size, "format": studio.format, "side_px": scenes.SIDE_PX},
     )
     shutil.rmtree(_partial(out, name, seed))

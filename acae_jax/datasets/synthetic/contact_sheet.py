@@ -5,11 +5,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import tensorflow_datasets as tfds
 from jaxtyping import Float, UInt8
 
-from acae_jax.data import record as records
-from acae_jax.datasets.synthetic import body, build, studios
+from acae_jax.data import crop_record, sources
+from acae_jax.datasets.synthetic import build
 from acae_jax.geometry import cameras
 from acae_jax.images import decoding
 from acae_jax.skeletons import catalogue
@@ -21,7 +20,7 @@ _FINE = 3  # fractional bits of drawn positions
 _TITLE_PX = 22
 
 
-def joints_px(record: records.Record) -> Float[np.ndarray, "j 2"]:
+def joints_px(record: crop_record.CropRecord) -> Float[np.ndarray, "j 2"]:
     """A record's joints in its stored crop, 3D-labelled or 2D-labelled."""
     if len(record.joints_px):
         return record.joints_px
@@ -30,20 +29,17 @@ def joints_px(record: records.Record) -> Float[np.ndarray, "j 2"]:
 
 
 def skeleton(format_name: str) -> tuple[tuple[str, ...], list[tuple[int, int]]]:
-    """Joint names and edges of a record's format, which may be "every"."""
-    if format_name != studios.EVERY:
-        entry = catalogue.load(format_name)
-        return entry.joint_names, list(entry.edges)
+    """Joint names and edges of a record's format, or of several side by side."""
     names: list[str] = []
     edges: list[tuple[int, int]] = []
-    for part in body.FORMATS:
-        entry = catalogue.load(part)
-        edges += [(a + len(names), b + len(names)) for a, b in entry.edges]
-        names += entry.joint_names
+    for name in crop_record.formats(format_name):
+        part = catalogue.load(name)
+        edges += [(a + len(names), b + len(names)) for a, b in part.edges]
+        names += part.joint_names
     return tuple(names), edges
 
 
-def draw(record: records.Record) -> UInt8[np.ndarray, "h w 3"]:
+def draw(record: crop_record.CropRecord) -> UInt8[np.ndarray, "h w 3"]:
     """A record's crop, enlarged, with its joints and edges."""
     image = decoding.decode(record.image)
     image = cv2.resize(image, None, fx=_ZOOM, fy=_ZOOM, interpolation=cv2.INTER_CUBIC)
@@ -69,10 +65,8 @@ def write(path: str | Path, folders: Sequence[Path], columns: int = 6) -> None:
     rows = []
     for folder in folders:
         name = folder.parent.name
-        builder = tfds.builder_from_directory(folder)
-        decoders = {"image": tfds.decode.SkipDecoding()}
-        source = builder.as_data_source(build.split(name), decoders=decoders)  # pyright: ignore
-        row = [records.from_dict(source[i]) for i in range(min(columns, len(source)))]
+        source = sources.Source(name, folder, build.split(name))
+        row = [source[i] for i in range(min(columns, len(source)))]
         tiles = [draw(record) for record in row]
         tiles += [np.zeros_like(tiles[0])] * (columns - len(tiles))
         strip = np.concatenate(tiles, axis=1)

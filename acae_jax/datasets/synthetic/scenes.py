@@ -8,13 +8,13 @@ resampling a large picture would only cost time.
 """
 
 import functools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Float32
 
-from acae_jax.data.record import Record
+from acae_jax.data.crop_record import CropRecord
 from acae_jax.datasets.synthetic import body, looks, render, studios, takes
 from acae_jax.geometry import cameras
 from acae_jax.images import masks, props
@@ -125,7 +125,12 @@ def crop(
     return turned, np.concatenate([corner, size]).astype(np.float32)
 
 
-def make(studio: studios.Studio, seed: int, take: takes.Take, index: int) -> Record:
+def label_format(studio: studios.Studio) -> str:
+    """What a studio's records are labelled in."""
+    return LABELS_2D if studio.labels_2d else studio.format
+
+
+def make(studio: studios.Studio, seed: int, take: takes.Take, index: int) -> CropRecord:
     """Draws and labels record `index` of a dataset, a frame of its take."""
     rng = studios.stream(seed, studio, "picture", index)
     # One room a take: a session is filmed in one place.
@@ -144,17 +149,17 @@ def make(studio: studios.Studio, seed: int, take: takes.Take, index: int) -> Rec
     joints = joints + rng.normal(0, studio.noise_mm or 0.0, joints.shape)
     fields = _labels(studio, camera, crop_camera, joints, mask, rng)
     image = _finish(studio, linear, rng)
-    return Record(
+    return CropRecord(
         image=image,
         box=box,
         mask_rle=masks.encode(mask),
-        format=LABELS_2D if studio.labels_2d else studio.format,
+        format=label_format(studio),
         key=f"{take.key}/{index:06d}",
         **fields,
     )
 
 
-def _labels(studio, camera, crop_camera, joints, mask, rng) -> dict[str, np.ndarray]:
+def _labels(studio, camera, crop_camera, joints, mask, rng) -> dict[str, Any]:
     """The camera and joint fields of a record; a 2D dataset knows neither camera nor depth."""
     none = np.zeros((0, 2), np.float32)
     if not studio.labels_2d:

@@ -10,10 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from acae_jax.datasets.synthetic import actions, motions
+from acae_jax.data import crop_record
+from acae_jax.datasets.synthetic import actions, body, motions
 from acae_jax.datasets.synthetic.looks import Wardrobe
 
-EVERY = "every"  # the format of the test set: all formats' joints in the order of body.FORMATS
+EVERY = crop_record.beside(body.FORMATS)  # what the test set is labelled in: all formats
 
 
 class Rig(NamedTuple):

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from acae_jax.data import crop_record
 from acae_jax.datasets.synthetic import actions, body, looks, motions, poses, studios
 
 FRAMES = 12  # poses of a take
@@ -41,10 +42,9 @@ def moved(
 def labels(
     assets: body.Body, format_name: str, vertices_mm: Float[np.ndarray, "v 3"]
 ) -> Float[np.ndarray, "j 3"]:
-    """Joints of a format, or of all formats in order for the format "every"."""
-    if format_name != studios.EVERY:
-        return body.joints(assets, format_name, vertices_mm)
-    return np.concatenate([body.joints(assets, name, vertices_mm) for name in body.FORMATS])
+    """Joints of a record's format, or of several side by side."""
+    parts = crop_record.formats(format_name)
+    return np.concatenate([body.joints(assets, name, vertices_mm) for name in parts])
 
 
 def make(studio: studios.Studio, seed: int, index: int) -> Take:
