@@ -47,7 +47,7 @@ def arrays(manifest: list[dict], numbers: bytes) -> dict[str, np.ndarray]:
             at += count * dtype.itemsize
     if at != len(numbers):
         raise ValueError(f"the constants take {at} bytes, but nanodet.bin has {len(numbers)}")
-    return found
+    return constants
 
 
 def convolutions(graph: dict, numbers: bytes) -> list[tuple[np.ndarray, np.ndarray]]:

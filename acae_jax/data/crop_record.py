@@ -32,7 +32,7 @@ class CropRecord(NamedTuple):
     joints_mm: Float32[np.ndarray, "j 3"]  # world; NaN = not labelled; (0, 3) without 3D labels
     joints_px: Float32[np.ndarray, "k 2"]  # stored crop; NaN = not labelled; (0, 2) without 2D ones
     box: Float32[np.ndarray, "4"]  # x, y, w, h in px of the stored crop
-    mask_rle: UInt32[np.ndarray, "r"]  # COCO column-major runs, background first; empty = no mask
+    mask_rle: UInt32[np.ndarray, " r"]  # COCO column-major runs, background first; empty = no mask
     format: str  # of the labels; empty if there are none
     key: str  # readable id, "studio_a/woman3/walk/000123"
     format_px: str = ""  # of joints_px, if it is another one than that of joints_mm

@@ -284,7 +284,7 @@ def _place_joints(
 
 def members_of(
     format_name: str, joint_count: int, union: unions.JointUnion
-) -> Int[np.ndarray, "j"]:
+) -> Int[np.ndarray, " j"]:
     """Return where in the union a record's joints belong, -1 for those of formats it has not.
 
     A record may hold several formats side by side, in an order of its own. A ValueError if the

@@ -18,9 +18,9 @@ class TrackRecord(NamedTuple):
     joints_px: Float32[np.ndarray, "t j 2"]  # NaN = missing
     confidence: Float32[np.ndarray, "t j"]  # of the 2D joints, 0 … 1; (0, 0) if nobody said
     joints_mm: Float32[np.ndarray, "t k 3"]  # world; NaN = not labelled; (0, 0, 3) without 3D
-    times_us: Int64[np.ndarray, "t"]  # microseconds of the frames, increasing
+    times_us: Int64[np.ndarray, " t"]  # microseconds of the frames, increasing
     intrinsics: Float32[np.ndarray, "3 3"]  # px
-    distortion: Float32[np.ndarray, "d"]  # OpenCV's coefficients; (0,) without distortion
+    distortion: Float32[np.ndarray, " d"]  # OpenCV's coefficients; (0,) without distortion
     rotation: Float32[np.ndarray, "3 3"]  # world → camera
     position_mm: Float32[np.ndarray, "3"]  # camera centre in the world
     image_px: Float32[np.ndarray, "2"]  # width, height

@@ -95,7 +95,7 @@ def pixels(
     return device_colour.apply(images, colour, erased)
 
 
-def flat(values: Shaped[Array, "n b *rest"]) -> Shaped[Array, "nb *rest"]:
+def flat(values: Shaped[Array, " n b *rest"]) -> Shaped[Array, " nb *rest"]:
     """The examples of all parts along one axis, those of one device staying together."""
     n, b, *rest = values.shape
     return values.swapaxes(0, 1).reshape(n * b, *rest)

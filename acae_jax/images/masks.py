@@ -13,7 +13,7 @@ from acae_jax.images import decoding
 
 def encode(
     mask: Bool[np.ndarray, "h w"] | Integer[np.ndarray, "h w"],
-) -> UInt32[np.ndarray, "runs"]:
+) -> UInt32[np.ndarray, " runs"]:
     """Encode a mask (nonzero = person) as run lengths; ValueError if it has no pixels."""
     _check_size(*mask.shape)
     flat = (mask != 0).ravel(order="F")
@@ -25,7 +25,7 @@ def encode(
 
 
 def decode(
-    counts: Integer[np.ndarray, "runs"], height: int, width: int
+    counts: Integer[np.ndarray, " runs"], height: int, width: int
 ) -> UInt8[np.ndarray, "{height} {width}"]:
     """Unpack run lengths to a 0/1 mask; ValueError unless they cover exactly height × width."""
     _check_size(height, width)

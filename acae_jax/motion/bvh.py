@@ -29,7 +29,7 @@ class Written(NamedTuple):
 
     joint_names: tuple[str, ...]  # in the file, hinges not counted
     left_out: tuple[str, ...]
-    residual_mm: Float64[np.ndarray, "J"]  # mean distance of each joint of the file from the input
+    residual_mm: Float64[np.ndarray, " J"]  # mean distance of each joint of the file from the input
     filled: int  # positions that were missing and interpolated
 
 

@@ -107,7 +107,7 @@ def _nodes(tree: Tree, names: Sequence[str]) -> tuple[list[str], list[int], list
 
 def _median_lengths(
     bones: Float64[np.ndarray, "F J 3"], measured: Bool[np.ndarray, "F J"]
-) -> Float64[np.ndarray, "J"]:
+) -> Float64[np.ndarray, " J"]:
     """Median length of each bone over the frames that measured it, or over all if none did."""
     lengths = np.linalg.norm(bones, axis=-1)
     return np.array(

@@ -59,7 +59,7 @@ def without_sides(joint_names: Sequence[str]) -> list[str]:
     return [rests.get(name, name) for name in joint_names]
 
 
-def mirror_map(joint_names: Sequence[str]) -> Int32[np.ndarray, "J"]:
+def mirror_map(joint_names: Sequence[str]) -> Int32[np.ndarray, " J"]:
     """For every joint the index of its mirror image; joints without a partner are their own."""
     partners = pairs(joint_names)
     other = {**partners, **{right: left for left, right in partners.items()}}
@@ -129,7 +129,7 @@ def _check_sides(joint_names: Sequence[str]) -> None:
         )
 
 
-def select(skeleton: Skeleton, names: Iterable[str]) -> Int32[np.ndarray, "K"]:
+def select(skeleton: Skeleton, names: Iterable[str]) -> Int32[np.ndarray, " K"]:
     """Indices of the named joints, in the order of the names.
 
     An unknown name raises a ValueError that suggests the nearest ones.

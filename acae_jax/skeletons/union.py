@@ -85,7 +85,7 @@ def exported() -> JointUnion:
     return _of_parts({**members, EXPORTED_EXTRA: (extra,)})
 
 
-def export_indices(name: str) -> Int32[np.ndarray, "K"]:
+def export_indices(name: str) -> Int32[np.ndarray, " K"]:
     """Indices of an exported skeleton's joints in the union `exported`, in the export's order.
 
     All are below 555, thus also indices into huge8, except those of kinectv2_25.

@@ -168,7 +168,7 @@ def _places(
     return middles, _in_steps(np.where(near, offsets, np.float32(np.nan)), STEP_MM)
 
 
-def _in_steps(values: Float[np.ndarray, "n *s"], step: float) -> Int16[np.ndarray, "n k"]:
+def _in_steps(values: Float[np.ndarray, " n *s"], step: float) -> Int16[np.ndarray, "n k"]:
     """Whole steps, an entry a row, no more than fit; what is not finite is MISSING."""
     flat = values.reshape(len(values), int(np.prod(values.shape[1:])))
     known = np.isfinite(flat)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from acae_jax.data import crop_record, schema
 from acae_jax.datasets.synthetic import body, contact_sheet, render, scenes, studios, takes
 from acae_jax.geometry import cameras
 from acae_jax.images import decoding, masks, props
@@ -69,7 +70,7 @@ def made(request):
 def test_records_have_the_schema(made):
     studio, _, found = made
     for record in found:
-        records.check(record)
+        schema.check(crop_record.SCHEMA, record)
         assert decoding.decode(record.image).shape == (scenes.SIDE_PX, scenes.SIDE_PX, 3)
         names, _ = contact_sheet.skeleton(record.format)
         assert len(names) == len(contact_sheet.joints_px(record))

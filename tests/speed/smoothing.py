@@ -27,7 +27,7 @@ def main() -> None:
         true = motions.make_motion(frames, moving)
         noisy = motions.make_sequence(motions.noisy(true), frames)
         ways = {
-            "raw": seen.poses_mm,
+            "raw": noisy.poses_mm,
             "smooth (files)": smoothing.smooth(noisy).poses_mm,
             "filter (camera)": motions.filtered(noisy),
         }

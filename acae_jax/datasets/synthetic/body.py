@@ -34,9 +34,9 @@ class JointCombinations(NamedTuple):
     """One format: joint j is the sum of weights · points over the entries from `starts[j]` on."""
 
     joint_names: tuple[str, ...]
-    starts: Int[np.ndarray, "J"]
-    indices: Int[np.ndarray, "N"]
-    weights: Float32[np.ndarray, "N"]
+    starts: Int[np.ndarray, " J"]
+    indices: Int[np.ndarray, " N"]
+    weights: Float32[np.ndarray, " N"]
 
 
 class Body(NamedTuple):
@@ -46,12 +46,12 @@ class Body(NamedTuple):
     targets_mm: Float32[np.ndarray, "T V*3"]
     target_names: tuple[str, ...]
     faces: Int[np.ndarray, "F 3"]
-    vertex_region: UInt8[np.ndarray, "V"]
-    mirror: Int[np.ndarray, "V"]
+    vertex_region: UInt8[np.ndarray, " V"]
+    mirror: Int[np.ndarray, " V"]
     skin_count: int
     bone_names: tuple[str, ...]
     parents: tuple[int, ...]
-    bone_heads: Int[np.ndarray, "B"]
+    bone_heads: Int[np.ndarray, " B"]
     skin_weights: Float32[np.ndarray, "V B"]
     formats: dict[str, JointCombinations]
 

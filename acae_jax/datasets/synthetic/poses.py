@@ -147,7 +147,7 @@ def sequence(
     return poses
 
 
-def _played(name: str, seconds: Float[np.ndarray, "T"], period: float) -> list[Turns]:
+def _played(name: str, seconds: Float[np.ndarray, " T"], period: float) -> list[Turns]:
     clips = motions.load()
     if name not in clips:
         ends = action("stand"), action(name)
