@@ -78,13 +78,15 @@ def image_errors_mm(run: Run, variant: str) -> Float[np.ndarray, " n"]:
 def latents_outside(run: Run) -> Float[np.ndarray, " l"] | None:
     """For each latent point the share of the test images in whose crops it does not lie.
 
-    None without an autoencoder. No heat map can show a point there: a network that predicts latent
-    points itself must put it on the border.
+    Images with a joint that is not labelled do not count. None if all are such, or without an
+    autoencoder. No heat map can show a point there: a network that predicts latent points itself
+    must put it on the border.
     """
-    if run.maps is None:
+    complete = np.isfinite(run.true_mm).all(axis=(1, 2))
+    if run.maps is None or not complete.any():
         return None
-    latents_mm = autoencoder.to_latents(run.maps, jnp.asarray(run.true_mm))
-    px = losses.project_px(latents_mm, jnp.asarray(run.intrinsics))
+    latents_mm = autoencoder.to_latents(run.maps, jnp.asarray(run.true_mm[complete]))
+    px = losses.project_px(latents_mm, jnp.asarray(run.intrinsics[complete]))
     inside = absolute.in_view(px, run.images.shape[1], 0.0)
     return 1.0 - np.asarray(inside).mean(axis=0)
 

@@ -238,6 +238,12 @@ def test_the_share_of_latent_points_outside_of_the_crop(run):
     moved[:2, :, 0] += 3000.0  # out of view: the crop shows 1.07 m to each side
     shares = outcome.latents_outside(planted._replace(true_mm=moved))
     np.testing.assert_allclose(shares, [2 / 6, 1])
+    partly = moved.copy()
+    partly[0, 3] = np.nan  # not labelled: the image does not count
+    shares = outcome.latents_outside(planted._replace(true_mm=partly))
+    np.testing.assert_allclose(shares, [1 / 5, 1])
+    nowhere = planted._replace(true_mm=np.full_like(moved, np.nan))
+    assert report.figures(nowhere)["latents_outside_percent"] is None
     assert "none of the 5 points" in report.page(run)
     without = run._replace(maps=None)
     assert report.figures(without)["latents_outside_percent"] is None
