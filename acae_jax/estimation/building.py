@@ -108,7 +108,7 @@ def clean_examples(
 
 def even_examples(config: ConfigDict, union: JointUnion, name: str, limit: int) -> list[Batch]:
     """Un-augmented training examples of one dataset, chosen evenly if it has more than `limit`."""
-    source = sources.open(name, config.data.folder, "train")
+    source = crop_batches.open_crops(name, config.data.folder, "train", union)
     return clean_examples(config, union, source, crop_batches.evenly_spread(len(source), limit))
 
 
@@ -158,7 +158,7 @@ def test_union(config: ConfigDict) -> JointUnion:
 def load_test_set(config: ConfigDict, mesh: Mesh) -> evaluation.TestSet:
     """The config's test set, as clean crops; this process reads only what its devices will see."""
     union = test_union(config)
-    source = sources.open(config.data.test, config.data.folder, "test")
+    source = crop_batches.open_crops(config.data.test, config.data.folder, "test", union)
     if not len(source):
         raise ValueError(
             f"the test set {config.data.test} is empty: build it with python -m acae_jax.prepare"
