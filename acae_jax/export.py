@@ -33,17 +33,17 @@ OF_RUNS = {
 }
 
 
-def export(given: argparse.Namespace) -> None:
+def export(options: argparse.Namespace) -> None:
     """Write the source in the form that is asked for, and verify it."""
     from acae_jax.bundles import bundle
 
-    source, out = given.source, given.out
+    source, out = options.source, options.out
     if out.exists():
         raise FileExistsError(f"{out} exists: choose another --out, or remove it first")
     if (source / bundle.HEADER).is_file():
-        of_bundle(source, given.to, out, _options(given))
+        of_bundle(source, options.to, out, _options(options))
     else:
-        of_run(source, given.to, out, _options(given))
+        of_run(source, options.to, out, _options(options))
     print(f"{out}: {sum(path.stat().st_size for path in out.rglob('*')) / 1e6:.1f} MB")
     verify(out)
 
@@ -106,9 +106,9 @@ def _rebuilt(facts: Any) -> Callable[..., Any]:
     return leaving.rebuilt(facts)
 
 
-def _options(given: argparse.Namespace) -> dict[str, str]:
+def _options(options: argparse.Namespace) -> dict[str, str]:
     """What was said of the run to export."""
-    said = {field: getattr(given, option) for option, field in OF_RUNS.items()}
+    said = {field: getattr(options, option) for option, field in OF_RUNS.items()}
     return {field: value for field, value in said.items() if value is not None}
 
 
@@ -133,10 +133,10 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str]) -> int:
     """Export or verify; the exit code."""
-    given = parser().parse_args(arguments)
-    if not given.verify and not (given.to and given.out):
+    options = parser().parse_args(arguments)
+    if not options.verify and not (options.to and options.out):
         parser().error("give --to and --out, or --verify")
-    work = partial(verify, given.source) if given.verify else partial(export, given)
+    work = partial(verify, options.source) if options.verify else partial(export, options)
     return command_line.exit_code(work, "stopped; nothing was written")
 
 

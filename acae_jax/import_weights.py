@@ -67,12 +67,12 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str]) -> int:
     """Import; the exit code."""
-    given = parser().parse_args(arguments)
-    source, out = given.source, given.out
-    if given.kind == "metrabs":
+    options = parser().parse_args(arguments)
+    source, out = options.source, options.out
+    if options.kind == "metrabs":
         work = partial(published_model, source, out)
     else:
-        work = partial(backbone, given.kind, source, given.model, out)
+        work = partial(backbone, options.kind, source, options.model, out)
     return command_line.exit_code(work, "stopped; nothing was written")
 
 

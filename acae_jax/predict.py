@@ -49,16 +49,18 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def check(given: argparse.Namespace) -> None:
+def check(options: argparse.Namespace) -> None:
     """A ValueError for numbers that make no sense."""
     for name, low, high in (("num_aug", 1, 1000), ("every", 1, 10**9), ("fov", 1, 179)):
-        if not low <= getattr(given, name) <= high:
-            raise ValueError(f"--{name} is {getattr(given, name)}; give {low} to {high}")
-    if given.max_people < 1 and given.max_people != -1:
-        raise ValueError(f"--max_people is {given.max_people}; give at least 1, or -1: any number")
+        if not low <= getattr(options, name) <= high:
+            raise ValueError(f"--{name} is {getattr(options, name)}; give {low} to {high}")
+    if options.max_people < 1 and options.max_people != -1:
+        raise ValueError(
+            f"--max_people is {options.max_people}; give at least 1, or -1: any number"
+        )
 
 
-def predict(given: argparse.Namespace) -> list[str]:
+def predict(options: argparse.Namespace) -> list[str]:
     """Open the model and run it; returns a line for each thing that was left out."""
     # These take a while to import: usage and errors of arguments come at once.
     import acae_jax
@@ -67,12 +69,12 @@ def predict(given: argparse.Namespace) -> list[str]:
     from acae_jax.media import inputs
     from acae_jax.prediction import outputs, pipeline
 
-    check(given)
-    out = given.out
-    lens = json_files.read_object(given.intrinsics) if given.intrinsics else None
-    found = inputs.find(given.inputs, out)
-    boxes = json_files.read_object(given.boxes) if given.boxes else None
-    motion = tuple(filter(None, given.motion.split(",")))
+    check(options)
+    out = options.out
+    lens = json_files.read_object(options.intrinsics) if options.intrinsics else None
+    media = inputs.find(options.inputs, out)
+    boxes = json_files.read_object(options.boxes) if options.boxes else None
+    motion = tuple(filter(None, options.motion.split(",")))
     matrix, coefficients = None, None
     if lens is not None:
         try:
@@ -80,36 +82,36 @@ def predict(given: argparse.Namespace) -> list[str]:
                 lens["intrinsic_matrix"], lens.get("distortion_coeffs")
             )
         except KeyError:
-            raise ValueError(f"{given.intrinsics} has no intrinsic_matrix") from None
+            raise ValueError(f"{options.intrinsics} has no intrinsic_matrix") from None
         except ValueError as error:
-            raise ValueError(f"{given.intrinsics}: {error}") from None
-    estimator = acae_jax.load(given.bundle)
-    skeleton = given.skeleton or estimator.bundle.facts.default_skeleton
+            raise ValueError(f"{options.intrinsics}: {error}") from None
+    estimator = acae_jax.load(options.bundle)
+    skeleton = options.skeleton or estimator.bundle.facts.default_skeleton
     settings = pipeline.PredictionSettings(
         out=out,
         estimate={
             "skeleton": "" if skeleton == "all" else skeleton,
             "intrinsic_matrix": matrix,
             "distortion_coeffs": coefficients,
-            "default_fov_degrees": given.fov,
-            "num_aug": given.num_aug,
+            "default_fov_degrees": options.fov,
+            "num_aug": options.num_aug,
         },
-        detect={"detector_threshold": given.threshold, "max_detections": given.max_people},
+        detect={"detector_threshold": options.threshold, "max_detections": options.max_people},
         boxes=boxes,
-        every=given.every,
+        every=options.every,
         finish=outputs.OutputSettings(
-            given.smooth, given.overlay, motion, given.fov, matrix, coefficients
+            options.smooth, options.overlay, motion, options.fov, matrix, coefficients
         ),
     )
-    return pipeline.run(estimator, found, settings)
+    return pipeline.run(estimator, media, settings)
 
 
 def main(arguments: Sequence[str]) -> int:
     """Predict; the exit code."""
-    given = parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
 
     def work() -> int:
-        failures = predict(given)
+        failures = predict(options)
         if failures:
             print(
                 f"failed inputs or outputs: {len(failures)}; see the messages above",
@@ -117,7 +119,7 @@ def main(arguments: Sequence[str]) -> int:
             )
         return 1 if failures else 0
 
-    stopped = f"stopped: poses up to here are in {given.out}; the same command continues"
+    stopped = f"stopped: poses up to here are in {options.out}; the same command continues"
     return command_line.exit_code(work, stopped)
 
 

@@ -37,13 +37,13 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str]) -> int:
     """Prepare; the exit code."""
-    given = parser().parse_args(arguments)
-    if given.workers is not None and given.workers < 1:
-        parser().error(f"--workers is {given.workers}; give at least 1")
-    if given.seed < 0:
-        parser().error(f"--seed is {given.seed}; give at least 0")
-    names = [name.strip() for name in given.datasets.split(",") if name.strip()]
-    work = partial(prepare, given.out, given.size, given.seed, given.workers, names)
+    options = parser().parse_args(arguments)
+    if options.workers is not None and options.workers < 1:
+        parser().error(f"--workers is {options.workers}; give at least 1")
+    if options.seed < 0:
+        parser().error(f"--seed is {options.seed}; give at least 0")
+    names = [name.strip() for name in options.datasets.split(",") if name.strip()]
+    work = partial(prepare, options.out, options.size, options.seed, options.workers, names)
     return command_line.exit_code(work, "stopped; the same command continues from here")
 
 

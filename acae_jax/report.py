@@ -103,9 +103,9 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str]) -> int:
     """Report; the exit code."""
-    given = parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     return command_line.exit_code(
-        partial(report, given.folders, given.seconds, given.out, given.by)
+        partial(report, options.folders, options.seconds, options.out, options.by)
     )
 
 

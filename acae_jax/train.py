@@ -124,7 +124,7 @@ def level(text: str) -> int | str:
     return int(text)
 
 
-def train(given: argparse.Namespace, others: Sequence[str]) -> int:
+def train(options: argparse.Namespace, others: Sequence[str]) -> int:
     """Train what the arguments say, `others` being changes of the config; the exit code."""
     from absl import logging
 
@@ -137,19 +137,19 @@ def train(given: argparse.Namespace, others: Sequence[str]) -> int:
         parser().error(f"unknown arguments: {' '.join(unknown)}")
     logging.use_absl_handler()
     # Without being asked not: orbax tells every step of its work as information.
-    logging.set_verbosity(logging.WARNING if given.verbosity is None else given.verbosity)
+    logging.set_verbosity(logging.WARNING if options.verbosity is None else options.verbosity)
     try:
-        profile = traced_steps(given.profile)
-        if given.distributed:
+        profile = traced_steps(options.profile)
+        if options.distributed:
             join_processes()
-        config = configs.load(given.config, overrides)
+        config = configs.load(options.config, overrides)
         compiling.keep()  # for the next stage, and for the run that continues this one
         with ExitStack() as stack:
             listeners = []
-            if given.tensorboard:
-                folder = Path(given.workdir) / tensorboard.FOLDER
+            if options.tensorboard:
+                folder = Path(options.workdir) / tensorboard.FOLDER
                 listeners.append(stack.enter_context(tensorboard.Events(folder)))
-            run(config, given.workdir, profile, listeners)
+            run(config, options.workdir, profile, listeners)
     except loop.Interrupted as stop:
         print(stop, file=sys.stderr)
         return 128 + stop.signal
@@ -179,10 +179,10 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str]) -> int:
     """Train; the exit code."""
-    given, others = parser().parse_known_args(arguments)
+    options, others = parser().parse_known_args(arguments)
     # Before the first step, or after the second Ctrl-C.
     stopped = "stopped at once: what the last checkpoint holds is kept"
-    work = partial(train, given, others)
+    work = partial(train, options, others)
     return command_line.exit_code(work, stopped, lambda: " (--verbosity=1 shows where)")
 
 

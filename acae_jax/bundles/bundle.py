@@ -128,16 +128,16 @@ def write(folder: str | Path, contents: Contents) -> None:
         try:
             _network(place, read(place))
         except ValueError as error:
-            told = str(error).replace(str(place), str(folder))
-            raise ValueError(f"not written, as it could not be opened: {told}") from None
+            message = str(error).replace(str(place), str(folder))
+            raise ValueError(f"not written, as it could not be opened: {message}") from None
 
 
 def verify(folder: str | Path) -> reference.Difference:
     """Compute the bundle's reference again, and say by how much at most it differs."""
     contents = read(folder)
-    given = contents.reference
-    found = _crop_model(folder, contents)(given["images"], given["intrinsics"])
-    return reference.difference(given, *(np.asarray(part) for part in found))
+    stored = contents.reference
+    outputs = _crop_model(folder, contents)(stored["images"], stored["intrinsics"])
+    return reference.difference(stored, *(np.asarray(part) for part in outputs))
 
 
 def encoded(tensors: dict[str, np.ndarray]) -> bytes:
@@ -183,7 +183,7 @@ def _crop_model(folder: str | Path, contents: Contents) -> CropModel:
 
 def _network(folder: str | Path, contents: Contents) -> jax.export.Exported:
     path = Path(folder) / NETWORK
-    return network(path, contents.network, lambda found: _check_fit(path, found, contents))
+    return network(path, contents.network, lambda exported: _check_fit(path, exported, contents))
 
 
 def _check_fit(path: Path, exported: jax.export.Exported, contents: Contents) -> None:
@@ -195,20 +195,20 @@ def _check_fit(path: Path, exported: jax.export.Exported, contents: Contents) ->
     try:
         (weights, images, intrinsics), _ = jax.tree.unflatten(exported.in_tree, exported.in_avals)
         poses_mm, spread_mm = jax.tree.unflatten(exported.out_tree, exported.out_avals)
-        found = {name: (aval.shape, aval.dtype) for name, aval in weights.items()}
+        shapes = {name: (aval.shape, aval.dtype) for name, aval in weights.items()}
         fits = images.shape[1:] == (side_px, side_px, 3) and intrinsics.shape[1:] == (3, 3)
         joints = poses_mm.shape[1]
         fits &= poses_mm.shape[2:] == (3,) and spread_mm.shape[1:] == (joints,)
     except (ValueError, TypeError, AttributeError, IndexError):
         raise ValueError(f"{path} is not the network of a bundle") from None
-    if found != expected or not fits:
+    if shapes != expected or not fits:
         raise ValueError(f"{path} does not take {WEIGHTS} and crops of {side_px} px")
     rows, columns = (joints, joints) if matrix is None else matrix.shape
-    named = len(contents.facts.joint_names)
-    if columns != joints or rows != named:
+    name_count = len(contents.facts.joint_names)
+    if columns != joints or rows != name_count:
         raise ValueError(
             f"{path} gives {joints} joints, {rows} of {columns} with {JOINTS}; {HEADER} names "
-            f"{named}"
+            f"{name_count}"
         )
     calibration = contents.facts.uncertainty
     if calibration and len(calibration.factors) != joints:
@@ -219,19 +219,19 @@ def _check_fit(path: Path, exported: jax.export.Exported, contents: Contents) ->
 
 def _tensors(path: Path, data: bytes) -> dict[str, np.ndarray]:
     try:
-        found = safetensors.numpy.load(data)
+        tensors = safetensors.numpy.load(data)
     except (safetensors.SafetensorError, KeyError, ValueError) as error:
         raise ValueError(f"{path} is no safetensors file of numbers: {error}") from None
-    for name, values in found.items():
+    for name, values in tensors.items():
         if values.dtype not in (np.float16, np.float32):
             raise ValueError(f"{path}: {name} is {values.dtype}; it must be float16 or float32")
-    return found
+    return tensors
 
 
 def _matrix(path: Path, data: bytes) -> Float[np.ndarray, "k j"]:
-    found = _tensors(path, data)
-    if set(found) != {"matrix"} or found["matrix"].ndim != 2:
+    tensors = _tensors(path, data)
+    if set(tensors) != {"matrix"} or tensors["matrix"].ndim != 2:
         raise ValueError(f"{path} must hold one tensor, 'matrix', of two axes")
-    if not np.allclose(found["matrix"].sum(axis=1, dtype=np.float64), 1, atol=1e-3):
+    if not np.allclose(tensors["matrix"].sum(axis=1, dtype=np.float64), 1, atol=1e-3):
         raise ValueError(f"{path}: every row of the matrix must sum to 1")
-    return found["matrix"].astype(np.float32)
+    return tensors["matrix"].astype(np.float32)

@@ -24,13 +24,13 @@ OFF = ("", "0", "off", "false", "no")
 
 def keep() -> Path | None:
     """Have JAX keep what takes it long to compile; the folder, or None if nothing is kept."""
-    chosen = os.environ.get(SWITCH)
-    if chosen is not None and chosen.lower() in OFF:
+    value = os.environ.get(SWITCH)
+    if value is not None and value.lower() in OFF:
         return None
     if getattr(jax.config, SETTING):
         return None
     try:
-        folder = _base(chosen) / _processor()
+        folder = _base(value) / _processor()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         trusted = _is_own(folder)
     except (OSError, RuntimeError):  # the latter: no home folder

@@ -113,13 +113,15 @@ def _calibration(content: Any) -> Calibration | None:
         return None
     _check_keys(content, Calibration._fields, "uncertainty")
     parts = {name: _numbers(content[name], f"uncertainty.{name}") for name in Calibration._fields}
-    found = Calibration(**parts)
-    rising = all(a < b for a, b in zip(found.spreads_mm, found.spreads_mm[1:], strict=False))
+    calibration = Calibration(**parts)
+    rising = all(
+        a < b for a, b in zip(calibration.spreads_mm, calibration.spreads_mm[1:], strict=False)
+    )
     _check(
-        rising and len(found.spreads_mm) == len(found.errors_mm) > 0,
+        rising and len(calibration.spreads_mm) == len(calibration.errors_mm) > 0,
         "uncertainty must be a curve: rising spreads_mm, and as many errors_mm",
     )
-    return found
+    return calibration
 
 
 def _variation(content: Any) -> Variation:

@@ -46,7 +46,7 @@ def encoded(reference: Arrays) -> bytes:
 def decoded(path: Path, data: bytes, names: Sequence[str] = NAMES) -> Arrays:
     """The arrays in the bytes of a reference.npz, whose expanded size is bounded too."""
     try:
-        found = numpy_files.arrays(io.BytesIO(data), names, LARGEST)
+        arrays = numpy_files.arrays(io.BytesIO(data), names, LARGEST)
     except ValueError as error:
         raise ValueError(f"{path} is no reference: {error}") from None
-    return dict(zip(names, found, strict=True))
+    return dict(zip(names, arrays, strict=True))

@@ -65,10 +65,10 @@ def fit(spread_mm: Float[np.ndarray, "n j"], error_mm: Float[np.ndarray, "n j"])
     """
     from scipy import optimize  # here, for opening a bundle needs no scipy
 
-    known = np.isfinite(error_mm)
-    if known.sum() < KNOTS:
-        raise ValueError(f"a calibration needs {KNOTS} joints with a truth, not {known.sum()}")
-    spreads, errors = _binned(spread_mm[known], error_mm[known], KNOTS)
+    has_truth = np.isfinite(error_mm)
+    if has_truth.sum() < KNOTS:
+        raise ValueError(f"a calibration needs {KNOTS} joints with a truth, not {has_truth.sum()}")
+    spreads, errors = _binned(spread_mm[has_truth], error_mm[has_truth], KNOTS)
     # Equal spreads, as of a network that is sure of everything, are one knot.
     spreads, first, counts = np.unique(spreads, return_index=True, return_counts=True)
     errors = np.add.reduceat(errors, first) / counts
@@ -77,9 +77,11 @@ def fit(spread_mm: Float[np.ndarray, "n j"], error_mm: Float[np.ndarray, "n j"])
         tuple(optimize.isotonic_regression(errors).x.tolist()),
         (1.0,) * spread_mm.shape[1],
     )
-    expected = np.where(known, expected_mm(curve, spread_mm), 0.0).astype(np.float64)
-    prior = PRIOR_POSES * float(error_mm[known].mean())
-    factors = (np.where(known, error_mm, 0.0).sum(axis=0) + prior) / (expected.sum(axis=0) + prior)
+    expected = np.where(has_truth, expected_mm(curve, spread_mm), 0.0).astype(np.float64)
+    prior = PRIOR_POSES * float(error_mm[has_truth].mean())
+    factors = (np.where(has_truth, error_mm, 0.0).sum(axis=0) + prior) / (
+        expected.sum(axis=0) + prior
+    )
     return curve._replace(factors=tuple(factors.tolist()))
 
 
@@ -88,10 +90,10 @@ def quality(
     spread_mm: Float[np.ndarray, "n j"],
     error_mm: Float[np.ndarray, "n j"],
 ) -> Quality:
-    """What the calibration says of poses with known errors against what they are."""
-    known = np.isfinite(error_mm)
-    expected = expected_mm(calibration, spread_mm)[known]
-    actual, spread = error_mm[known], spread_mm[known]
+    """How well the errors that a calibration expects agree with actual ones."""
+    has_truth = np.isfinite(error_mm)
+    expected = expected_mm(calibration, spread_mm)[has_truth]
+    actual, spread = error_mm[has_truth], spread_mm[has_truth]
     bins_expected, bins_actual = _binned(expected, actual, BINS)
     return Quality(
         expected_mm=float(expected.mean()),

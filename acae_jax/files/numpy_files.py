@@ -50,7 +50,7 @@ def matrix(path: Path) -> np.ndarray:
 
 def _member(archive: zipfile.ZipFile, name: str) -> np.ndarray:
     with archive.open(f"{name}.npy") as file:
-        found: Any = np.lib.format.read_array(file, allow_pickle=False)
-    if found.size and not found.itemsize:
-        raise ValueError(f"{name} has {found.size} items of no bytes")
-    return found
+        array: Any = np.lib.format.read_array(file, allow_pickle=False)
+    if array.size and not array.itemsize:
+        raise ValueError(f"{name} has {array.size} items of no bytes")
+    return array

@@ -136,20 +136,20 @@ def _check_image(image: ArrayLike) -> UInt8[np.ndarray, "h w 3"]:
     if isinstance(image, str) or hasattr(image, "__fspath__"):
         raise ValueError(f"{str(image)!r} is a path; read the image, as uint8 RGB (h, w, 3)")
     image = np.asarray(image)
-    found = f"image is {image.dtype} {image.shape}; give uint8 RGB (h, w, 3)"
+    description = f"image is {image.dtype} {image.shape}; give uint8 RGB (h, w, 3)"
     if image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 1):
-        raise ValueError(f"{found}: for grey, np.repeat(image.reshape(h, w, 1), 3, axis=2)")
+        raise ValueError(f"{description}: for grey, np.repeat(image.reshape(h, w, 1), 3, axis=2)")
     if image.ndim == 3 and image.shape[2] == 4:
-        raise ValueError(f"{found}: for RGBA, image[:, :, :3]")
+        raise ValueError(f"{description}: for RGBA, image[:, :, :3]")
     if image.ndim != 3 or image.shape[2] != 3:
-        raise ValueError(f"{found}: if it is one of several images, use the batched form")
+        raise ValueError(f"{description}: if it is one of several images, use the batched form")
     if np.issubdtype(image.dtype, np.floating):
         # Not converted silently: 0…1 and 0…255, encoded and linear light are all in use.
-        raise ValueError(f"{found}: for values in 0…1, np.uint8(255 * image + 0.5)")
+        raise ValueError(f"{description}: for values in 0…1, np.uint8(255 * image + 0.5)")
     if image.dtype != np.uint8:
-        raise ValueError(f"{found}: for 16 bits, np.uint8(image >> 8)")
+        raise ValueError(f"{description}: for 16 bits, np.uint8(image >> 8)")
     if 0 in image.shape:
-        raise ValueError(f"{found} with at least one pixel")
+        raise ValueError(f"{description} with at least one pixel")
     return image
 
 
@@ -268,23 +268,23 @@ def check_extrinsics(
 
 def _check_boxes_of_one(boxes: ArrayLike) -> Float32[np.ndarray, "n 5"]:
     try:
-        found = np.asarray(boxes, np.float32)
+        array = np.asarray(boxes, np.float32)
     except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"boxes must be arrays (n, 4) or (n, 5): {error}") from None
-    if found.size == 0:
+    if array.size == 0:
         return np.zeros((0, 5), np.float32)
-    if found.ndim != 2 or found.shape[1] not in (4, 5):
+    if array.ndim != 2 or array.shape[1] not in (4, 5):
         raise ValueError(
-            f"boxes of an image have shape {found.shape}; give (n, 4) or (n, 5): x, y of the "
+            f"boxes of an image have shape {array.shape}; give (n, 4) or (n, 5): x, y of the "
             "top-left corner, width, height in px, and a score if you have one"
         )
-    without = ~(np.isfinite(found).all(1) & (found[:, 2:4] > 0).all(1))
+    without = ~(np.isfinite(array).all(1) & (array[:, 2:4] > 0).all(1))
     if without.any():
         which = int(np.flatnonzero(without)[0])
         raise ValueError(
-            f"box {which}, {found[which, :4].tolist()}, has no extent; "
+            f"box {which}, {array[which, :4].tolist()}, has no extent; "
             "give x, y, width, height with width, height > 0, or leave it out"
         )
-    if found.shape[1] == 4:
-        found = np.concatenate([found, np.ones((len(found), 1), np.float32)], axis=1)
-    return found
+    if array.shape[1] == 4:
+        array = np.concatenate([array, np.ones((len(array), 1), np.float32)], axis=1)
+    return array

@@ -62,8 +62,8 @@ def predict(crop_model: CropModel, crops: Iterable[Crop], largest: int) -> Itera
     size_limit = min(largest, backend.largest or largest)
     begun = deque()
     with ThreadPoolExecutor(CORES) as threads, ThreadPoolExecutor(backend.at_once) as calls:
-        drawn = _draw(crops, threads, ahead=2 * CORES)
-        while some := list(itertools.islice(drawn, size_limit)):
+        images = _draw(crops, threads, ahead=2 * CORES)
+        while some := list(itertools.islice(images, size_limit)):
             for size in sizes(len(some), size_limit, backend.call):
                 part, some = some[:size], some[size:]
                 begun.append(calls.submit(_call, crop_model, part, size))
@@ -79,13 +79,13 @@ def sizes(count: int, largest: int, call: float) -> tuple[int, ...]:
 
     Of 1, 4, 16, … and `largest`; a batch of s crops takes the time of `call` + s crops.
     """
-    known = [1]
-    while known[-1] < largest:
-        known.append(min(STEP * known[-1], largest))
+    choices = [1]
+    while choices[-1] < largest:
+        choices.append(min(STEP * choices[-1], largest))
     best: list[tuple[float, tuple[int, ...]]] = [(0.0, ())]
     for crops in range(1, count + 1):
         ways = []
-        for size in known:
+        for size in choices:
             time, rest = best[max(0, crops - size)]
             ways.append((time + call + size, (size, *rest)))
         best.append(min(ways))
@@ -109,10 +109,10 @@ def _draw(crops: Iterable[Crop], threads: ThreadPoolExecutor, ahead: int) -> Ite
 
 def _call(crop_model: CropModel, crops: Sequence[Drawn], size: int) -> list[Prediction]:
     """The network on some crops, filled up with copies of the last to a batch of `size`."""
-    used = [min(i, len(crops) - 1) for i in range(size)]
-    images = np.stack([crops[i][1] for i in used])
-    intrinsics = np.stack([np.float32(crops[i][0].intrinsics) for i in used])
+    rows = [min(i, len(crops) - 1) for i in range(size)]
+    images = np.stack([crops[i][1] for i in rows])
+    intrinsics = np.stack([np.float32(crops[i][0].intrinsics) for i in rows])
     results = crop_model(images, intrinsics)
     joints_mm, spread_mm = (np.asarray(result)[: len(crops)] for result in results)
-    made = [camera for camera, _ in crops]
-    return list(itertools.starmap(Prediction, zip(made, joints_mm, spread_mm, strict=True)))
+    crop_cameras = [camera for camera, _ in crops]
+    return list(itertools.starmap(Prediction, zip(crop_cameras, joints_mm, spread_mm, strict=True)))

@@ -42,19 +42,19 @@ def estimate(
     mirror = None
     if any(variant.view.flip for variant in variants):
         mirror = skeleton.mirror_map(facts.joint_names)
-    wanted = (
+    crops = (
         crop
         for scene, of_scene in zip(scenes, boxes, strict=True)
         for crop in crops_of(scene, of_scene, variants, up, facts.side_px, antialias)
     )
-    predictions = batches.predict(bundle.crop_model, wanted, batch_size)
+    predictions = batches.predict(bundle.crop_model, crops, batch_size)
     for scene, of_scene in zip(scenes, boxes, strict=True):
         count = len(of_scene) * len(variants)
-        found = [
+        pairs = [
             _in_scene(bundle, scene.camera, prediction)
             for prediction in itertools.islice(predictions, count)
         ]
-        yield _people(found, variants, len(facts.joint_names), mirror)
+        yield _people(pairs, variants, len(facts.joint_names), mirror)
 
 
 def project(
@@ -117,14 +117,14 @@ def _in_scene(
 
 
 def _people(
-    found: Sequence[tuple[np.ndarray, np.ndarray]],
+    pairs: Sequence[tuple[np.ndarray, np.ndarray]],
     variants: Sequence[Variant],
     joints: int,
     mirror: np.ndarray | None,
 ) -> People:
     """Predictions of person after person, variant after variant, with left and right put right."""
-    joints_mm = np.array([of_one for of_one, _ in found]).reshape(-1, len(variants), joints, 3)
-    error_mm = np.array([of_one for _, of_one in found]).reshape(-1, len(variants), joints)
+    joints_mm = np.array([of_one for of_one, _ in pairs]).reshape(-1, len(variants), joints, 3)
+    error_mm = np.array([of_one for _, of_one in pairs]).reshape(-1, len(variants), joints)
     if mirror is not None:
         flipped = [variant.view.flip for variant in variants]
         joints_mm[:, flipped] = joints_mm[:, flipped][:, :, mirror]

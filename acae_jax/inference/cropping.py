@@ -102,11 +102,11 @@ def _seen_part(
     height, width = image.shape[:2]
     if max(height, width) <= LARGEST_REMAP_PX:
         return image, 0, 0
-    seen = (x_px > -1) & (x_px < width) & (y_px > -1) & (y_px < height)
-    if not seen.any():
+    inside = (x_px > -1) & (x_px < width) & (y_px > -1) & (y_px < height)
+    if not inside.any():
         return image[:1, :1], 0, 0
-    left, top = (max(0, int(np.floor(at[seen].min()))) for at in (x_px, y_px))
-    right, bottom = (int(np.floor(at[seen].max())) + 2 for at in (x_px, y_px))
+    left, top = (max(0, int(np.floor(at[inside].min()))) for at in (x_px, y_px))
+    right, bottom = (int(np.floor(at[inside].max())) + 2 for at in (x_px, y_px))
     part = image[top : min(bottom, top + LARGEST_REMAP_PX)]
     return part[:, left : min(right, left + LARGEST_REMAP_PX)], left, top
 

@@ -75,7 +75,7 @@ def detect(
             )
     # One batch size, so that the network is compiled once. A CPU is slower with more images.
     batch = 1 if jax.default_backend() == "cpu" else 8
-    found = []
+    boxes = []
     for start in range(0, len(images), batch):
         chunk = images[start : start + batch]
         views = [_people(params, _canvases(chunk, batch, side)) for side in SIDES_PX]
@@ -84,8 +84,8 @@ def detect(
             people = people[np.argsort(-people[:, 4])[:MAX_CANDIDATES]]
             people = _in_image(people, *image.shape[:2])
             people = people[suppress(people[:, :4], nms_iou_threshold)]
-            found.append(people[:max_detections] if max_detections > 0 else people)
-    return found
+            boxes.append(people[:max_detections] if max_detections > 0 else people)
+    return boxes
 
 
 def with_mirror_images(
@@ -116,14 +116,14 @@ def with_mirror_images(
 
 
 def suppress(boxes: Float32[np.ndarray, "n 4"], iou_threshold: float) -> Int[np.ndarray, " k"]:
-    """Indices of those boxes, given best first, that overlap no better one that is kept."""
-    kept, rest = [], np.arange(len(boxes))
+    """Indices of the boxes, best first, that overlap no better one of the result."""
+    indices, rest = [], np.arange(len(boxes))
     while rest.size:
         best, rest = rest[0], rest[1:]
-        kept.append(best)
+        indices.append(best)
         one = np.broadcast_to(boxes[best], (len(rest), 4))
         rest = rest[box_geometry.iou(one, boxes[rest]) <= iou_threshold]
-    return np.array(kept, np.int64)
+    return np.array(indices, np.int64)
 
 
 @jax.jit

@@ -200,7 +200,7 @@ class Estimator:
         internal_batch_size: Any = 64,
         antialias_factor: Any = 1,
     ) -> PosesOfMany:
-        chosen = self._joints_of(skeleton)
+        joints = self._joints_of(skeleton)
         up = arguments.check_up(world_up_vector)
         count = arguments.check_whole("num_aug", num_aug)
         batch_size = arguments.check_whole("internal_batch_size", internal_batch_size)
@@ -222,16 +222,16 @@ class Estimator:
         poses = PosesOfMany(boxes=[], poses3d=[], poses2d=[], uncertainties=[])
         for scene, (of_image, _), people in zip(scenes, in_view, everybody, strict=True):
             if suppress:
-                kept = self._plausible(scene.camera, of_image, people)
-                people = box_poses.People(*(part[kept] for part in people))
-                of_image = of_image[kept]
+                indices = self._plausible(scene.camera, of_image, people)
+                people = box_poses.People(*(part[indices] for part in people))
+                of_image = of_image[indices]
             if average_aug:
                 people = box_poses.People(*(part.mean(1) for part in people))
-            joints_mm, uncertainty_mm = people.joints_mm[..., chosen, :], people.uncertainty_mm
+            joints_mm, uncertainty_mm = people.joints_mm[..., joints, :], people.uncertainty_mm
             poses["boxes"].append(of_image)
             poses["poses3d"].append(_f32(cameras.camera_to_world(scene.camera, joints_mm)))
             poses["poses2d"].append(_f32(box_poses.project(scene.camera, joints_mm)))
-            poses["uncertainties"].append(_f32(uncertainty_mm[..., chosen]))
+            poses["uncertainties"].append(_f32(uncertainty_mm[..., joints]))
         return poses
 
     def _joints_of(self, skeleton: Any) -> slice | np.ndarray:

@@ -49,7 +49,7 @@ def bones_fit(
     edges: tuple[tuple[int, int], ...],
     bones_mm: tuple[float, ...],
 ) -> Bool[np.ndarray, " n"]:
-    """Whether no bone is below 0.1 or above 3 times its mean length and 300 mm off it as well."""
+    """Whether no bone is 300 mm off its mean length and also below 0.1 or above 3 times it."""
     if not bones_mm:
         return np.ones(len(poses_mm), bool)
     first, second = np.array(edges).T
@@ -63,7 +63,7 @@ def bones_fit(
 def variants_agree(poses_mm: Float[np.ndarray, "n a j 3"]) -> Bool[np.ndarray, " n"]:
     """Whether more than a quarter of the joints deviate by less than 200 mm between variants.
 
-    Variants are brought to one scale first, about the camera: how far a person is, is hard to see.
+    Variants are brought to one scale first, about the camera, because distances are uncertain.
     """
     square = (poses_mm**2).mean((2, 3), keepdims=True)
     scaled = poses_mm * np.sqrt(square.mean(1, keepdims=True) / square)
@@ -83,14 +83,14 @@ def fills_box(
 def suppress(
     poses_mm: Float[np.ndarray, "n j 3"], scores: Float[np.ndarray, " n"]
 ) -> Int[np.ndarray, " k"]:
-    """Indices of the poses that are left when of similar ones the best is kept, best first."""
+    """Indices of the poses, best first, without those that are similar to a better one."""
     order = np.argsort(-scores, kind="stable")
-    kept = []
-    while order.size and len(kept) < MAX_POSES:
+    indices = []
+    while order.size and len(indices) < MAX_POSES:
         best, order = order[0], order[1:]
-        kept.append(best)
+        indices.append(best)
         order = order[similarity(poses_mm[best], poses_mm[order]) <= SAME_POSE_SIMILARITY]
-    return np.array(kept, np.int64)
+    return np.array(indices, np.int64)
 
 
 def similarity(
@@ -98,7 +98,7 @@ def similarity(
 ) -> Float[np.ndarray, " n"]:
     """From 0, no joint within 300 mm, to 1: by the quarter of the joints that are farthest apart.
 
-    Every two poses are brought to their common scale about the camera first.
+    Two poses are brought to their common scale about the camera first.
     """
     square, squares = (pose_mm**2).mean(), (others_mm**2).mean((1, 2))
     common = (square + squares) / 2

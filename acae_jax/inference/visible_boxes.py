@@ -20,16 +20,14 @@ SHRINKAGES = 64
 
 
 class InView(NamedTuple):
-    """Boxes with something to see, as they were given, and what is seen of each."""
+    """The boxes that have a visible part, unchanged, and those parts."""
 
     boxes: Float32[np.ndarray, "n 5"]
     seen: Float[np.ndarray, "n 4"]
 
 
 def check(boxes: Float32[np.ndarray, "n 5"], scene: Scene, leave_out: bool) -> InView:
-    """What of each box can be seen; where there is nothing, a ValueError, or if they may be left
-    out, a UserWarning.
-    """
+    """The visible part of each box; without one ValueError, or UserWarning with `leave_out`."""
     seen = visible(boxes, scene)
     lost = np.isnan(seen).any(axis=1)
     if lost.any():
@@ -68,8 +66,8 @@ def _within_reach(box: Float[np.ndarray, "4"], camera: cameras.Camera) -> Float[
     middle and ends have directions; NaN if there is none.
     """
     nearest = np.clip(camera.intrinsics[:2, 2], box[:2], box[:2] + box[2:])
-    kept = np.linspace(1, 0, SHRINKAGES, endpoint=False)[:, None]
-    copies = np.concatenate([nearest + kept * (box[:2] - nearest), kept * box[2:]], axis=1)
+    scales = np.linspace(1, 0, SHRINKAGES, endpoint=False)[:, None]
+    copies = np.concatenate([nearest + scales * (box[:2] - nearest), scales * box[2:]], axis=1)
     ends = slice(2, 4) if box[2] < box[3] else slice(0, 2)  # as `images.crops.camera` has them
     points_px = np.concatenate(
         [geometry.centre(copies)[:, None], geometry.side_midpoints(copies)[:, ends]], axis=1

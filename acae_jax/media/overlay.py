@@ -53,17 +53,17 @@ def draw(
         kind = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
         image = cv2.resize(image, size, interpolation=kind)
         poses_px = ((poses_px + 0.5) * scale - 0.5).astype(np.float32)
-    drawn = image.copy()
+    canvas = image.copy()
     nearest_last = np.argsort(-np.nan_to_num(depths_mm.mean(1)), kind="stable").tolist()
     for person in nearest_last:
         _draw_person(
-            drawn, poses_px[person], depths_mm[person], uncertainty_mm[person],
+            canvas, poses_px[person], depths_mm[person], uncertainty_mm[person],
             colour(int(numbers[person])), joint_names, edges,
         )  # fmt: skip
-    drawn = cv2.addWeighted(drawn, OPACITY, image, 1 - OPACITY, 0)
+    canvas = cv2.addWeighted(canvas, OPACITY, image, 1 - OPACITY, 0)
     for person in nearest_last:
-        _draw_number(drawn, poses_px[person], int(numbers[person]))
-    return drawn
+        _draw_number(canvas, poses_px[person], int(numbers[person]))
+    return canvas
 
 
 def colour(number: int) -> tuple[int, int, int]:

@@ -41,13 +41,15 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str]) -> int:
     """Fit; the exit code."""
-    given = parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
 
     def work() -> None:
         from acae_jax.own_skeletons import from_examples
 
         logging.getLogger("jax").setLevel(logging.ERROR)  # it tells of accelerators that are not
-        from_examples.fit(given.examples, given.bundle, given.out, given.name, given.picture)
+        from_examples.fit(
+            options.examples, options.bundle, options.out, options.name, options.picture
+        )
 
     return command_line.exit_code(work, "stopped; nothing was written")
 

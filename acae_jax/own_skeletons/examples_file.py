@@ -116,26 +116,28 @@ def seen_by(
     predicted, annotated, number = [], [], []
     views = [(index, view) for index, moment in enumerate(moments) for view in moment.views]
     for index, view in tqdm.tqdm(views, unit="views", disable=not bar):
-        known = view.predicted
-        pose_mm = model(known) if isinstance(known, Picture) else known
+        source = view.predicted
+        pose_mm = model(source) if isinstance(source, Picture) else source
         if not fitting.in_front(pose_mm[None]).all():
-            given = "box and image" if isinstance(known, Picture) else "predicted_mm"
+            keys = "box and image" if isinstance(source, Picture) else "predicted_mm"
             raise ValueError(
                 f"examples[{index}]: the pose that the model predicts is not in front of the "
-                f"camera, or not finite; check {given}, or remove the example"
+                f"camera, or not finite; check {keys}, or remove the example"
             )
         predicted.append(pose_mm)
         annotated.append(cameras.world_to_camera(view.camera, moments[index].joints_mm))
         number.append(index)
-    found = Examples(np.stack(predicted).astype(np.float64), np.stack(annotated), np.array(number))
-    for index, beside_mm in zip(number, fitting.beside_mm(found).tolist(), strict=True):
+    examples = Examples(
+        np.stack(predicted).astype(np.float64), np.stack(annotated), np.array(number)
+    )
+    for index, beside_mm in zip(number, fitting.beside_mm(examples).tolist(), strict=True):
         if beside_mm > BESIDE_MM:
             raise ValueError(
                 f"examples[{index}]: the annotated joints lie {beside_mm / 1000:.1f} m beside the "
                 "person that the model sees; check box, intrinsic_matrix and extrinsic_matrix, and "
                 "that joints_mm are in mm, in the camera's space if there is no extrinsic_matrix"
             )
-    return found
+    return examples
 
 
 def _skeleton(content: Any, folder: Path) -> Skeleton:
@@ -150,16 +152,16 @@ def _moment(content: Any, where: str, new: Skeleton, folder: Path, model_joints:
         if not isinstance(content["views"], list) or not content["views"]:
             raise ValueError(f"{where}.views must be a list of views")
         places = [f"{where}.views[{index}]" for index in range(len(content["views"]))]
-        seen = content["views"]
+        contents = content["views"]
     else:
         _check_keys(content, where, (), ("joints_mm", *VIEW_KEYS))
         places = [where]
-        seen = [{key: value for key, value in content.items() if key != "joints_mm"}]
+        contents = [{key: value for key, value in content.items() if key != "joints_mm"}]
     views = []
-    for one, place in zip(seen, places, strict=True):
+    for one, place in zip(contents, places, strict=True):
         _check_keys(one, place, (), VIEW_KEYS)
         views.append(_view(one, place, folder, model_joints))
-    in_images = [index for index, one in enumerate(seen) if "joints_px" in one]
+    in_images = [index for index, one in enumerate(contents) if "joints_px" in one]
     if "joints_mm" in content and not in_images:
         return Moment(_joints(content["joints_mm"], f"{where}.joints_mm", new, 3), tuple(views))
     if "joints_mm" in content or len(in_images) < 2:
@@ -167,11 +169,11 @@ def _moment(content: Any, where: str, new: Skeleton, folder: Path, model_joints:
             f"{where} must have either joints_mm, or joints_px in at least two of its views"
         )
     points = [
-        _joints(seen[index]["joints_px"], f"{places[index]}.joints_px", new, 2)
+        _joints(contents[index]["joints_px"], f"{places[index]}.joints_px", new, 2)
         for index in in_images
     ]
-    chosen = [views[index] for index in in_images]
-    return Moment(_triangulated(np.stack(points), chosen, where), tuple(views))
+    image_views = [views[index] for index in in_images]
+    return Moment(_triangulated(np.stack(points), image_views, where), tuple(views))
 
 
 def _view(content: dict[str, Any], where: str, folder: Path, model_joints: int) -> View:
@@ -231,8 +233,8 @@ def _joints(content: Any, where: str, new: Skeleton, size: int) -> Float[np.ndar
     if not isinstance(content, dict):
         raise ValueError(f"{where} must be an object of joint names and points or null")
     points = np.full((len(new.joint_names), size), np.nan)
-    given = [name for name in content if content[name] is not None]
-    for name, index in zip(given, skeleton.select(new, given).tolist(), strict=True):
+    names = [name for name in content if content[name] is not None]
+    for name, index in zip(names, skeleton.select(new, names).tolist(), strict=True):
         points[index] = _numbers(content[name], f"{where}.{name}", (size,))
     return points
 
@@ -264,9 +266,11 @@ def _check_keys(
 def _check_together(new: Skeleton, moments: Sequence[Moment]) -> None:
     """Raise for joints without annotation, and for poses in other units or another space."""
     joints_mm = np.stack([moment.joints_mm for moment in moments])
-    known = fitting.known(joints_mm)
+    has_label = fitting.known(joints_mm)
     mirror = skeleton.mirror_map(new.joint_names)
-    often = known.sum(0) + np.where(mirror == np.arange(len(mirror)), 0, known[:, mirror].sum(0))
+    often = has_label.sum(0) + np.where(
+        mirror == np.arange(len(mirror)), 0, has_label[:, mirror].sum(0)
+    )
     for name, count in zip(new.joint_names, often.tolist(), strict=True):
         if count < 2:
             raise ValueError(
@@ -276,10 +280,10 @@ def _check_together(new: Skeleton, moments: Sequence[Moment]) -> None:
     if np.nanmax(np.abs(joints_mm)) < METRES:
         raise ValueError("joints_mm are all below 50 mm; are they metres? multiply them by 1000")
     for index, moment in enumerate(moments):
-        if not known[index].any():
+        if not has_label[index].any():
             raise ValueError(f"examples[{index}] annotates no joint; annotate some or remove it")
         for view in moment.views:
-            depth = cameras.world_to_camera(view.camera, moment.joints_mm[known[index]])[:, 2]
+            depth = cameras.world_to_camera(view.camera, moment.joints_mm[has_label[index]])[:, 2]
             if (depth <= 0).any():
                 raise ValueError(
                     f"examples[{index}]: joints are behind a camera; give them in the camera's "

@@ -61,12 +61,12 @@ def model(folder: Path) -> Callable[[Picture], Float[np.ndarray, "j 3"]]:
 
     def joints_mm(picture: Picture) -> Float[np.ndarray, "j 3"]:
         camera = picture.camera
-        found = opened().estimate_poses(
+        people = opened().estimate_poses(
             stills.read(picture.path),
             picture.box[None],
             intrinsic_matrix=None if camera is None else camera.intrinsics,
             distortion_coeffs=None if camera is None else camera.distortion,
         )
-        return found["poses3d"][0]
+        return people["poses3d"][0]
 
     return joints_mm

@@ -46,13 +46,13 @@ def table(fitted: Fitted, new: Skeleton, model_joint_names: tuple[str, ...]) -> 
 def made_of(weights: Float[np.ndarray, " j"], joint_names: tuple[str, ...]) -> str:
     """The joints of largest weight: "0.61 lkne_mixamo + 0.42 lkne_markers − 0.03 lank_markers"."""
     order = np.argsort(-np.abs(weights), kind="stable")
-    used = [int(j) for j in order if weights[j] != 0]
+    joints = [int(j) for j in order if weights[j] != 0]
     parts = []
-    for j in used[:CONTRIBUTORS]:
+    for j in joints[:CONTRIBUTORS]:
         sign = ("−" if weights[j] < 0 else "+") + " " if parts else "−" * int(weights[j] < 0)
         parts.append(f"{sign}{abs(weights[j]):.2f} {joint_names[j]}")
-    if len(used) > CONTRIBUTORS:
-        parts.append(f"and {len(used) - CONTRIBUTORS} more")
+    if len(joints) > CONTRIBUTORS:
+        parts.append(f"and {len(joints) - CONTRIBUTORS} more")
     return " ".join(parts)
 
 
@@ -63,12 +63,12 @@ def picture(examples: Examples, fitted: Fitted, new: Skeleton) -> bytes:
     count = np.isfinite(fitted.left_out_mm).sum(axis=1)
     errors = np.nansum(fitted.left_out_mm, axis=1) / np.maximum(count, 1)
     order = np.argsort(errors)
-    chosen = [int(order[int(rank * (len(order) - 1) + 0.5)]) for rank in SHOWN]
+    rows = [int(order[int(rank * (len(order) - 1) + 0.5)]) for rank in SHOWN]
     annotated = moved(examples, fitted.left_out_poses_mm)
-    figure = Figure((3.0 * len(chosen), 6.2))
-    grid = figure.subplots(2, len(chosen), squeeze=False)
+    figure = Figure((3.0 * len(rows), 6.2))
+    grid = figure.subplots(2, len(rows), squeeze=False)
     figure.subplots_adjust(0.03, 0.01, 0.99, 0.94, 0.03, 0.03)
-    for column, index in zip(grid.T, chosen, strict=True):
+    for column, index in zip(grid.T, rows, strict=True):
         column[0].set_title(f"example {examples.moment[index]}: {errors[index]:.0f} mm", size=10)
         for axes, across in zip(column, (0, 2), strict=True):
             _draw(axes, annotated[index][:, [across, 1]], new, charts.QUIET, 4.0)
@@ -97,8 +97,8 @@ def _draw(
     tones = {"l": charts.PALETTE[0], "r": charts.PALETTE[4], "": charts.PALETTE[2]}
     colours = [colour or tones[side] for side in sides]
     axes.scatter(*points.T, s=4 * width, c=colours, linewidths=0)
-    given = known(points)
-    edges = [(a, b) for a, b in new.edges if given[a] and given[b]]
+    has_point = known(points)
+    edges = [(a, b) for a, b in new.edges if has_point[a] and has_point[b]]
     # Of an edge between sides, the side of its sided joint.
     of_edges = [colours[a] if sides[a] else colours[b] for a, b in edges]
     lines = [points[[a, b]] for a, b in edges]

@@ -220,8 +220,8 @@ def _write_views(
 
 
 def _final_facts(facts: Mapping[str, Any], settings: OutputSettings) -> dict[str, Any]:
-    made = {"smooth": settings.smooth, "overlay": settings.overlay, "motion": [*settings.motion]}
-    return {**facts, **made}
+    options = {"smooth": settings.smooth, "overlay": settings.overlay, "motion": [*settings.motion]}
+    return {**facts, **options}
 
 
 def _write_page(

@@ -129,11 +129,11 @@ def predict_images(
                 images, boxes = [image for _, image in batch], None
                 if settings.boxes is not None:
                     boxes = [user_boxes.of_image(settings.boxes, path) for path, _ in batch]
-                found = _predict(estimator, settings, images, boxes)
+                people = _predict(estimator, settings, images, boxes)
                 for place, (path, image) in enumerate(batch):
                     source = str(path.absolute())
                     index = index_of.setdefault(source, len(index_of))
-                    frame = _frame(index, index / IMAGES_FPS, found, place, source, stamps[path])
+                    frame = _frame(index, index / IMAGES_FPS, people, place, source, stamps[path])
                     if pictures is not None:
                         with left_out.leaving_out(failures, f"picture of {path.name}"):
                             outputs.write_picture(pictures, path.stem, image, frame, lines.empty)
@@ -152,8 +152,8 @@ def predict_video(
 ) -> None:
     """Predict a video or animation; a ValueError if it cannot be read.
 
-    Results go beside `target`, a path without suffix. Those that cannot be written are left out,
-    poses apart: without them an OSError.
+    Results go beside `target`, a path without suffix. Those that cannot be written are left out; an
+    OSError if these are the poses.
     """
     facts = _facts(estimator, settings)
     facts |= {"input": str(path), "stamp": inputs.stamp(path), "every": settings.every}
@@ -177,16 +177,16 @@ def _predict_frames(
     done = len(lines.recorded.seen) if lines.recorded else 0
     last = (done - 1) * settings.every
     video = videos.open_file(path, last + settings.every, settings.every)
-    given = None if settings.boxes is None else user_boxes.of_video(settings.boxes, path)
+    boxes_of_frames = None if settings.boxes is None else user_boxes.of_video(settings.boxes, path)
     total = None if video.frame_count is None else -(-video.frame_count // settings.every)
     with _bar(total, done, "frame", path.name) as bar:
         for batch in _batches(prefetch.prefetched(video.frames, BATCH)):
             boxes = None
-            if given is not None:
-                boxes = [given.get(frame.index, NOBODY) for frame in batch]
-            found = _predict(estimator, settings, [frame.image for frame in batch], boxes)
+            if boxes_of_frames is not None:
+                boxes = [boxes_of_frames.get(frame.index, NOBODY) for frame in batch]
+            people = _predict(estimator, settings, [frame.image for frame in batch], boxes)
             for place, (last, _, time_s) in enumerate(batch):
-                lines.write(_frame(last, time_s, found, place))
+                lines.write(_frame(last, time_s, people, place))
                 bar.update()
     lines.end(last + 1)
 
@@ -194,9 +194,9 @@ def _predict_frames(
 def predict_camera(
     estimator: Estimator, index: int, settings: PredictionSettings, failures: list[str]
 ) -> None:
-    """Predict what a camera sees until it ends or Ctrl-C, people tracked and steadied at once.
+    """Predict a camera's frames until it ends or Ctrl-C; people are tracked and smoothed at once.
 
-    Results that cannot be written are left out, poses apart.
+    Results other than the poses are left out if they cannot be written.
     """
     video = videos.open_camera(index)
     target = settings.out / time.strftime(f"camera{index}-%Y%m%d-%H%M%S")
@@ -222,22 +222,22 @@ def watch(
 
     A frame of the recorded video is shown until the next one that was predicted.
     """
-    tracks, before, last, drawn = tracking.Tracks(), {}, -1, None
+    tracks, before, last, picture = tracking.Tracks(), {}, -1, None
     frames = prefetch.newest(video.frames)
     with _bar(None, 0, "frame") as bar:
         try:
             for index, image, time_s in frames:
-                found = _predict(estimator, settings, [image], None)
-                frame = _frame(index, time_s, found, 0)
+                people = _predict(estimator, settings, [image], None)
+                frame = _frame(index, time_s, people, 0)
                 tracks, numbers = tracking.advance(tracks, time_s, frame.boxes, frame.poses_mm)
                 frame = frame._replace(track=numbers)
                 if settings.finish.smooth:
                     before, frame = smoothing.filter_frame(before, frame)
                 for _ in range(index - last - 1):
-                    if drawn is not None:
-                        record.write(drawn)
-                drawn = outputs.picture(image, frame, lines.empty)
-                record.write(drawn)
+                    if picture is not None:
+                        record.write(picture)
+                picture = outputs.picture(image, frame, lines.empty)
+                record.write(picture)
                 lines.write(frame)
                 last = index
                 bar.update()
@@ -269,28 +269,28 @@ def _predict(
 
 
 def _stamps(recorded: json_lines.Recording | None) -> dict[str, str]:
-    """What the recorded images were like, by their files."""
+    """The stamps of the recorded images, by file."""
     return dict(zip(recorded.sources, recorded.stamps, strict=True)) if recorded else {}
 
 
 def _frame(
     index: int,
     time_s: float,
-    found: PosesOfMany,
+    people: PosesOfMany,
     place: int,
     source: str = "",
     stamp: str = "",
 ) -> results.Frame:
-    """What was found in one image of several, numbered in order."""
-    boxes = found["boxes"][place]
+    """The people of one image of several, numbered in order."""
+    boxes = people["boxes"][place]
     return results.Frame(
         index,
         time_s,
         np.arange(len(boxes), dtype=np.int32),
         boxes,
-        found["poses3d"][place],
-        found["poses2d"][place],
-        found["uncertainties"][place],
+        people["poses3d"][place],
+        people["poses2d"][place],
+        people["uncertainties"][place],
         source,
         stamp,
     )
@@ -347,9 +347,9 @@ def _batches(items: Iterable[Any]) -> Iterator[list[Any]]:
 def _targets(paths: Sequence[Path], out: Path) -> list[Path]:
     """Where the results of each video go, without a suffix unless two would be the same."""
     names = inputs.names(paths)
-    taken = Counter([Path(IMAGES), *(name.with_suffix("") for name in names)])
+    counts = Counter([Path(IMAGES), *(name.with_suffix("") for name in names)])
     return [
-        out / (name if taken[name.with_suffix("")] > 1 else name.with_suffix("")) for name in names
+        out / (name if counts[name.with_suffix("")] > 1 else name.with_suffix("")) for name in names
     ]
 
 

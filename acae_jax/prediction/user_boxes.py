@@ -20,21 +20,21 @@ Boxes = Mapping[str, Any]
 
 def of_image(boxes: Boxes, path: Path) -> Float32[np.ndarray, "n 5"]:
     """The boxes of an image; a ValueError if there is nothing for it, or no list of boxes."""
-    given = _entry(boxes, path, "[]")
-    if not isinstance(given, list):
+    content = _entry(boxes, path, "[]")
+    if not isinstance(content, list):
         raise ValueError(f"the boxes of the image {path} must be a list: [[x, y, width, height]]")
-    return _checked(given, str(path))
+    return _checked(content, str(path))
 
 
 def of_video(boxes: Boxes, path: Path) -> dict[int, Float32[np.ndarray, "n 5"]]:
     """The boxes of a video's frames, by index; a ValueError as for an image."""
-    given = _entry(boxes, path, "{}")
-    if not isinstance(given, Mapping) or not all(index.isdecimal() for index in given):
+    content = _entry(boxes, path, "{}")
+    if not isinstance(content, Mapping) or not all(index.isdecimal() for index in content):
         raise ValueError(
             f"the boxes of the video {path} must be an object by indices of frames: "
             '{"0": [[x, y, width, height]]}'
         )
-    return {int(index): _checked(given[index], f"{path}, frame {index}") for index in given}
+    return {int(index): _checked(content[index], f"{path}, frame {index}") for index in content}
 
 
 def _entry(boxes: Boxes, path: Path, nobody: str) -> Any:
@@ -44,8 +44,8 @@ def _entry(boxes: Boxes, path: Path, nobody: str) -> Any:
     raise ValueError(f"the boxes hold nothing for '{path}' or '{path.name}'; {nobody} means nobody")
 
 
-def _checked(given: Any, where: str) -> Float32[np.ndarray, "n 5"]:
+def _checked(content: Any, where: str) -> Float32[np.ndarray, "n 5"]:
     try:
-        return arguments.check_boxes([given], 1)[0]
+        return arguments.check_boxes([content], 1)[0]
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from None

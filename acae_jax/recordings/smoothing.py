@@ -61,11 +61,11 @@ def segments(sequence: results.Sequence) -> Iterator[Int64[np.ndarray, " m"]]:
 
 def _trust(uncertainty_mm: Float32[np.ndarray, "m J"]) -> Float[np.ndarray, "m J"]:
     """Weights from the squared uncertainty, 1 where it is usual for the joint or unknown."""
-    known = np.isfinite(uncertainty_mm) & (uncertainty_mm > 0)
-    sigma = np.where(known, uncertainty_mm, 1.0).astype(np.float64)
+    has_uncertainty = np.isfinite(uncertainty_mm) & (uncertainty_mm > 0)
+    sigma = np.where(has_uncertainty, uncertainty_mm, 1.0).astype(np.float64)
     usual = np.median(sigma, axis=0)
     trust = np.clip((usual / sigma) ** 2, 1 / MOST_TRUST, MOST_TRUST)
-    return np.where(known.all(axis=0), trust, 1.0)
+    return np.where(has_uncertainty.all(axis=0), trust, 1.0)
 
 
 def _smooth_joints(
@@ -84,11 +84,11 @@ def _smooth_joints(
     trust = trust * around[:, None]
     smoothed = np.empty_like(poses)
     for joint in range(poses.shape[1]):
-        seen = poses[:, joint].astype(np.float64)
+        positions = poses[:, joint].astype(np.float64)
         weights = trust[:, joint]
         for _ in range(PASSES):
-            curve = _least_squares(bands, places, weights, seen)[places]
-            off = np.linalg.norm(seen - curve, axis=-1)
+            curve = _least_squares(bands, places, weights, positions)[places]
+            off = np.linalg.norm(positions - curve, axis=-1)
             bound = FAR_OFF * np.median(off) + 1e-9
             weights = trust[:, joint] * np.minimum(1, bound / np.maximum(off, bound))
         smoothed[:, joint] = curve
@@ -98,7 +98,7 @@ def _smooth_joints(
 def _nodes(
     times: Float64[np.ndarray, " m"],
 ) -> tuple[Float64[np.ndarray, " length"], Int64[np.ndarray, " m"]]:
-    """Times at most about one step apart, and the places of the given ones among them."""
+    """Times at most about one step apart, and the places of `times` among them."""
     counts = np.maximum(1, np.rint(np.diff(times))).astype(np.int64)
     places = np.concatenate([[0], np.cumsum(counts)])
     return np.interp(np.arange(places[-1] + 1), places, times), places
@@ -108,12 +108,12 @@ def _least_squares(
     bands: Float[np.ndarray, "3 length"],
     places: Int64[np.ndarray, " m"],
     weights: Float[np.ndarray, " m"],
-    seen: Float[np.ndarray, "m d"],
+    positions: Float[np.ndarray, "m d"],
 ) -> Float[np.ndarray, "length d"]:
     """Solve (W + λD'D) z = W x, where nodes without a pose have no weight."""
-    matrix, right = bands.copy(), np.zeros((bands.shape[1], seen.shape[1]))
+    matrix, right = bands.copy(), np.zeros((bands.shape[1], positions.shape[1]))
     matrix[-1, places] += weights
-    right[places] = weights[:, None] * seen
+    right[places] = weights[:, None] * positions
     return linalg.solveh_banded(matrix, right, overwrite_ab=True, overwrite_b=True)
 
 

@@ -1,8 +1,8 @@
-"""Who is who: people of successive frames get one number each, before anything is smoothed.
+"""Tracking: people of successive frames get one number each, before anything is smoothed.
 
-A person is expected where a damped constant velocity takes them. Every frame's people are assigned
-to those expected at the least total cost, which grows with the distance of the poses in 3D, the
-only thing that tells apart two who cross, and with how little their boxes overlap.
+A person is expected where a damped constant velocity takes them. The people of each frame are
+assigned to the expected ones at the least total cost. The cost grows with the distance of the poses
+in 3D, the only thing that tells apart two who cross, and falls with the overlap of their boxes.
 """
 
 from collections.abc import Sequence
@@ -15,8 +15,8 @@ from scipy import optimize
 from acae_jax.geometry import boxes as box_geometry
 from acae_jax.recordings import results
 
-GAP_SECONDS = 1.0  # how long somebody may be hidden and keep their number,
-GAP_STEPS = 2  # or for how many steps from used frame to used frame, however long these are
+GAP_SECONDS = 1.0  # hidden people keep their number for this long,
+GAP_STEPS = 2  # or for so many steps from one used frame to the next, however long these are
 NEAR_MM = 600.0  # a pose nearer than this to the expected one can be the same person,
 DRIFT_MM_PER_SECOND = 2000.0  # and so much further for each second since they were seen,
 JUMP = 3.0  # and so many times further if the boxes overlap: depth is what jumps
@@ -87,8 +87,8 @@ def track(
     """Number the people of a whole video by the order in which they appear.
 
     `seen` are all frames that were looked at, also those without people, in ascending order, and
-    `seen_s` their times. Who is seen in fewer frames than `least_entries`, and in fewer than half
-    of these, is left out.
+    `seen_s` their times. People seen in fewer frames than `least_entries`, and in fewer than half
+    of these, are left out.
     """
     least_entries = min(least_entries, -(-len(seen) // 2))
     tracks, numbers = Tracks(), np.zeros_like(sequence.track)
@@ -96,10 +96,10 @@ def track(
         here = sequence.frame == index
         people = results.at(sequence, index, time_s)
         tracks, numbers[here] = advance(tracks, time_s, people.boxes, people.poses_mm)
-    found, first, counts = np.unique(numbers, return_index=True, return_counts=True)
-    kept = found[np.argsort(first)][counts[np.argsort(first)] >= least_entries]
-    places = {number: place for place, number in enumerate(kept.tolist())}
-    keep = np.isin(numbers, kept)
+    unique, first, counts = np.unique(numbers, return_index=True, return_counts=True)
+    track_numbers = unique[np.argsort(first)][counts[np.argsort(first)] >= least_entries]
+    places = {number: place for place, number in enumerate(track_numbers.tolist())}
+    keep = np.isin(numbers, track_numbers)
     return results.keep(sequence, keep)._replace(
         track=np.array([places[number] for number in numbers[keep].tolist()], np.int32)
     )

@@ -110,10 +110,10 @@ def content(
     default_fov_degrees: float,
     up: tuple[float, float, float],
 ) -> dict[str, Any]:
-    """What the page knows, as JSON's types; arguments as in `write`, all thumbnails are held."""
+    """The page's data in JSON's types; arguments as in `write`, with all thumbnails in memory."""
     order = np.lexsort((sequence.frame, sequence.track))
     middles, offsets = _places(sequence.poses_mm[order])
-    known = bool(np.isfinite(sequence.uncertainty_mm).any())
+    has_uncertainty = bool(np.isfinite(sequence.uncertainty_mm).any())
     entries = order[np.isin(sequence.frame[order], list(thumbnails))]
     fps = float(sequence.fps)
     sizes = [(one.width_px, one.height_px) for one in thumbnails.values()] or [None]
@@ -135,7 +135,9 @@ def content(
         "offset": _packed(offsets),
         "step_error_mm": STEP_ERROR_MM,
         "uncertainty": (
-            _packed(_in_steps(sequence.uncertainty_mm[order], STEP_ERROR_MM)) if known else None
+            _packed(_in_steps(sequence.uncertainty_mm[order], STEP_ERROR_MM))
+            if has_uncertainty
+            else None
         ),
         "step_px": step_px,
         "points_px": _packed(_in_steps(sequence.poses_px[entries], step_px))
@@ -156,25 +158,25 @@ def _places(
 ) -> tuple[Int32[np.ndarray, "n 3"], Int16[np.ndarray, "n k"]]:
     """Steps of the middle of each person from the origin, and of joints from there.
 
-    So joints are stored as finely wherever the person stands. What is farther than 16 m from the
-    middle of a person, or 1,000 km from the origin, is no joint of theirs and MISSING.
+    So joints are stored equally finely wherever the person stands. A joint farther than 16 m from
+    the person's middle, or 1,000 km from the origin, is MISSING.
     """
-    known = np.all(np.abs(poses_mm) < FARTHEST_MM, axis=-1, keepdims=True)
-    poses_mm = np.where(known, poses_mm, np.float32(np.nan))
-    poses_mm[~np.any(known, axis=(1, 2))] = 0
+    in_range = np.all(np.abs(poses_mm) < FARTHEST_MM, axis=-1, keepdims=True)
+    poses_mm = np.where(in_range, poses_mm, np.float32(np.nan))
+    poses_mm[~np.any(in_range, axis=(1, 2))] = 0
     middles = np.round(np.nanmedian(poses_mm, axis=1) / STEP_MM).astype(np.int32)
     offsets = poses_mm - (middles * STEP_MM)[:, None].astype(np.float32)
-    near = known & np.all(np.abs(offsets) < LARGEST * STEP_MM, axis=-1, keepdims=True)
+    near = in_range & np.all(np.abs(offsets) < LARGEST * STEP_MM, axis=-1, keepdims=True)
     return middles, _in_steps(np.where(near, offsets, np.float32(np.nan)), STEP_MM)
 
 
 def _in_steps(values: Float[np.ndarray, " n *s"], step: float) -> Int16[np.ndarray, "n k"]:
-    """Whole steps, an entry a row, no more than fit; what is not finite is MISSING."""
+    """Values in whole steps, clipped to 16 bits, a row for each entry; MISSING if not finite."""
     flat = values.reshape(len(values), int(np.prod(values.shape[1:])))
-    known = np.isfinite(flat)
-    steps = np.divide(flat, step, where=known, out=np.zeros_like(flat))
+    is_finite = np.isfinite(flat)
+    steps = np.divide(flat, step, where=is_finite, out=np.zeros_like(flat))
     np.clip(np.round(steps, out=steps), -LARGEST, LARGEST, out=steps)
-    return np.where(known, steps, MISSING).astype(np.int16)
+    return np.where(is_finite, steps, MISSING).astype(np.int16)
 
 
 def _packed(values: Int[np.ndarray, "n k"]) -> dict[str, Any]:
@@ -258,7 +260,7 @@ def _box(
 ) -> Float[np.ndarray, "2 3"]:
     """The lowest and highest coordinates on the stage around people, or `empty` around nobody.
 
-    It stands where the lowest joints of most entries are; few that stray do not count.
+    Its floor is where the lowest joints of most entries are; the few outliers do not count.
     """
     chosen = poses_mm[:: -(-len(poses_mm) // LOOKED_AT) or 1].astype(np.float64)
     chosen[~np.isfinite(chosen)] = np.nan
