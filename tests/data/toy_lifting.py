@@ -103,7 +103,7 @@ def lift(params, joints_px):
     is_there = jnp.isfinite(joints_px)
     values = jnp.where(is_there, joints_px, 0.0) / 100.0
     inputs = jnp.concatenate([values, is_there.astype(jnp.float32)], axis=-1)
-    hidden = jnp.tanh(inputs.reshape(len(inputs), -1) @ params["first"])
+    hidden = jnp.tanh(inputs.reshape(-1, len(params["first"])) @ params["first"])
     return 100.0 * (hidden @ params["second"]).reshape(-1, len(NAMES), 3)
 
 
