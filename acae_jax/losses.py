@@ -74,9 +74,9 @@ def heatmap_loss(
     the place itself (the "H + I" training of Sun et al. 2018, Integral Human Pose).
     """
     nats = jnp.zeros(valid.shape)
-    for axis, found in enumerate(marginals):
-        wanted = heatmaps.shares(true01[..., axis], found.shape[-1])
-        nats -= jnp.sum(wanted * jnp.log(found + 1e-12), axis=-1)
+    for axis, shares in enumerate(marginals):
+        true_shares = heatmaps.shares(true01[..., axis], shares.shape[-1])
+        nats -= jnp.sum(true_shares * jnp.log(shares + 1e-12), axis=-1)
     return masked_mean(nats, valid)
 
 

@@ -1,11 +1,18 @@
-"""Evaluation metrics of 3D pose, in millimetres and percent, on host arrays.
+"""Metrics of 3D pose, in millimetres and percent, on host arrays.
 
-Every metric is a mean over all labelled joints of all poses (never a mean of means), unless it says
-otherwise. `valid` marks the labelled joints. PCK uses the strict inequality, as the official
-protocols of the benchmarks do.
+`valid` marks the labelled joints; coordinates of the others may be anything and never count. Every
+metric is a mean over labelled joints of all poses (never a mean of means):
+
+* MPJPE, PCK and AUC are relative to the root, so they leave out poses whose root is not labelled.
+* PA-MPJPE leaves out poses of fewer than 3 labelled joints, which a similarity nearly always fits.
+* The disagreement of two joints counts in poses that label both.
+
+What nothing is left of has no value: it is missing from the result, and is not NaN. PCK uses the
+strict inequality, as the official protocols of the benchmarks do.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -16,6 +23,14 @@ from acae_jax.skeletons.body_parts import BodyPart
 
 PCK_MM = 150.0
 HIGHER_IS_BETTER = ("pck150", "auc150")  # all others are errors
+ALIGNABLE_JOINTS = 3
+
+
+class Masked(NamedTuple):
+    """Values, and which of them count; the others may be anything."""
+
+    values: Float[np.ndarray, "..."]
+    mask: Bool[np.ndarray, "..."]
 
 
 def root_weights(joint_names: Sequence[str]) -> Float[np.ndarray, " j"]:
@@ -34,11 +49,31 @@ def root_weights(joint_names: Sequence[str]) -> Float[np.ndarray, " j"]:
     return weights
 
 
+def has_root(
+    valid: Bool[np.ndarray, "n j"], weights: Float[np.ndarray, " j"]
+) -> Bool[np.ndarray, " n"]:
+    """Which poses label every joint of their root.
+
+    If the root is the mean of all joints, it is the mean of those that a pose labels, at least two.
+    """
+    if weights.all():
+        return np.greater(valid.sum(axis=1), 1)
+    return np.all(valid[:, weights > 0], axis=1)
+
+
 def root_relative(
-    poses_mm: Float[np.ndarray, "n j 3"], weights: Float[np.ndarray, " j"]
+    poses_mm: Float[np.ndarray, "n j 3"],
+    weights: Float[np.ndarray, " j"],
+    valid: Bool[np.ndarray, "n j"],
 ) -> Float[np.ndarray, "n j 3"]:
-    """Poses minus their root, the combination of joints by `weights`."""
-    return poses_mm - np.einsum("njc,j->nc", poses_mm, weights)[:, None]
+    """Poses minus their root, the combination of labelled joints by `weights`.
+
+    It means nothing for poses without a root, see `has_root`, and for joints without a label.
+    """
+    shares = weights * valid
+    shares /= np.maximum(shares.sum(axis=1, keepdims=True), 1e-9)
+    labelled = np.where(valid[..., None], poses_mm, 0)
+    return poses_mm - np.einsum("njc,nj->nc", labelled, shares)[:, None]
 
 
 def joint_errors(
@@ -48,54 +83,76 @@ def joint_errors(
     return np.linalg.norm(predicted_mm - true_mm, axis=-1)
 
 
-def pose_metrics(
+def pose_errors(
     predicted_mm: Float[np.ndarray, "n j 3"],
     true_mm: Float[np.ndarray, "n j 3"],
     valid: Bool[np.ndarray, "n j"],
     root: Float[np.ndarray, " j"],
-) -> dict[str, float]:
-    """MPJPE, PA-MPJPE (similarity), absolute MPJPE, root-relative PCK and AUC at 150 mm."""
-    relative = joint_errors(root_relative(predicted_mm, root), root_relative(true_mm, root))[valid]
-    aligned = alignment.procrustes(predicted_mm, true_mm, valid)
+) -> dict[str, Masked]:
+    """What MPJPE, PA-MPJPE (similarity), absolute MPJPE, and root-relative PCK and AUC at 150 mm
+    are the means of.
+    """
+    relative = joint_errors(*(root_relative(pose, root, valid) for pose in (predicted_mm, true_mm)))
+    rooted = valid & has_root(valid, root)[:, None]
+    aligned = np.asarray(alignment.procrustes(predicted_mm, true_mm, valid))
+    alignable = valid & (valid.sum(axis=1) >= ALIGNABLE_JOINTS)[:, None]
     return {
-        "mpjpe_mm": float(relative.mean()),
-        "pa_mpjpe_mm": float(joint_errors(np.asarray(aligned), true_mm)[valid].mean()),
-        "absolute_mpjpe_mm": float(joint_errors(predicted_mm, true_mm)[valid].mean()),
-        "pck150": float(100.0 * np.mean(relative < PCK_MM)),
-        "auc150": float(100.0 * np.mean(np.maximum(0.0, 1.0 - relative / PCK_MM))),
+        "mpjpe_mm": Masked(relative, rooted),
+        "pa_mpjpe_mm": Masked(joint_errors(aligned, true_mm), alignable),
+        "absolute_mpjpe_mm": Masked(joint_errors(predicted_mm, true_mm), valid),
+        "pck150": Masked(100.0 * (relative < PCK_MM), rooted),
+        "auc150": Masked(100.0 * np.maximum(0.0, 1.0 - relative / PCK_MM), rooted),
     }
 
 
 def neighbour_pairs(
-    true_mm: Float[np.ndarray, "n j 3"], members: Mapping[str, Sequence[int]], within_mm: float
+    poses: Iterable[tuple[Float[np.ndarray, "_ j 3"], Bool[np.ndarray, "_ j"]]],
+    members: Mapping[str, Sequence[int]],
+    within_mm: float,
 ) -> Int[np.ndarray, "p 2"]:
-    """Pairs of joints of different formats whose mean distance over the poses is at most
-    `within_mm`.
+    """Pairs of joints of different formats whose mean distance, over the poses that label both, is
+    at most `within_mm`.
+
+    `poses` are batches of true joints and of which are labelled; each is looked at once.
     """
-    owner = np.full(true_mm.shape[1], -1)
+    joints = 1 + max((index for indices in members.values() for index in indices), default=-1)
+    owner = np.full(joints, -1)
     for number, indices in enumerate(members.values()):
         owner[list(indices)] = number
-    distance = np.zeros((true_mm.shape[1],) * 2)
-    for pose in true_mm:
-        distance += np.linalg.norm(pose[:, None] - pose[None], axis=-1)
-    near = distance / max(len(true_mm), 1) <= within_mm
+    distance, count = np.zeros((2, joints, joints))
+    for true_mm, valid in poses:
+        for pose, labelled in zip(true_mm, valid[:, :joints] & (owner >= 0), strict=True):
+            at = np.flatnonzero(labelled)
+            both = np.ix_(at, at)
+            distance[both] += np.linalg.norm(pose[at, None] - pose[None, at], axis=-1)
+            count[both] += 1
+    near = (count > 0) & (distance <= within_mm * count)
     near &= owner[:, None] < owner[None]
     return np.argwhere(near)
 
 
-def disagreement(
+def disagreement_errors(
     predicted_mm: Float[np.ndarray, "n j 3"],
     true_mm: Float[np.ndarray, "n j 3"],
+    valid: Bool[np.ndarray, "n j"],
     pairs: Int[np.ndarray, "p 2"],
-) -> dict[str, float]:
-    """Cross-format disagreement: mean |(P_a − P_b) − (G_a − G_b)| over `pairs`, in depth and in the
-    image plane.
+) -> dict[str, Masked]:
+    """What cross-format disagreement is the mean of: |(P_a − P_b) − (G_a − G_b)| over `pairs`, in
+    depth and in the image plane.
     """
-    if not len(pairs):
-        raise ValueError("disagreement needs at least one pair of joints of different formats.")
     a, b = pairs.T
     error = (predicted_mm[:, a] - predicted_mm[:, b]) - (true_mm[:, a] - true_mm[:, b])
+    both = valid[:, a] & valid[:, b]
     return {
-        "disagreement_depth_mm": float(np.abs(error[..., 2]).mean()),
-        "disagreement_plane_mm": float(np.linalg.norm(error[..., :2], axis=-1).mean()),
+        "disagreement_depth_mm": Masked(np.abs(error[..., 2]), both),
+        "disagreement_plane_mm": Masked(np.linalg.norm(error[..., :2], axis=-1), both),
+    }
+
+
+def means(errors: Mapping[str, Masked]) -> dict[str, float]:
+    """The mean of what counts under each name, without those of which nothing does."""
+    return {
+        name: float(values[mask].mean(dtype=np.float64))
+        for name, (values, mask) in errors.items()
+        if mask.any()
     }

@@ -27,9 +27,10 @@ from ml_collections import ConfigDict
 
 from acae_jax import config as configs
 from acae_jax import metrics
+from acae_jax.benchmarks import scoring
 from acae_jax.data import sources
 from acae_jax.datasets.synthetic import body
-from acae_jax.estimation import autoencoder, bottleneck, building, evaluation, workflow
+from acae_jax.estimation import autoencoder, bottleneck, building, workflow
 from acae_jax.own_skeletons import fitting
 from acae_jax.own_skeletons.fitting import Examples, Mirrors
 from acae_jax.skeletons import catalogue
@@ -58,7 +59,7 @@ def train(held_out: str, run: Path, data: Path) -> None:
     overrides = {
         "data.union": tuple(formats),
         "data.quotas": quotas,
-        "data.test": "",  # it is labelled in the held-out format too
+        "evals.test.dataset": "",  # it is labelled in the held-out format too
         "pseudo.datasets": tuple(f"embedded_{name}" for name in formats),
     }
     for name, stage in (
@@ -81,9 +82,9 @@ def predict_joints(
     mesh = parallel.mesh()
     predict = building.predictor(building.network(config, variant.points), variant, mesh)
     variables = parallel.replicate(checkpoints.load_params(folder), mesh)
-    rows = evaluation.padded_rows(len(examples), config.evaluation.batch_size)
-    batches = (evaluation.stacked([examples[i] for i in batch]) for batch in rows)
-    return evaluation.predictions(lambda batch: predict(variables, batch), batches, len(examples))
+    return scoring.predictions(
+        lambda batch: predict(variables, batch), examples, config.pseudo.get("batch_size", 64)
+    )
 
 
 def look(held_out: str, run: Path, data: Path) -> Predictions:
@@ -121,7 +122,8 @@ def error(poses: np.ndarray, truth: np.ndarray, format_name: str) -> float:
     """Root-relative MPJPE in mm."""
     root = metrics.root_weights(catalogue.load(format_name).joint_names)
     valid = np.ones(truth.shape[:2], bool)
-    return metrics.pose_metrics(poses.astype(np.float32), truth, valid, root)["mpjpe_mm"]
+    errors = metrics.pose_errors(poses.astype(np.float32), truth, valid, root)
+    return metrics.means(errors)["mpjpe_mm"]
 
 
 def draw_examples(pool: Examples, count: int, draw: int) -> Examples:

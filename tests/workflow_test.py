@@ -1,6 +1,5 @@
 """The three stages from end to end through the mains' functions, on a tiny build."""
 
-import functools
 import json
 import shutil
 
@@ -22,7 +21,7 @@ from acae_jax.estimation import (
 from acae_jax.estimation import workflow as workflows
 from acae_jax.skeletons import catalogue
 from acae_jax.skeletons import union as unions
-from acae_jax.training import checkpoints, logs, parallel
+from acae_jax.training import checkpoints, logs
 
 CONFIG = "configs/estimation/embedded.py"
 OVERRIDES = ("loop.devices=1", "data.workers=0")
@@ -206,12 +205,11 @@ def test_bad_input_is_one_line_with_the_fix(data, tmp_path, arguments, overrides
 
 
 def test_an_empty_name_of_the_test_set_means_none():
-    config = configs.load(CONFIG, ("data.test=",))
+    config = configs.load(CONFIG, ("evals.test.dataset=",))
     union = building.joint_union(config.data)
     variant = objective.separate(len(union.joint_names))
     network = building.network(config, variant.points)
-    test_set = functools.partial(building.load_test_set, config, parallel.mesh())
-    assert building.evaluation_of(config, network, variant, union, test_set) is None
+    assert building.evaluation_of(config, network, variant, union) is None
 
 
 def test_a_stage_without_the_one_before_it_says_so(data, tmp_path):

@@ -10,6 +10,7 @@ autoencoder  the affine-combining autoencoder itself
 consistency  stage 3: fine-tuning with the frozen autoencoder
 relations    what affine combinations can say of one format from another
 evaluation   errors per format and disagreement between formats
+crop_evals   evaluations on stored crops while a network trains
 building     from a config to unions, batches, networks, evaluation
 workflow     from the folders of a finished workflow to its report
 outcome      what a report shows; report, pictures, latent_pictures: the page itself

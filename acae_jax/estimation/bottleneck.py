@@ -40,7 +40,7 @@ def pseudo_labels(config: ConfigDict, union: JointUnion) -> np.ndarray:
                 variables,
                 building.even_examples(config, union, name, config.pseudo.examples_per_dataset),
                 union.joint_names,
-                config.evaluation.batch_size,
+                config.pseudo.get("batch_size", 64),
             )
             for name in config.pseudo.datasets
         ]

@@ -16,9 +16,10 @@ from jaxtyping import Float
 from ml_collections import ConfigDict
 
 from acae_jax import config as configs
-from acae_jax import metrics
+from acae_jax.benchmarks import evals
+from acae_jax.benchmarks.stored_crops import CropModel, StoredCrops
 from acae_jax.data import crop_batches, examples, feed, sources
-from acae_jax.estimation import evaluation, objective, schedules, snapshots, step
+from acae_jax.estimation import crop_evals, objective, schedules, step
 from acae_jax.estimation import network as networks
 from acae_jax.images import background, occlusion, props, props_from_files
 from acae_jax.models import backbones
@@ -27,7 +28,7 @@ from acae_jax.skeletons import union as unions
 from acae_jax.skeletons.union import JointUnion
 from acae_jax.training import parallel
 from acae_jax.training.loop import Evaluated, Task
-from acae_jax.training.state import TrainState, evaluated
+from acae_jax.training.state import TrainState
 
 Batch = dict[str, np.ndarray]
 ASSET_SEED = 0
@@ -144,49 +145,30 @@ def predictor(
         return networks.predict(network, variant.joints, variables, **batch)
 
     def predict(variables: dict, batch: Batch) -> jax.Array:
-        seen = {"images": batch["image"], "intrinsics": batch["intrinsics"]}
-        return joints(variables, parallel.place_batch(seen, mesh))
+        inputs = {"images": batch["image"], "intrinsics": batch["intrinsics"]}
+        return joints(variables, parallel.place_batch(inputs, mesh))
 
     return predict
 
 
 def test_union(config: ConfigDict) -> JointUnion:
-    """The union in whose order the fully labelled test set is stored."""
+    """The union in whose order labels are evaluated: no two formats share a joint."""
+    if isinstance(config.data.union, str):
+        return unions.mixture(config.data.union)
     return unions.of([catalogue.load(name) for name in config.data.union])
 
 
-def load_test_set(config: ConfigDict, mesh: Mesh) -> evaluation.TestSet:
-    """The config's test set, as clean crops; this process reads only what its devices will see."""
-    union = test_union(config)
-    source = crop_batches.open_crops(config.data.test, config.data.folder, "test", union)
-    if not len(source):
-        raise ValueError(
-            f"the test set {config.data.test} is empty: build it with python -m acae_jax.prepare"
-        )
-    if config.evaluation.batch_size < 1:
-        raise ValueError(
-            f"evaluation.batch_size is {config.evaluation.batch_size}; it must be at least 1"
-        )
-    size = -(-config.evaluation.batch_size // mesh.size) * mesh.size
-    shares = evaluation.padded_rows(len(source), size)
-    own = np.split(shares, jax.process_count(), axis=1)[jax.process_index()]
-    rows = np.unique(own).tolist()
-    made = dict(zip(rows, clean_examples(config, union, source, rows), strict=True))
-    batches = [evaluation.stacked([made[row] for row in batch]) for batch in own.tolist()]
-    return evaluation.test_set(batches, len(source), union)
+def test_layout(config: ConfigDict) -> crop_batches.Layout:
+    """What the crops of evaluations have."""
+    return crop_layout(config.data, test_union(config))
 
 
-def test_predictions(
-    predict: Callable[[dict, Batch], jax.Array],
-    variables: dict,
-    test: evaluation.TestSet,
-    union: JointUnion,
-) -> Float[np.ndarray, "n j 3"]:
-    """Predicted joints of the whole test set, in its order."""
-    poses = evaluation.predictions(
-        lambda batch: predict(variables, batch), test.batches, test.count
-    )
-    return evaluation.in_test_order(poses, union.members, test.union)
+def test_crops(config: ConfigDict, devices: int) -> StoredCrops:
+    """The stored crops that reports and exports measure a model by, see `crop_evals.reported`."""
+    test = crop_evals.reported(config)
+    if test is None:
+        raise ValueError("config.evals names no stored crops: nothing says how good the run is")
+    return crop_evals.open_crops(test, test_layout(config), config.data.folder, devices)
 
 
 def evaluation_of(
@@ -194,30 +176,23 @@ def evaluation_of(
     network: networks.PoseNetwork,
     variant: objective.Variant,
     union: JointUnion,
-    test_set: Callable[[], evaluation.TestSet],
-) -> Callable[[TrainState], Evaluated] | None:
-    """Returns the evaluation function: mean scores, the MPJPE of each format, such as
-    "test/mpjpe_mm/smpl", and a picture. None if the config has no test set, or an empty name.
+) -> evals.Evaluation | None:
+    """All of config.evals as one; None if it is empty.
+
+    Their data is opened here.
     """
-    if not config.data.get("test"):
+    entries = crop_evals.entries(config)
+    if not entries:
         return None
-    predict = predictor(network, variant, parallel.mesh(config.loop.devices))
-
-    def evaluate(state: TrainState) -> Evaluated:
-        test = test_set()
-        predicted = test_predictions(predict, evaluated(state), test, union)
-        scored = evaluation.scores(predicted, test)
-        each = {f"mpjpe_mm/{name}": scored[name]["mpjpe_mm"] for name in test.union.members}
-        named = {f"test/{key}": value for key, value in {**scored["mean"], **each}.items()}
-        # The first process's share begins the first batch.
-        crops = test.batches[0]
-        shown = slice(min(snapshots.CROPS, len(crops["image"]), test.count))
-        images, intrinsics = crops["image"][shown], crops["intrinsics"][shown]
-        poses, truth = predicted[shown], test.true_mm[shown]
-        picture = snapshots.png(images, intrinsics, poses, truth, test.union)
-        return Evaluated(named, picture, [f"test/{key}" for key in metrics.HIGHER_IS_BETTER])
-
-    return evaluate
+    mesh = parallel.mesh(config.loop.devices)
+    model = CropModel(
+        predictor(network, variant, mesh),
+        union.members,
+        test_layout(config),
+        config.data.folder,
+        mesh.size,
+    )
+    return evals.build(entries, model, crop_evals.build)
 
 
 def label_groups(data: ConfigDict, union: JointUnion) -> Float[np.ndarray, "k j"]:
@@ -298,20 +273,24 @@ def facts(union: JointUnion) -> dict[str, list[str]]:
 
 def pose_task(config: ConfigDict, program: Program) -> Task:
     """The task of a program, on the config's data, which is opened when training begins."""
-    test_set = cache(partial(load_test_set, config, parallel.mesh(config.loop.devices)))
-    evaluate = evaluation_of(config, program.network, program.variant, program.union, test_set)
+    parts = program.network, program.variant, program.union
+    opened = cache(partial(evaluation_of, config, *parts))
 
     def batches(first_step: int) -> Iterator[Batch]:
-        if evaluate:
-            test_set()  # a missing one is found before training and not after
+        opened()  # missing test data is missed before training and not after
         return training_batches(config, program.union)(first_step)
+
+    def evaluate(state: TrainState) -> Evaluated:
+        evaluation = opened()
+        assert evaluation is not None
+        return evaluation(state)
 
     return Task(
         init=program.init,
         shapes=program.shapes,
         update=program.update,
         batches=batches,
-        evaluate=evaluate,
+        evaluate=evaluate if crop_evals.entries(config) else None,
         group_size=config.data.ghost_size,
         parts=config.data.parts,
         facts=facts(program.union),

@@ -1,69 +1,86 @@
-"""How good and how consistent a model is on a test set that is labelled in every format.
+"""How good and how consistent a model is on poses that are labelled in one or several formats.
 
-The test set's joints stand in the order of the union of its formats; a model may have other outputs
-(joints merged by name), so both are compared format by format through their `members`.
+The labels' joints stand in the order of the union of their formats; a model may have other outputs
+(joints merged by name), so both are compared format by format through their `members`. Poses may
+lack labels: see `metrics` for what then counts.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-import jax
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from acae_jax import metrics
+from acae_jax.benchmarks import scoring
+from acae_jax.benchmarks.scoring import Tally
+from acae_jax.metrics import Masked
 from acae_jax.skeletons.union import JointUnion
-from acae_jax.training import parallel
 
 NEIGHBOURS_MM = 60.0
+MEAN = "mean"
+_BETWEEN = "between formats"
 
-Batch = dict[str, np.ndarray]
-Predict = Callable[[Batch], jax.Array]
+Labels = tuple[Float[np.ndarray, "_ j 3"], Bool[np.ndarray, "_ j"]]  # of any number of poses
 
 
-class TestSet(NamedTuple):
-    """Examples ready for the network (clean crops; of several processes, this one's share), their
-    true joints, and which joints are neighbours.
+class LabelCount(NamedTuple):
+    """How many poses have labels of a format, and how many of these some metrics leave out."""
+
+    poses: int
+    without_root: int  # left out of MPJPE, PCK and AUC
+    below_three: int  # joints: left out of PA-MPJPE
+
+
+class Survey(NamedTuple):
+    """What a look at all labels says: the formats that have some, and which joints of different
+    formats are neighbours.
     """
 
-    batches: list[Batch]
-    count: int
-    true_mm: Float[np.ndarray, "n j 3"]
-    valid: Bool[np.ndarray, "n j"]
-    union: JointUnion
+    counts: dict[str, LabelCount]
     pairs: Int[np.ndarray, "p 2"]
 
 
-def padded_rows(count: int, size: int) -> Int[np.ndarray, "batches size"]:
-    """Which examples stand in which batch; the last one is repeated to fill the last batch."""
-    rows = np.arange(-(-count // size) * size).reshape(-1, size)
-    return np.minimum(rows, count - 1)
+def survey(labels: Iterable[Labels], union: JointUnion) -> Survey:
+    """Look once at all true joints in mm, batch by batch, in the order of the union."""
+    counts = dict.fromkeys(union.members, LabelCount(0, 0, 0))
+    roots = _roots(union)
+
+    def counted() -> Iterator[Labels]:
+        for true_mm, valid in labels:
+            for name, indices in union.members.items():
+                own = valid[:, list(indices)]
+                own = own[own.any(axis=1)]
+                new = (
+                    len(own),
+                    np.sum(~metrics.has_root(own, roots[name])),
+                    np.sum(own.sum(axis=1) < metrics.ALIGNABLE_JOINTS),
+                )
+                both = zip(counts[name], new, strict=True)
+                counts[name] = LabelCount(*(int(old + more) for old, more in both))
+            yield true_mm, valid
+
+    pairs = metrics.neighbour_pairs(counted(), union.members, NEIGHBOURS_MM)
+    return Survey({name: count for name, count in counts.items() if count.poses}, pairs)
 
 
-def stacked(examples: Sequence[Batch]) -> Batch:
-    """One batch of the examples."""
-    return {name: np.stack([example[name] for example in examples]) for name in examples[0]}
-
-
-def test_set(batches: Sequence[Batch], count: int, union: JointUnion) -> TestSet:
-    """Collect batches of clean examples in the order of `union`, the formats' joints side by side.
-
-    `batches` are this process's shares of `count` examples, which all processes call this with.
-    """
-    own = tuple(np.stack([batch[name] for batch in batches]) for name in ("joints_mm", "valid"))
-    # (processes, batches, share, …) → (batches · processes · share, …)
-    shares = [np.swapaxes(values, 0, 1) for values in parallel.gathered(own)]
-    true_mm, valid = (v.reshape(-1, *v.shape[3:])[:count] for v in shares)
-    pairs = metrics.neighbour_pairs(true_mm, union.members, NEIGHBOURS_MM)
-    return TestSet(list(batches), count, true_mm, valid, union, pairs)
-
-
-def predictions(
-    predict: Predict, batches: Iterable[Batch], count: int
-) -> Float[np.ndarray, "n p 3"]:
-    """Run the model over padded batches and cut the padding off."""
-    pending = [predict(batch) for batch in batches]
-    return np.concatenate([np.asarray(part) for part in pending])[:count]
+def left_out(counts: Mapping[str, LabelCount], formats: Iterable[str]) -> list[str]:
+    """A sentence for each kind of label that is missing; none if every pose has all of them."""
+    unlabelled = [name for name in formats if name not in counts]
+    sentences = []
+    if unlabelled:
+        sentences.append(f"No pose is labelled in {', '.join(unlabelled)}: not scored.")
+    for field, what, left in (
+        ("without_root", "lack the root", "MPJPE, PCK and AUC leave them out"),
+        ("below_three", "have fewer than 3 labelled joints", "PA-MPJPE leaves them out"),
+    ):
+        told = [
+            f"{getattr(count, field)} of {count.poses} poses in {name}"
+            for name, count in counts.items()
+            if getattr(count, field)
+        ]
+        sentences += [f"{', '.join(told)} {what}: {left}."] if told else []
+    return sentences
 
 
 def in_test_order(
@@ -71,7 +88,7 @@ def in_test_order(
     members: Mapping[str, Sequence[int]],
     union: JointUnion,
 ) -> Float[np.ndarray, "n j 3"]:
-    """A model's outputs, gathered format by format into the order of the test set's union."""
+    """A model's outputs, gathered format by format into the order of the labels' union."""
     arranged = np.full((len(poses_mm), len(union.joint_names), 3), np.nan, np.float32)
     for name, indices in union.members.items():
         if name not in members:
@@ -80,34 +97,100 @@ def in_test_order(
     return arranged
 
 
-def scores(poses_mm: Float[np.ndarray, "n j 3"], test: TestSet) -> dict[str, dict[str, float]]:
-    """Metrics per format, under "mean" their average over formats and the disagreement between
+def add(
+    tally: Tally,
+    poses_mm: Float[np.ndarray, "n j 3"],
+    labels: Labels,
+    union: JointUnion,
+    pairs: Int[np.ndarray, "p 2"],
+) -> None:
+    """Add the errors of predicted poses to the sums of each format, and of their disagreement."""
+    true_mm, valid = labels
+    for name, root in _roots(union).items():
+        at = list(union.members[name])
+        tally.add(name, metrics.pose_errors(poses_mm[:, at], true_mm[:, at], valid[:, at], root))
+    tally.add(_BETWEEN, metrics.disagreement_errors(poses_mm, true_mm, valid, pairs))
+
+
+def result(tally: Tally) -> dict[str, dict[str, float]]:
+    """Metrics per format, and under "mean" their average over formats and the disagreement between
     formats.
+
+    Formats without a labelled pose are missing, and so is the disagreement if no pose labels two
+    neighbours.
     """
-    per_format = {}
-    for name, indices in test.union.members.items():
-        chosen = list(indices)
-        root = metrics.root_weights([test.union.joint_names[i] for i in chosen])
-        per_format[name] = metrics.pose_metrics(
-            poses_mm[:, chosen], test.true_mm[:, chosen], test.valid[:, chosen], root
-        )
-    keys = next(iter(per_format.values()))
-    mean = {key: float(np.mean([found[key] for found in per_format.values()])) for key in keys}
-    mean |= metrics.disagreement(poses_mm, test.true_mm, test.pairs)
-    return {**per_format, "mean": mean}
+    per_format = tally.means()
+    between = per_format.pop(_BETWEEN, {})
+    return {**per_format, MEAN: {**scoring.mean_over_groups(per_format), **between}}
 
 
-def mean_pose_mpjpe_mm(training: Mapping[str, Float[np.ndarray, "n j 3"]], test: TestSet) -> float:
-    """Error, averaged over formats, of always predicting the training set's mean root-relative
-    pose.
+def scores(
+    poses_mm: Float[np.ndarray, "n j 3"],
+    labels: Labels,
+    union: JointUnion,
+    pairs: Int[np.ndarray, "p 2"],
+) -> dict[str, dict[str, float]]:
+    """The `result` of all poses at once."""
+    tally = Tally()
+    add(tally, poses_mm, labels, union, pairs)
+    return result(tally)
 
-    `training` holds, for each format, camera-space poses of its training examples.
+
+class MeanPose(NamedTuple):
+    """A format's mean root-relative pose, and which joints of it any pose labels."""
+
+    joints_mm: Float[np.ndarray, "_ 3"]
+    labelled: Bool[np.ndarray, " _"]
+
+
+def mean_poses(labels: Iterable[Labels], union: JointUnion) -> dict[str, MeanPose]:
+    """The mean pose of each format, without those of which no pose has a root."""
+    roots = _roots(union)
+    sums = {name: np.zeros((len(at), 3)) for name, at in union.members.items()}
+    counts = {name: np.zeros(len(at), int) for name, at in union.members.items()}
+    for true_mm, valid in labels:
+        for name, root in roots.items():
+            at = list(union.members[name])
+            own, labelled = true_mm[:, at], valid[:, at]
+            rooted = labelled & metrics.has_root(labelled, root)[:, None]
+            relative = metrics.root_relative(own, root, labelled)
+            sums[name] += np.where(rooted[..., None], relative, 0).sum(axis=0)
+            counts[name] += rooted.sum(axis=0)
+    return {
+        name: MeanPose((sums[name] / np.maximum(count, 1)[:, None]).astype(np.float32), count > 0)
+        for name, count in counts.items()
+        if count.any()
+    }
+
+
+def mean_pose_mpjpe_mm(
+    mean: Mapping[str, MeanPose], labels: Labels, union: JointUnion
+) -> float | None:
+    """Error, averaged over formats, of always predicting the mean pose of training.
+
+    None if it lacks a format that is labelled with its root: an average over other formats than a
+    model's error would mislead.
     """
-    errors = []
-    for name, indices in test.union.members.items():
-        chosen = list(indices)
-        root = metrics.root_weights([test.union.joint_names[i] for i in chosen])
-        mean = metrics.root_relative(training[name], root).mean(axis=0)
-        truth = metrics.root_relative(test.true_mm[:, chosen], root)
-        errors.append(metrics.joint_errors(np.broadcast_to(mean, truth.shape), truth).mean())
-    return float(np.mean(errors))
+    tally = Tally()
+    true_mm, valid = labels
+    for name, root in _roots(union).items():
+        at = list(union.members[name])
+        own, labelled = true_mm[:, at], valid[:, at]
+        rooted = labelled & metrics.has_root(labelled, root)[:, None]
+        if not rooted.any():
+            continue
+        if name not in mean:
+            return None
+        truth = metrics.root_relative(own, root, labelled)
+        guess = np.broadcast_to(mean[name].joints_mm, truth.shape)
+        error = Masked(metrics.joint_errors(guess, truth), rooted & mean[name].labelled)
+        tally.add(name, {"mpjpe_mm": error})
+    return scoring.mean_over_groups(tally.means()).get("mpjpe_mm")
+
+
+def _roots(union: JointUnion) -> dict[str, Float[np.ndarray, " _"]]:
+    """The weights of each format's root over its own joints."""
+    return {
+        name: metrics.root_weights([union.joint_names[index] for index in indices])
+        for name, indices in union.members.items()
+    }

@@ -94,12 +94,20 @@ def draw_side(
     true_mm: Float[np.ndarray, "j 3"],
     union: JointUnion,
 ) -> None:
-    """The pose from the side, moved to the truth's mean joint; true joints are faint dots."""
-    truth = (true_mm - true_mm.mean(axis=0))[:, [2, 1]]
-    points = (pose_mm - pose_mm.mean(axis=0))[:, [2, 1]]
+    """The pose from the side, moved to the truth's mean joint; true joints are faint dots.
+
+    Joints that are NaN in the truth have none, and those that are NaN in the pose are not drawn.
+    """
+    both = np.isfinite(pose_mm + true_mm).all(axis=1)
+    is_labelled = both.any()
+    if not is_labelled:
+        true_mm, both = pose_mm, np.isfinite(pose_mm).all(axis=1)
+    truth = (true_mm[both] - true_mm[both].mean(axis=0))[:, [2, 1]]
+    points = (pose_mm - pose_mm[both].mean(axis=0))[:, [2, 1]]
     middle = (truth.min(axis=0) + truth.max(axis=0)) / 2
     reach = max(float(np.ptp(truth, axis=0).max()) * 0.7, 500.0)
-    axes.scatter(*truth.T, s=2.5, color=charts.QUIET, linewidths=0, alpha=0.8)
+    if is_labelled:
+        axes.scatter(*truth.T, s=2.5, color=charts.QUIET, linewidths=0, alpha=0.8)
     draw_skeletons(axes, points, union)
     axes.set(xlim=middle[0] + reach * np.array([-1, 1]), ylim=middle[1] + reach * np.array([1, -1]))
     axes.set_aspect("equal")
@@ -139,9 +147,11 @@ def body_points(union: JointUnion, true_mm: Float[np.ndarray, "n j 3"]) -> dict[
 def depth_errors(
     pose_mm: Float[np.ndarray, "j 3"], true_mm: Float[np.ndarray, "j 3"]
 ) -> Float[np.ndarray, " j"]:
-    """Depth error of each joint in mm, beyond what all joints have in common."""
+    """Depth error of each joint in mm, beyond what all joints have in common; NaN where the truth
+    is.
+    """
     error = (pose_mm - true_mm)[:, 2]
-    return error - error.mean()
+    return error - error[np.isfinite(error)].mean()
 
 
 def draw_depth_errors(
@@ -154,7 +164,10 @@ def draw_depth_errors(
     """One row for each body point: a dot for each format at its error, a bar over their range."""
     colours = format_colours(union)
     owner = {index: name for name, indices in union.members.items() for index in indices}
-    for row, indices in enumerate(points.values()):
+    for row, joints in enumerate(points.values()):
+        indices = [joint for joint in joints if np.isfinite(errors_mm[joint])]
+        if not indices:
+            continue
         values = errors_mm[indices]
         axes.plot(
             [values.min(), values.max()], [row, row], color=charts.QUIET, linewidth=5, alpha=0.35
@@ -202,9 +215,10 @@ def depth_spread(run: Run, index: int, variant: str) -> Figure:
         name: depth_errors(run.predictions_mm[name][index], run.true_mm[index])
         for name in outcome.compared(run)
     }
-    points = body_points(run.union, run.true_mm)
+    points = body_points(run.union, outcome.whole_poses_mm(run))
     shown = sorted({index for indices in points.values() for index in indices})
-    reach = max([float(np.abs(error[shown]).max()) for error in errors.values() if shown] + [10.0])
+    sizes = np.abs([error[shown] for error in errors.values()])
+    reach = float(sizes[np.isfinite(sizes)].max(initial=10.0))
     figure = charts.canvas(3.0, 3.6)
     draw_depth_errors(figure.add_subplot(), errors[variant], points, run.union, 1.08 * reach)
     return figure

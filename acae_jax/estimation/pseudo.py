@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from acae_jax.estimation import evaluation
+from acae_jax.benchmarks import scoring
 from acae_jax.estimation import network as networks
 from acae_jax.skeletons import skeleton
 
@@ -30,12 +30,8 @@ def label(
     predict = jax.jit(
         partial(networks.predict_mirrored_mean, network, lambda points: points, mirror=mirror)
     )
-    count = len(clean_examples)
-    return evaluation.predictions(
+    return scoring.predictions(
         lambda batch: predict(variables, batch["image"], batch["intrinsics"]),
-        (
-            evaluation.stacked([clean_examples[row] for row in rows])
-            for rows in evaluation.padded_rows(count, batch_size)
-        ),
-        count,
+        clean_examples,
+        batch_size,
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from acae_jax.estimation import latent_pictures, outcome, pictures
+from acae_jax.estimation import evaluation, latent_pictures, outcome, pictures
 from acae_jax.estimation.outcome import BASELINE, MEAN, PROPOSED, Run
 from acae_jax.estimation.relations import ALLOWED_MM, Relation, Table
 from acae_jax.pages import charts, tables
@@ -48,6 +48,8 @@ def figures(run: Run) -> dict[str, Any]:
     outside = outcome.latents_outside(run)
     return {
         "seconds": run.seconds,
+        "images": len(run.true_mm),
+        "poses": {name: count._asdict() for name, count in run.counts.items()},
         "mean_pose_mpjpe_mm": run.mean_pose_mpjpe_mm,
         "latents_outside_percent": None if outside is None else 100.0 * float(outside.mean()),
         "variants": variants,
@@ -71,23 +73,27 @@ def headline(run: Run) -> str:
     """The result in two sentences, whichever way it went."""
     last = outcome.compared(run)[-1]
     error = run.scores[last][MEAN]["mpjpe_mm"]
-    share = (
-        f"{100.0 * error / run.mean_pose_mpjpe_mm:.0f} % of the error of always predicting "
-        f"the mean pose ({run.mean_pose_mpjpe_mm:.1f} mm)."
-    )
-    if last != PROPOSED or BASELINE not in run.predictions_mm:
-        return (
-            f"{pictures.title(last)}: joints are off by {error:.1f} mm on average. That is {share}"
+    share = None
+    if run.mean_pose_mpjpe_mm:
+        share = (
+            f"{100.0 * error / run.mean_pose_mpjpe_mm:.0f} % of the error of always predicting "
+            f"the mean pose ({run.mean_pose_mpjpe_mm:.1f} mm)."
         )
+    if last != PROPOSED or BASELINE not in run.predictions_mm:
+        text = f"{pictures.title(last)}: joints are off by {error:.1f} mm on average."
+        return f"{text} That is {share}" if share else text
     depth = _change(run, "disagreement_depth_mm", "the formats' disagreement in depth")
     joints = _change(run, "mpjpe_mm", "the joint error (MPJPE over all formats)")
-    return f"Against separate heads, regularisation {depth} and {joints}. The latter is now {share}"
+    text = f"Against separate heads, regularisation {' and '.join(filter(None, (depth, joints)))}."
+    return f"{text} The latter is now {share}" if share else text
 
 
-def _change(run: Run, metric: str, what: str) -> str:
-    """What regularisation did to a metric, as a verb and its object."""
-    before, after = (run.scores[name][MEAN][metric] for name in (BASELINE, PROPOSED))
+def _change(run: Run, metric: str, what: str) -> str | None:
+    """What regularisation did to a metric, as a verb and its object; None if it has no value."""
     percent = outcome.change_percent(run, metric)
+    if percent is None:
+        return None
+    before, after = (run.scores[name][MEAN][metric] for name in (BASELINE, PROPOSED))
     if abs(percent) < 0.05:
         return f"left {what} as it was ({after:.1f} mm)"
     verb = "raised" if percent > 0 else "lowered"
@@ -107,9 +113,7 @@ def page(run: Run) -> str:
         columns=1 + len(outcome.compared(run)),
         headline=escape(headline(run)),
         tiles=_tiles(run),
-        images=len(run.images),
-        formats=len(run.union.members),
-        joints=len(run.union.joint_names),
+        labels=escape(_labels(run)),
         variants=_variants(run),
         per_format=_per_format(run),
         key=_key(run),
@@ -120,21 +124,33 @@ def page(run: Run) -> str:
     )
 
 
+def _labels(run: Run) -> str:
+    """What the test set labels, and what that leaves out."""
+    names = ", ".join(run.counts)
+    joints = sum(len(run.union.members[name]) for name in run.counts)
+    text = f"{len(run.true_mm)} images, labelled in {names} ({joints} joints)."
+    return " ".join([text, *evaluation.left_out(run.counts, run.union.members)])
+
+
 def _tiles(run: Run) -> str:
     """The key figures, large."""
     last = outcome.compared(run)[-1]
     error = run.scores[last][MEAN]["mpjpe_mm"]
     tiles = {
         f"joint error (MPJPE), {pictures.title(last).lower()}": f"{error:.1f} mm",
-        "of always predicting the mean pose": f"{run.mean_pose_mpjpe_mm:.1f} mm",
     }
+    if run.mean_pose_mpjpe_mm:
+        mean_pose = f"{run.mean_pose_mpjpe_mm:.1f} mm"
+        tiles["of always predicting the mean pose"] = mean_pose
     if last == PROPOSED and BASELINE in run.predictions_mm:
         for metric, text in (
             ("disagreement_depth_mm", "disagreement in depth"),
             ("mpjpe_mm", "joint error"),
         ):
-            change = f"{outcome.change_percent(run, metric):+.1f} %".replace("-", "−")
-            tiles[f"{text}, regularised against separate heads"] = change
+            percent = outcome.change_percent(run, metric)
+            if percent is not None:
+                change = f"{percent:+.1f} %".replace("-", "−")
+                tiles[f"{text}, regularised against separate heads"] = change
     tiles["for the whole workflow"] = f"{run.seconds / 60:.1f} min"
     return "".join(f"<div><b>{value}</b>{escape(text)}</div>" for text, value in tiles.items())
 
@@ -171,7 +187,7 @@ def _per_format(run: Run) -> str:
             name,
             [
                 f"<td>{len(indices)}</td>",
-                *(_cell(scored[name]["mpjpe_mm"]) for scored in run.scores.values()),
+                *(_cell(scored.get(name, {}).get("mpjpe_mm")) for scored in run.scores.values()),
             ],
         )
         for name, indices in run.union.members.items()
@@ -232,14 +248,15 @@ def _training(run: Run) -> str:
 def _autoencoder(run: Run) -> str:
     if run.maps is None:
         return ""
+    poses_mm = outcome.whole_poses_mm(run)
     sided, central = latent_pictures.latents_of(run.maps, run.union.joint_names)
     body = charts.html(
-        latent_pictures.on_body(run.maps, run.union, run.true_mm),
+        latent_pictures.on_body(run.maps, run.union, poses_mm),
         "Latent points on the test pose nearest to the average, all formats in grey. They may lie "
         "outside the body, as weights may be negative; those far outside stand on the border.",
     )
     weights = charts.html(
-        latent_pictures.weights(run.maps, run.union, run.true_mm),
+        latent_pictures.weights(run.maps, run.union, poses_mm),
         "Decoding weights: each row makes one joint of latent points and sums to 1. The stripe has "
         "the formats' colours. Right joints use right latent points as left ones use left ones.",
     )

@@ -5,7 +5,7 @@ stage 3, each with the config.json and checkpoints that `acae_jax.train` left. W
 their configs say; the folders' names are the variants' names in the report.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,10 @@ from ml_collections import ConfigDict
 
 from acae_jax import config as configs
 from acae_jax import systems
+from acae_jax.benchmarks import scoring
+from acae_jax.benchmarks.stored_crops import StoredCrops
+from acae_jax.data import crop_batches
+from acae_jax.data.crop_batches import Layout
 from acae_jax.datasets.synthetic import body, poses
 from acae_jax.estimation import (
     bottleneck,
@@ -23,7 +27,7 @@ from acae_jax.estimation import (
     relations,
 )
 from acae_jax.estimation import report as pages
-from acae_jax.estimation.outcome import Run
+from acae_jax.estimation.outcome import Run, examples
 from acae_jax.skeletons.union import JointUnion
 from acae_jax.training import checkpoints, logs, loop, parallel
 
@@ -74,7 +78,7 @@ def variant_of(config: ConfigDict, union: JointUnion, folder: Path) -> objective
     return variant(config, union, folder)
 
 
-def predictions(folder: Path, test: evaluation.TestSet) -> np.ndarray:
+def predictions(folder: Path, test: StoredCrops) -> np.ndarray:
     """Poses (n, J, 3) of the test set, in its order, by the newest checkpoint of a run."""
     config = configs.read(folder)
     union = building.joint_union(config.data)
@@ -83,19 +87,19 @@ def predictions(folder: Path, test: evaluation.TestSet) -> np.ndarray:
     mesh = parallel.mesh()
     predict = building.predictor(network, variant, mesh)
     variables = parallel.replicate(checkpoints.load_params(folder), mesh)
-    return building.test_predictions(predict, variables, test, union)
+    outputs = scoring.streamed(lambda crops: predict(variables, crops.inputs), test)
+    poses = np.concatenate([output[: len(crops.true_mm)] for crops, output in outputs])
+    return evaluation.in_test_order(poses, union.members, test.scored)
 
 
-def training_poses(config: ConfigDict, per_dataset: int = 500) -> dict[str, np.ndarray]:
-    """Clean labelled poses of the training sets by format, for the mean pose."""
-    union = building.test_union(config)
-    found: dict[str, list[np.ndarray]] = {}
+def training_labels(
+    config: ConfigDict, layout: Layout, per_dataset: int = 500
+) -> Iterator[evaluation.Labels]:
+    """Labels of clean crops of the training sets, each batch of one of them, for the mean pose."""
     for name, _ in config.data.quotas:
-        for example in building.even_examples(config, union, name, per_dataset):
-            for member, indices in union.members.items():
-                if example["valid"][list(indices)].all():
-                    found.setdefault(member, []).append(example["joints_mm"][list(indices)])
-    return {member: np.stack(examples) for member, examples in found.items()}
+        source = crop_batches.open_crops(name, config.data.folder, "train", layout.union)
+        rows = crop_batches.evenly_spread(len(source), per_dataset)
+        yield from StoredCrops([source[row] for row in rows], layout, 64, 1).labels()
 
 
 def is_of_embedded_body(union: JointUnion) -> bool:
@@ -131,24 +135,29 @@ def outcome(folder: Path, seconds: float) -> Run:
     """Everything that the report of this workflow shows; predicts the test set with every run."""
     runs = stages(folder)
     config = next(iter(runs.values()))
-    test = building.load_test_set(config, parallel.mesh())
+    test = building.test_crops(config, parallel.mesh().size)
+    union = test.scored
+    true_mm, valid = (np.concatenate(part) for part in zip(*test.labels(), strict=True))
+    counts, pairs = evaluation.survey([(true_mm, valid)], union)
+    if not any(count.poses > count.without_root for count in counts.values()):
+        raise ValueError("no pose of the test set has a labelled root: there is nothing to report")
     learners = [name for name, config in runs.items() if config.task == AUTOENCODER]
     predicted = {name: predictions(folder / name, test) for name in runs if name not in learners}
-    return Run(
-        union=test.union,
-        images=_stacked(test, "image"),
-        intrinsics=_stacked(test, "intrinsics"),
-        true_mm=test.true_mm,
+    labels = true_mm, valid
+    scores = {n: evaluation.scores(p, labels, union, pairs) for n, p in predicted.items()}
+    mean_poses = evaluation.mean_poses(training_labels(config, test.layout), union)
+    run = Run(
+        union=union,
+        images={},
+        intrinsics=test.intrinsics(),
+        true_mm=np.where(valid[..., None], true_mm, np.float32(np.nan)),
+        counts=counts,
         predictions_mm=predicted,
-        scores={name: evaluation.scores(poses, test) for name, poses in predicted.items()},
+        scores=scores,
         curves={name: logs.read(folder / name / loop.LOG) for name in runs},
-        maps=bottleneck.load(folder / learners[0], test.union) if learners else None,
-        relations=body_relations(test.union) if is_of_embedded_body(test.union) else None,
-        mean_pose_mpjpe_mm=evaluation.mean_pose_mpjpe_mm(training_poses(config), test),
+        maps=bottleneck.load(folder / learners[0], union) if learners else None,
+        relations=body_relations(union) if is_of_embedded_body(union) else None,
+        mean_pose_mpjpe_mm=evaluation.mean_pose_mpjpe_mm(mean_poses, labels, union),
         seconds=seconds,
     )
-
-
-def _stacked(test: evaluation.TestSet, name: str) -> np.ndarray:
-    parts: Sequence[np.ndarray] = [batch[name] for batch in test.batches]
-    return np.concatenate(parts)[: test.count]
+    return run._replace(images={index: test.image(index) for index in examples(run).values()})

@@ -106,9 +106,12 @@ def get_config(arg: str = "") -> ConfigDict:
     config.weights = ConfigDict({**Weights()._asdict(), **times})
     config.schedule = ConfigDict({"weak_until": 0.0 if given.stage == "consistency" else weak})
     config.schedule.frozen_norm_last = 1 if given.runlocal else 1000
-    config.evaluation = ConfigDict({"batch_size": 128})
+    # Evaluations by name, such as {"test": {"dataset": "h36m", "split": "test"}}: see
+    # acae_jax/estimation/crop_evals.py.
+    config.evals = ConfigDict()
 
     config.pseudo = ConfigDict({"datasets": ("h36m", "bml_movi")})
+    config.pseudo.batch_size = 128
     config.pseudo.examples_per_dataset = 10_000
     config.latents = ConfigDict({"sided": 20, "central": 8})
     config.autoencoder_training = ConfigDict(

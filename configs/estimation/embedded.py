@@ -83,7 +83,6 @@ def get_config(arg: str = "") -> ConfigDict:
     config.data.merge_by_name = given.merged
     config.data.device_colour = False  # True: devices change colours, which takes work from hosts
     config.data.labels = "coco_2d"
-    config.data.test = "embedded_test"
     config.data.ghost_size = 16
     config.data.side_px = 96
     config.data.workers = 0  # a thread keeps up with two cores
@@ -122,9 +121,14 @@ def get_config(arg: str = "") -> ConfigDict:
     config.schedule = ConfigDict({"weak_until": 0.0, "frozen_norm_last": 0})
     if given.stage == "initial":
         config.weights.absolute_from = config.schedule.weak_until = min(1.0, 100 / config.steps)
-    config.evaluation = ConfigDict({"batch_size": 60})
+    # Each evaluation has a name, which its scores begin with; an empty dataset leaves it out.
+    config.evals = ConfigDict({"test": {"dataset": "embedded_test", "split": "test"}})
+    config.evals.test.batch_size = 60
+    config.evals.test.formats = ()  # all
+    config.evals.test.in_memory = True  # 17 MB
 
     config.pseudo = ConfigDict({"datasets": tuple(name for name, _ in mixtures.EMBEDDED)})
+    config.pseudo.batch_size = 60
     config.pseudo.examples_per_dataset = 20 if given.runlocal else 600
     config.latents = ConfigDict({"sided": 16, "central": 8})
     # More than the published 0.6: latent points are then points of the body. With less, some lie up

@@ -15,13 +15,15 @@ from acae_jax.estimation import bottleneck, building, consistency, initial
 from acae_jax.estimation import workflow as workflows
 from acae_jax.estimation.packing import leaving, measuring
 from acae_jax.packaging import forms
-from acae_jax.training import checkpoints, parallel
+from acae_jax.skeletons import union as unions
+from acae_jax.skeletons.skeleton import Skeleton
+from acae_jax.training import checkpoints
 
 CONFIG = "configs/estimation/embedded.py"
 SMALL = (
     "loop.devices=1",
     "data.side_px=48",
-    "evaluation.batch_size=8",
+    "evals.test.batch_size=8",
 )
 
 
@@ -83,10 +85,10 @@ def exported(workflow, tmp_path_factory):
 
 def test_the_bundle_predicts_what_the_run_does(workflow, exported):
     opened = bundle.load(exported / "latent")
-    test = building.load_test_set(configs.read(workflow / "latent"), parallel.mesh(1))
+    test = building.test_crops(configs.read(workflow / "latent"), devices=1)
     expected = workflows.predictions(workflow / "latent", test)
-    batches = [opened.crop_model(b["image"], b["intrinsics"]) for b in test.batches]
-    poses_mm = np.concatenate([poses for poses, _ in batches])[: test.count]
+    batches = [opened.crop_model(b.inputs["image"], b.inputs["intrinsics"]) for b in test]
+    poses_mm = np.concatenate([poses for poses, _ in batches])[: len(test)]
     # Rounding grows with the distance, which an untrained network sees anywhere.
     distances_mm = np.linalg.norm(expected, axis=-1)
     apart_mm = np.linalg.norm(poses_mm - expected, axis=-1)
@@ -196,13 +198,28 @@ def test_errors_are_one_line(
     assert not (tmp_path / "new").exists()
 
 
-def test_halves_share_nobody():
-    class Record:
-        def __init__(self, key):
-            self.key = key
+def test_calibration_learns_from_labelled_joints_only():
+    """Joints that two formats share are labelled if either labels them; one joint alone says
+    nothing, as its mean is itself.
+    """
+    skeletons = [Skeleton("a", ("x", "y"), ()), Skeleton("b", ("y", "z", "w"), ())]
+    label_union, union = unions.of(skeletons), unions.merged_by_name(skeletons)
+    true_mm = np.random.default_rng(0).normal(0, 300, (3, 5, 3)).astype(np.float32)
+    valid = np.array([[1, 1, 0, 0, 0], [0, 0, 1, 1, 1], [1, 0, 0, 0, 0]], bool)
+    joints_mm, labelled = measuring.in_model_order((true_mm, valid), label_union, union)
+    assert labelled.tolist() == [[1, 1, 0, 0], [0, 1, 1, 1], [1, 0, 0, 0]]
+    np.testing.assert_array_equal(joints_mm[0, :2], true_mm[0, :2])
+    np.testing.assert_array_equal(joints_mm[1, 1:], true_mm[1, 2:])
+    predicted = np.where(labelled[..., None], joints_mm + 70, 1e6).astype(np.float32)
+    errors = measuring.joint_errors(predicted, joints_mm, labelled)
+    assert np.isnan(errors[2]).all()
+    np.testing.assert_array_equal(np.isfinite(errors[:2]), labelled[:2])
+    np.testing.assert_allclose(errors[:2][labelled[:2]], 0, atol=0.1)
 
+
+def test_halves_share_nobody():
     keys = ["set/ann/walk/1", "set/bob/walk/2", "set/ann/run/3"]
-    groups, split_by = measuring.people([Record(key) for key in keys])
+    groups, split_by = measuring.people(keys)
     assert groups[0] == groups[2] != groups[1] and split_by == "people"
-    groups, split_by = measuring.people([Record(str(i)) for i in range(4)])
+    groups, split_by = measuring.people([str(i) for i in range(4)])
     assert list(groups) == ["False", "False", "True", "True"] and "half" in split_by

@@ -7,7 +7,6 @@ import xml.dom.minidom
 import numpy as np
 import pytest
 
-from acae_jax import metrics
 from acae_jax.estimation import (
     autoencoder,
     evaluation,
@@ -67,9 +66,8 @@ def run():
         "separate": true_mm + noise,
         "regularised": true_mm + 0.5 * noise,
     }
-    pairs = metrics.neighbour_pairs(true_mm, union.members, evaluation.NEIGHBOURS_MM)
-    valid = np.ones(true_mm.shape[:2], bool)
-    test = evaluation.TestSet([], IMAGES, true_mm, valid, union, pairs)
+    labels = true_mm, np.ones(true_mm.shape[:2], bool)
+    counts, pairs = evaluation.survey([labels], union)
     sides = autoencoder.sides_of(union.joint_names)
     encode = np.abs(rng.normal(size=(5, len(union.joint_names)))).astype(np.float32)
     mirror = np.arange(len(union.joint_names))
@@ -82,13 +80,14 @@ def run():
     names = list(union.members)
     return report.Run(
         union=union,
-        images=rng.integers(0, 255, (IMAGES, SIDE, SIDE, 3), np.uint8),
+        images=dict(enumerate(rng.integers(0, 255, (IMAGES, SIDE, SIDE, 3), np.uint8))),
         intrinsics=np.tile(
             np.array([[90, 0, 23.5], [0, 90, 23.5], [0, 0, 1]], np.float32), (6, 1, 1)
         ),
         true_mm=true_mm,
+        counts=counts,
         predictions_mm=predicted,
-        scores={name: evaluation.scores(poses, test) for name, poses in predicted.items()},
+        scores={n: evaluation.scores(p, labels, union, pairs) for n, p in predicted.items()},
         curves={"initial": rows, "autoencoder": rows, "separate": rows, "regularised": rows},
         maps=autoencoder.Matrices(encode=encode, decode=encode.T / encode.T.sum(1, keepdims=True)),
         relations={
@@ -111,6 +110,8 @@ def test_json_holds_the_scores(run, tmp_path):
     report.write(run, tmp_path / "new")
     found = json.loads((tmp_path / "new" / "report.json").read_text())
     assert found["seconds"] == 75.0 and found["mean_pose_mpjpe_mm"] == 200.0
+    assert found["images"] == IMAGES
+    assert found["poses"]["alpha"] == {"poses": IMAGES, "without_root": 0, "below_three": 0}
     assert list(found["variants"]) == list(run.scores)
     for name, scored in run.scores.items():
         variant = found["variants"][name]
@@ -176,6 +177,47 @@ def test_unfinished_workflow(run, only, tmp_path):
     assert pictures.title(only) in page and "Regularised" not in page
     assert "The autoencoder" not in page and "Training" not in page
     assert report.summary(part)
+
+
+def test_partly_labelled_poses_are_reported_by_what_they_label(run, tmp_path):
+    """Half of the images label all formats but one, half only that one, and one lacks its root."""
+    union, true_mm = run.union, run.true_mm.copy()
+    gamma = list(union.members["gamma<3"])
+    others = [joint for joint in range(true_mm.shape[1]) if joint not in gamma]
+    true_mm[:3, gamma], true_mm[3:, others] = np.nan, np.nan
+    true_mm[3, gamma[1]] = np.nan
+    labels = true_mm, np.isfinite(true_mm).all(axis=-1)
+    counts, pairs = evaluation.survey([labels], union)
+    whole = run.predictions_mm
+    scores = {n: evaluation.scores(p, labels, union, pairs) for n, p in whole.items()}
+    part = run._replace(true_mm=true_mm, counts=counts, scores=scores)
+    assert np.flatnonzero(np.isnan(outcome.image_errors_mm(part, "separate"))).tolist() == [3]
+    np.testing.assert_allclose(
+        outcome.whole_poses_mm(part), whole["regularised"]
+    )  # no pose has every joint
+    report.write(part, tmp_path)
+    page = (tmp_path / "report.html").read_text()
+    assert "1 of 3 poses in gamma&lt;3 lack the root: MPJPE, PCK and AUC leave them out" in page
+    assert pictures.overview(part).startswith(b"\x89PNG")
+
+
+def test_a_test_set_of_one_format_has_no_disagreement_and_is_reported(run, tmp_path):
+    union = run.union
+    true_mm = run.true_mm.copy()
+    true_mm[:, [j for j in range(true_mm.shape[1]) if j not in union.members["alpha"]]] = np.nan
+    labels = true_mm, np.isfinite(true_mm).all(axis=-1)
+    counts, pairs = evaluation.survey([labels], union)
+    scores = {n: evaluation.scores(p, labels, union, pairs) for n, p in run.predictions_mm.items()}
+    assert set(scores["separate"]) == {"alpha", "mean"}
+    assert scores["separate"]["mean"] == scores["separate"]["alpha"]
+    assert scores["separate"]["alpha"] == pytest.approx(run.scores["separate"]["alpha"])
+    part = run._replace(true_mm=true_mm, counts=counts, scores=scores, mean_pose_mpjpe_mm=None)
+    report.write(part, tmp_path)
+    told = (tmp_path / "report.html").read_text()
+    assert "No pose is labelled in beta, gamma&lt;3: not scored." in told
+    assert "lowered the joint error" in report.headline(part)
+    assert "disagreement" not in report.headline(part) and "mean pose" not in report.headline(part)
+    assert report.summary(part) and pictures.overview(part)
 
 
 def test_run_without_predictions_is_an_error(run):
@@ -260,4 +302,4 @@ def test_overview_is_a_small_png(run):
     png = pictures.overview(run)
     assert png.startswith(b"\x89PNG") and len(png) <= 400_000
     noise = np.random.default_rng(2).integers(0, 255, (IMAGES, 256, 256, 3), np.uint8)
-    assert len(pictures.overview(run._replace(images=noise))) <= 400_000
+    assert len(pictures.overview(run._replace(images=dict(enumerate(noise))))) <= 400_000

@@ -1,5 +1,6 @@
 """What the data of a run says of its model: scores, calibrated uncertainty, lengths of bones."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,10 +11,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 
+from acae_jax.benchmarks import scoring
 from acae_jax.bundles import uncertainty
 from acae_jax.bundles.uncertainty import Calibration, Quality
 from acae_jax.data import sources
-from acae_jax.estimation import building, evaluation
+from acae_jax.estimation import building, crop_evals, evaluation
+from acae_jax.estimation.crop_evals import CropTest
 from acae_jax.estimation.packing import architecture as architectures
 from acae_jax.estimation.packing import program
 from acae_jax.estimation.packing.architecture import Architecture
@@ -21,7 +24,6 @@ from acae_jax.estimation.packing.program import Weights
 from acae_jax.geometry import alignment
 from acae_jax.pages import charts
 from acae_jax.skeletons.union import JointUnion
-from acae_jax.training import parallel
 
 EXAMPLES_PER_DATASET = 150
 
@@ -31,6 +33,7 @@ class Measured(NamedTuple):
     people and what it is worth on the other.
     """
 
+    dataset: str
     images: int
     scores: dict[str, dict[str, float]]
     calibration: Calibration
@@ -38,48 +41,65 @@ class Measured(NamedTuple):
     split_by: str
 
 
-def has_test_set(config: ConfigDict) -> bool:
-    """Whether the run has a test set, and its data is where the config says."""
-    data = config.data
-    return "test" in data and data.test in sources.available(data.folder)
+def test_set(config: ConfigDict) -> CropTest | None:
+    """The test set of the run, if it has one and its data is where the config says."""
+    test = crop_evals.reported(config)
+    return test if test and test.dataset in sources.available(config.data.folder) else None
 
 
 def measured(
-    config: ConfigDict, union: JointUnion, architecture: Architecture, weights: Weights
+    config: ConfigDict,
+    test: CropTest,
+    union: JointUnion,
+    architecture: Architecture,
+    weights: Weights,
 ) -> Measured:
-    """Run the network, with the weights as they are stored, over the test set of the run."""
-    test = building.load_test_set(config, parallel.mesh(1))
+    """Run the network, with the weights as they are stored, over a test set."""
+    layout, folder = building.test_layout(config), config.data.folder
+    stored = crop_evals.open_crops(test, layout, folder, devices=1)
+    label_union = stored.scored
     compiled = jax.jit(program.crop_model(architectures.network(architecture)))
     placed = {name: jax.device_put(w.astype(np.float32)) for name, w in weights.items()}
-    results = [compiled(placed, batch["image"], batch["intrinsics"]) for batch in test.batches]
-    poses_mm, spread_mm = (
-        np.concatenate(part)[: test.count] for part in zip(*results, strict=True)
-    )
-    arranged = evaluation.in_test_order(poses_mm, union.members, test.union)
-    error_mm = joint_errors(poses_mm, *truth_of(union, test))
-    groups, split_by = people(sources.open(config.data.test, config.data.folder, "test"))
+    _, pairs = evaluation.survey(stored.labels(), label_union)
+    tally, errors, spreads = scoring.Tally(), [], []
+    for crops, outputs in scoring.streamed(
+        lambda crops: compiled(placed, crops.inputs["image"], crops.inputs["intrinsics"]), stored
+    ):
+        poses_mm, spread_mm = (output[: len(crops.true_mm)] for output in outputs)
+        labels = crops.true_mm, crops.valid
+        arranged = evaluation.in_test_order(poses_mm, union.members, label_union)
+        evaluation.add(tally, arranged, labels, label_union, pairs)
+        errors.append(joint_errors(poses_mm, *in_model_order(labels, label_union, union)))
+        spreads.append(spread_mm)
+    error_mm, spread_mm = np.concatenate(errors), np.concatenate(spreads)
+    labelled = np.isfinite(error_mm).any(axis=1)
+    error_mm, spread_mm = error_mm[labelled], spread_mm[labelled]
+    groups, split_by = people([stored.source[i].key for i in np.flatnonzero(labelled).tolist()])
     fitted = np.isin(groups, np.unique(groups)[::2])
     calibration = uncertainty.fit(spread_mm[fitted], error_mm[fitted])
     return Measured(
-        test.count,
-        evaluation.scores(arranged, test),
+        test.dataset,
+        len(stored),
+        evaluation.result(tally),
         calibration,
         uncertainty.quality(calibration, spread_mm[~fitted], error_mm[~fitted]),
         split_by,
     )
 
 
-def truth_of(
-    union: JointUnion, test: evaluation.TestSet
-) -> tuple[Float[np.ndarray, "n j 3"], Bool[np.ndarray, "n j"]]:
-    """True joints in the model's order, and which of them the test set labels."""
-    shape = (test.count, len(union.joint_names))
-    true_mm, valid = np.zeros((*shape, 3), np.float32), np.zeros(shape, bool)
-    for name, places in test.union.members.items():
-        joints = list(union.members[name])
-        true_mm[:, joints] = test.true_mm[:, list(places)]
-        valid[:, joints] = test.valid[:, list(places)]
-    return true_mm, valid
+def in_model_order(
+    labels: evaluation.Labels, label_union: JointUnion, union: JointUnion
+) -> evaluation.Labels:
+    """True joints in the model's order, 0 where none is labelled, and which are."""
+    true_mm, valid = labels
+    shape = len(true_mm), len(union.joint_names)
+    joints_mm, is_labelled = np.zeros((*shape, 3), np.float32), np.zeros(shape, bool)
+    for name, places in label_union.members.items():
+        for joint, place in zip(union.members[name], places, strict=True):
+            own = valid[:, place]
+            joints_mm[own, joint] = true_mm[own, place]
+            is_labelled[own, joint] = True
+    return joints_mm, is_labelled
 
 
 def joint_errors(
@@ -87,21 +107,23 @@ def joint_errors(
     true_mm: Float[np.ndarray, "n j 3"],
     valid: Bool[np.ndarray, "n j"],
 ) -> Float[np.ndarray, "n j"]:
-    """Distances from the truth after the means of both are aligned; NaN where there is no truth."""
+    """Distances from the truth after the means of both are aligned; NaN where there is no truth,
+    and for a pose of one labelled joint, whose distance would always be 0.
+    """
+    valid = valid & (valid.sum(axis=1, keepdims=True) > 1)
     apart = alignment.mean_relative(poses_mm, valid) - alignment.mean_relative(true_mm, valid)
     return np.where(valid, np.linalg.norm(apart, axis=-1), np.nan)
 
 
-def people(source: sources.Records) -> tuple[np.ndarray, str]:
-    """Whom each record shows, so that a set can be cut in halves that share nobody.
+def people(keys: Sequence[str]) -> tuple[np.ndarray, str]:
+    """Whom the record of each key shows, so that a set can be cut in halves that share nobody.
 
     Keys are read as "set/person/clip/frame"; where all name one person, or each another one, the
     set is cut in the middle.
     """
-    keys = [source[index].key for index in range(len(source))]
-    found = np.array(["/".join(key.split("/")[:2]) for key in keys])
-    if 1 < len(np.unique(found)) < len(found):
-        return found, "people"
+    names = np.array(["/".join(key.split("/")[:2]) for key in keys])
+    if 1 < len(np.unique(names)) < len(names):
+        return names, "people"
     return (np.arange(len(keys)) >= len(keys) // 2).astype(str), "first and second half"
 
 

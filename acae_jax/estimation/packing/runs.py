@@ -70,8 +70,9 @@ def pack(folder: Path, options: Options) -> Packed:
     )
     built = architecture(config, variant)
     measured = None
-    if measuring.has_test_set(config):
-        measured = measuring.measured(config, union, built, weights)
+    test = measuring.test_set(config)
+    if test:
+        measured = measuring.measured(config, test, union, built, weights)
     facts = _facts(folder, config, union, options, measured)
     return Packed(bundle_contents.contents(facts, built, weights), measured)
 
@@ -132,7 +133,7 @@ def _facts(
         },
     }
     if measured:
-        about["test set"] = values["data"]["test"]
+        about["test set"] = measured.dataset
         about["test images"] = measured.images
         about["scores"] = measured.scores
         about["calibration"] = {**measured.quality._asdict(), "split by": measured.split_by}

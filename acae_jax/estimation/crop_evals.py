@@ -1,0 +1,125 @@
+"""Evaluations of a network on stored crops while it trains: the entries of config.evals that name
+no other builder.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from absl import logging
+from ml_collections import ConfigDict
+
+from acae_jax import metrics
+from acae_jax.benchmarks import evals, scoring
+from acae_jax.benchmarks.stored_crops import CropModel, Crops, StoredCrops
+from acae_jax.data import crop_batches
+from acae_jax.data.crop_batches import Layout
+from acae_jax.estimation import evaluation, snapshots
+from acae_jax.skeletons.union import JointUnion
+from acae_jax.training.loop import Evaluated
+from acae_jax.training.state import TrainState, evaluated
+
+
+class CropTest(NamedTuple):
+    """An entry: a labelled split of a dataset, and what of it is scored."""
+
+    dataset: str
+    split: str = "test"
+    batch_size: int = 64
+    formats: Sequence[str] = ()  # empty: all that the model has and the dataset labels
+    in_memory: bool = False  # whether crops are made once, and not for every evaluation
+
+
+def entries(config: ConfigDict) -> dict[str, evals.Entry]:
+    """The config's evaluations by name, without those whose dataset is empty ("").
+
+    Configs of version 0.1 have one test set, `data.test`, which is the evaluation "test".
+    """
+    values = config.to_dict()
+    named = values.get("evals")
+    if named is None:
+        dataset = values["data"].get("test", "")
+        named = {"test": {"dataset": dataset, "in_memory": True} | values.get("evaluation", {})}
+    return {name: entry for name, entry in named.items() if entry.get("dataset") != ""}
+
+
+def reported(config: ConfigDict) -> CropTest | None:
+    """The entry that reports and exports measure a model by: of those of stored crops the one
+    called "test", or else the first by name; None if there is none.
+    """
+    stored = {name: e for name, e in entries(config).items() if not e.get("builder")}
+    if not stored:
+        return None
+    name = "test" if "test" in stored else min(stored)
+    settings = {key: value for key, value in stored[name].items() if key != "builder"}
+    evals.check_settings(build, None, settings)
+    return CropTest(**settings)
+
+
+def open_crops(test: CropTest, layout: Layout, folder: str, devices: int) -> StoredCrops:
+    """The crops of an entry, with labels in the order of the layout.
+
+    A ValueError for a dataset that is missing, and for a format that the layout does not have.
+    """
+    union = layout.union
+    unknown = [name for name in test.formats if name not in union.members]
+    if unknown:
+        known = ", ".join(union.members)
+        raise ValueError(f"formats names {', '.join(unknown)}; the model has {known}")
+    members = {name: union.members[name] for name in test.formats or union.members}
+    return StoredCrops(
+        crop_batches.open_crops(test.dataset, folder, test.split, layout.union),
+        layout,
+        test.batch_size,
+        devices,
+        scored=union._replace(members=members),
+        in_memory=test.in_memory,
+    )
+
+
+def build(
+    model: CropModel,
+    dataset: str,
+    split: str = "test",
+    batch_size: int = 64,
+    formats: Sequence[str] = (),
+    in_memory: bool = False,
+) -> evals.Evaluation:
+    """The evaluation of an entry: mean scores over formats, the MPJPE of each, such as
+    "mpjpe_mm/smpl", the disagreement between formats, and a picture.
+
+    Warns of formats and poses without labels; a ValueError if nothing is labelled.
+    """
+    test = CropTest(dataset, split, batch_size, formats, in_memory)
+    stored = open_crops(test, model.layout, model.folder, model.devices)
+    union = stored.scored
+    counts, pairs = evaluation.survey(stored.labels(), union)
+    if not counts:
+        names = ", ".join(union.members)
+        raise ValueError(f"no pose of {dataset} is labelled in any of the formats {names}")
+    for sentence in evaluation.left_out(counts, union.members):
+        logging.warning("%s: %s", dataset, sentence)
+
+    def evaluate(state: TrainState) -> Evaluated:
+        variables, tally, picture = evaluated(state), scoring.Tally(), None
+        outputs = scoring.streamed(lambda crops: model.predict(variables, crops.inputs), stored)
+        for crops, output in outputs:
+            poses_mm = output[: len(crops.true_mm)]
+            poses_mm = evaluation.in_test_order(poses_mm, model.members, union)
+            evaluation.add(tally, poses_mm, (crops.true_mm, crops.valid), union, pairs)
+            picture = picture or _picture(crops, poses_mm, union)
+        result = evaluation.result(tally)
+        each = {name: result[name].get("mpjpe_mm") for name in counts}
+        scores = result[evaluation.MEAN]
+        scores |= {f"mpjpe_mm/{name}": value for name, value in each.items() if value is not None}
+        return Evaluated(scores, picture, scores.keys() & {*metrics.HIGHER_IS_BETTER})
+
+    return evaluate
+
+
+def _picture(crops: Crops, poses_mm: np.ndarray, union: JointUnion) -> bytes:
+    """The first crops of a batch, which are in the first process's share."""
+    shown = slice(min(snapshots.CROPS, len(crops.inputs["image"]), len(poses_mm)))
+    truth = np.where(crops.valid[..., None], crops.true_mm, np.nan)[shown]
+    images, intrinsics = crops.inputs["image"][shown], crops.inputs["intrinsics"][shown]
+    return snapshots.png(images, intrinsics, poses_mm[shown], truth, union)
