@@ -89,7 +89,7 @@ def measured(
 
 def in_model_order(
     labels: evaluation.Labels, label_union: JointUnion, union: JointUnion
-) -> evaluation.Labels:
+) -> tuple[Float[np.ndarray, "n p 3"], Bool[np.ndarray, "n p"]]:
     """True joints in the model's order, 0 where none is labelled, and which are."""
     true_mm, valid = labels
     shape = len(true_mm), len(union.joint_names)
