@@ -22,7 +22,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from acae_jax import messages
+from acae_jax import messages, systems
 from acae_jax.files import paths
 
 _WORDS = {"true": True, "1": True, "false": False, "0": False}
@@ -133,6 +133,8 @@ def read(workdir: str | Path) -> ConfigDict:
         values = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{path} is damaged: {error}") from error
+    if isinstance(values, dict) and isinstance(values.get("task"), str):
+        values["task"] = systems.today(values["task"])
     return ConfigDict(_tuples(values)).lock()
 
 

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ml_collections import ConfigDict
 
-# Runs of version 0.1 name their task only.
+# What configs of version 0.1 call a task, and what it is called today; they name their task only.
 OF_VERSION_0_1 = {
-    "acae_jax.estimation.initial.task",
-    "acae_jax.estimation.bottleneck.task",
-    "acae_jax.estimation.consistency.task",
+    "acae_jax.estimation.initial.task": "acae_jax.estimation.initial.task",
+    "acae_jax.estimation.bottleneck.task": "acae_jax.estimation.autoencoder_stage.task",
+    "acae_jax.estimation.consistency.task": "acae_jax.estimation.consistency.task",
 }
 PATHS = {
     "report": "acae_jax.estimation.workflow.report",
@@ -31,7 +31,13 @@ def path(config: "ConfigDict", what: str) -> str:
     """The dotted path that a config has for `what`, or "" if it names nothing."""
     if what in config:
         return config[what] or ""
-    return PATHS.get(what, "") if config.get("task") in OF_VERSION_0_1 else ""
+    ours = today(config.get("task", "")) in OF_VERSION_0_1.values()
+    return PATHS.get(what, "") if ours else ""
+
+
+def today(task: str) -> str:
+    """The dotted path of a task, also where a config has its name of version 0.1."""
+    return OF_VERSION_0_1.get(task, task)
 
 
 def function(dotted: str, what: str) -> Callable[..., Any]:

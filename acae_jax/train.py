@@ -15,7 +15,6 @@ a TPU slice or GKE, see launch/README.md; each of them runs this same command.
 from __future__ import annotations
 
 import argparse
-import importlib
 import inspect
 import sys
 from collections.abc import Callable, Sequence
@@ -25,7 +24,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from acae_jax import command_line
+from acae_jax import command_line, systems
 from acae_jax.files import paths
 
 if TYPE_CHECKING:
@@ -39,11 +38,7 @@ LEVELS = ("fatal", "error", "warning", "info", "debug")
 
 def task_builder(dotted: str) -> Callable[[ConfigDict, Path], loop.Task]:
     """The function (config, workdir) → task of a dotted path; a ValueError if it is none."""
-    module, _, name = dotted.rpartition(".")
-    try:
-        builder = getattr(importlib.import_module(module), name)
-    except (ModuleNotFoundError, AttributeError, ValueError) as error:
-        raise ValueError(f"config.task = '{dotted}' names no task builder: {error}") from error
+    builder = systems.function(systems.today(dotted), "task")
     try:
         inspect.signature(builder).bind({}, Path())
     except TypeError as error:

@@ -30,7 +30,7 @@ from acae_jax import metrics
 from acae_jax.benchmarks import scoring
 from acae_jax.data import sources
 from acae_jax.datasets.synthetic import body
-from acae_jax.estimation import autoencoder, bottleneck, building, workflow
+from acae_jax.estimation import autoencoder, autoencoder_stage, building, workflow
 from acae_jax.own_skeletons import fitting
 from acae_jax.own_skeletons.fitting import Examples, Mirrors
 from acae_jax.skeletons import catalogue
@@ -156,7 +156,7 @@ def other_ways(predictions: Predictions, held_out: str, run: Path) -> dict[str, 
     """Mean error of other weights from 50 examples, each with its best strength."""
     config = configs.read(run / "autoencoder")
     encode = np.asarray(
-        bottleneck.load(run / "autoencoder", building.joint_union(config.data)).encode
+        autoencoder_stage.load(run / "autoencoder", building.joint_union(config.data)).encode
     )
     latent_sides = predictions.sides._replace(
         model=autoencoder.latent_mirror(autoencoder.Latents(**config.latents))

@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import pytest
 from ml_collections import ConfigDict
 
-from acae_jax import export, report, systems
-from acae_jax.estimation import objective, workflow
+from acae_jax import config as config_files
+from acae_jax import export, report, systems, train
+from acae_jax.estimation import autoencoder_stage, objective, workflow
 from acae_jax.estimation.autoencoder import Matrices
 from acae_jax.skeletons import catalogue
 from acae_jax.skeletons import union as unions
@@ -85,13 +86,20 @@ def test_a_builder_of_ones_own_says_what_its_network_predicts(tmp_path):
     union = unions.of([catalogue.load("mixamo")])
     config = ConfigDict({"task": f"{__name__}.task", "variant": "latent"})
     assert workflow.variant_of(config, union, tmp_path).points == 3
-    config.task = "acae_jax.estimation.bottleneck.task"
+    config.task = "acae_jax.estimation.autoencoder_stage.task"
     with pytest.raises(
         ValueError, match=r"does not say what its network predicts\. Define acae_jax"
     ):
         workflow.variant_of(config, union, tmp_path)
     config.task = OLD
     assert workflow.variant_of(config, union, tmp_path).points == len(union.joint_names)
+
+
+def test_tasks_of_version_0_1_are_found_under_their_names_of_today(tmp_path):
+    old = "acae_jax.estimation.bottleneck.task"
+    folder = runs(tmp_path / "mine", autoencoder={"task": old}) / "autoencoder"
+    assert config_files.read(folder).task == workflow.AUTOENCODER
+    assert train.task_builder(old) is autoencoder_stage.task
 
 
 def variant_of(config, union, workdir):

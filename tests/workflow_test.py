@@ -11,11 +11,11 @@ from acae_jax import config as configs
 from acae_jax import report, train
 from acae_jax.datasets.synthetic import build
 from acae_jax.estimation import (
-    bottleneck,
+    autoencoder_stage,
     building,
     consistency,
+    initial_weights,
     objective,
-    starting,
     step,
 )
 from acae_jax.estimation import workflow as workflows
@@ -80,7 +80,7 @@ def test_the_log_has_the_error_of_each_format(workflow):
 def test_the_autoencoder_is_the_one_that_was_learned(workflow):
     config = configs.read(workflow / "autoencoder")
     union = building.joint_union(config.data)
-    maps = bottleneck.load(workflow / "autoencoder", union)
+    maps = autoencoder_stage.load(workflow / "autoencoder", union)
     assert maps.encode.shape == (2 * config.latents.sided + config.latents.central, 179)
     np.testing.assert_allclose(np.sum(maps.encode, axis=1), 1, atol=1e-4)
     np.testing.assert_allclose(np.sum(maps.decode, axis=1), 1, atol=1e-4)
@@ -90,7 +90,7 @@ def test_fine_tuning_starts_from_the_first_stage(workflow):
     """At step 0 the hybrid network predicts the joints as stage 1 did, and has latent points."""
     config = configs.read(workflow / "hybrid")
     union = building.joint_union(config.data)
-    maps = bottleneck.load(workflow / "autoencoder", union)
+    maps = autoencoder_stage.load(workflow / "autoencoder", union)
     program = consistency.program(config)
     state = program.init(jax.random.key(0))
     initial = checkpoints.load_params(workflow / "initial")
@@ -112,7 +112,7 @@ def test_stage_1_starts_from_another_run(workflow, caplog):
     fresh = step.fresh_variables(network, jax.random.key(1))
     loaded = checkpoints.load_params(workflow / "initial")
 
-    started = starting.from_run(fresh, workflow / "initial", "head rows", ours)
+    started = initial_weights.from_run(fresh, workflow / "initial", "head rows", ours)
     assert "27 of" in caplog.text and "fresh are" in caplog.text
     kernels = [
         np.asarray(variables["params"]["head"]["kernel"]).reshape(-1, 5, len(union.joint_names))
@@ -127,12 +127,12 @@ def test_stage_1_starts_from_another_run(workflow, caplog):
     jax.tree.map(
         np.testing.assert_array_equal, started["params"]["backbone"], loaded["params"]["backbone"]
     )
-    started = starting.from_run(fresh, workflow / "initial", "backbone", ours)
+    started = initial_weights.from_run(fresh, workflow / "initial", "backbone", ours)
     jax.tree.map(np.testing.assert_array_equal, started["params"]["head"], fresh["params"]["head"])
     with pytest.raises(ValueError, match=r"another shape, first 'params/head"):
-        starting.from_run(fresh, workflow / "initial", "whole", ours)
+        initial_weights.from_run(fresh, workflow / "initial", "whole", ours)
     with pytest.raises(ValueError, match=r"init.part is 'all'; it must be one of whole"):
-        starting.from_run(fresh, workflow / "initial", "all", ours)
+        initial_weights.from_run(fresh, workflow / "initial", "all", ours)
 
 
 @pytest.mark.parametrize(

@@ -123,4 +123,4 @@ def _rank_correlation(a: Float[np.ndarray, " n"], b: Float[np.ndarray, " n"]) ->
     from scipy import stats
 
     is_constant = np.ptp(a) == 0 or np.ptp(b) == 0
-    return 0.0 if is_constant else float(stats.spearmanr(a, b).statistic)
+    return 0.0 if is_constant else float(stats.spearmanr(a, b)[0])

@@ -73,12 +73,13 @@ class Source:
             )
         if splits[split] == 0:
             raise ValueError(f"dataset {name!r}: split {split!r} is empty; prepare it again")
+        # TFDS's lazy types and logging decorator hide what these are from the type checker.
+        features = builder.info.features.items()  # pyright: ignore
         decoders = {
             field: tfds.decode.SkipDecoding()
-            for field, feature in builder.info.features.items()
+            for field, feature in features
             if isinstance(feature, tfds.features.Image)
         }
-        # TFDS's logging decorator hides the signature from the type checker.
         self._records = builder.as_data_source(split, decoders=decoders)  # pyright: ignore
         self._length = splits[split]
 

@@ -267,7 +267,7 @@ def pose_program(
 
 
 def facts(union: JointUnion) -> dict[str, list[str]]:
-    """What checkpoints tell, so that later stages match joints by name: see `starting`."""
+    """What checkpoints tell, so that later stages match joints by name: see `initial_weights`."""
     return {"joint_names": list(union.joint_names)}
 
 

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 from ml_collections import ConfigDict
 
 from acae_jax import config as configs
-from acae_jax.estimation import bottleneck, building, objective, starting, step
+from acae_jax.estimation import autoencoder_stage, building, initial_weights, objective, step
 from acae_jax.estimation.network import PoseNetwork
 from acae_jax.skeletons.union import JointUnion
 from acae_jax.training import checkpoints, loop, optimizers
@@ -32,7 +32,7 @@ def variant_of(
         raise ValueError(f"variant is {config.variant!r}; it must be one of {', '.join(VARIANTS)}.")
     if config.variant == "separate":
         return objective.separate(len(union.joint_names))
-    maps = bottleneck.kept_matrices(config, union, workdir)
+    maps = autoencoder_stage.kept_matrices(config, union, workdir)
     return getattr(objective, config.variant)(maps)
 
 
@@ -71,7 +71,7 @@ def program(config: ConfigDict, workdir: Path | None = None) -> building.Program
     variant = variant_of(config, union, workdir)
 
     def variables(network: PoseNetwork, key: jax.Array) -> dict:
-        initial = starting.stage_one(config.initial, union)
+        initial = initial_weights.stage_one(config.initial, union)
         begun = start(initial, variant.of_joints, network.depth_bins)
         shapes = jax.eval_shape(partial(step.fresh_variables, network), key)
         return checkpoints.init_from(shapes, begun)[0]
@@ -86,7 +86,7 @@ def task(config: ConfigDict, workdir: Path) -> loop.Task:
 
     def batches(first_step: int) -> Iterator[loop.Batch]:
         if config.variant != "separate":
-            bottleneck.keep_matrices(config, made.union, workdir)
+            autoencoder_stage.keep_matrices(config, made.union, workdir)
         return trained.batches(first_step)
 
     return trained._replace(batches=batches)

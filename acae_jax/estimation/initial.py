@@ -8,7 +8,7 @@ import jax
 from ml_collections import ConfigDict
 
 from acae_jax import config as configs
-from acae_jax.estimation import building, objective, starting, step
+from acae_jax.estimation import building, initial_weights, objective, step
 from acae_jax.estimation.network import PoseNetwork
 from acae_jax.foreign import pretrained
 from acae_jax.skeletons.union import JointUnion
@@ -36,8 +36,8 @@ def program(config: ConfigDict) -> building.Program:
         if not config.init.run:
             return fresh
         if pretrained.is_import(config.init.run):
-            return starting.from_import(fresh, config.init.run, config.init.part, network)
-        return starting.from_run(fresh, config.init.run, config.init.part, union)
+            return initial_weights.from_import(fresh, config.init.run, config.init.part, network)
+        return initial_weights.from_run(fresh, config.init.run, config.init.part, union)
 
     return building.pose_program(config, union, variant, optimizer, variables)
 

@@ -19,8 +19,8 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from PIL import Image
 
-from acae_jax.estimation import outcome
-from acae_jax.estimation.outcome import Run
+from acae_jax.estimation import workflow_results
+from acae_jax.estimation.workflow_results import Run
 from acae_jax.pages import charts
 from acae_jax.skeletons import body_parts, skeleton
 from acae_jax.skeletons.union import JointUnion
@@ -213,9 +213,9 @@ def depth_spread(run: Run, index: int, variant: str) -> Figure:
     """Depth errors of the formats at the same points of the body; all variants on one scale."""
     errors = {
         name: depth_errors(run.predictions_mm[name][index], run.true_mm[index])
-        for name in outcome.compared(run)
+        for name in workflow_results.compared(run)
     }
-    points = body_points(run.union, outcome.whole_poses_mm(run))
+    points = body_points(run.union, workflow_results.whole_poses_mm(run))
     shown = sorted({index for indices in points.values() for index in indices})
     sizes = np.abs([error[shown] for error in errors.values()])
     reach = float(sizes[np.isfinite(sizes)].max(initial=10.0))
@@ -241,9 +241,9 @@ def curves(rows: Mapping[str, Sequence[Mapping[str, float | int]]], key: str) ->
 
 def overview(run: Run) -> bytes:
     """A PNG for a page about the project: two examples, from the camera and from the side."""
-    shown = outcome.examples(run)
+    shown = workflow_results.examples(run)
     chosen = [shown[label] for label in ("median", "middle of the worst quarter")]
-    names = outcome.compared(run)
+    names = workflow_results.compared(run)
     figure = Figure((2.3 * (2 + len(names)), 4.9))
     grid = figure.subplots(len(chosen), 2 + len(names), squeeze=False)
     figure.subplots_adjust(0.005, 0.06, 0.995, 0.935, 0.03, 0.03)

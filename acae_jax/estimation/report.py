@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from acae_jax.estimation import evaluation, latent_pictures, outcome, pictures
-from acae_jax.estimation.outcome import BASELINE, MEAN, PROPOSED, Run
+from acae_jax.estimation import evaluation, latent_pictures, pictures, workflow_results
 from acae_jax.estimation.relations import ALLOWED_MM, Relation, Table
+from acae_jax.estimation.workflow_results import BASELINE, MEAN, PROPOSED, Run
 from acae_jax.pages import charts, tables
 
 # Each metric with its heading in the text table and on the page.
@@ -45,7 +45,7 @@ def figures(run: Run) -> dict[str, Any]:
     for name, scored in run.scores.items():
         per_format = {key: dict(found) for key, found in scored.items() if key != MEAN}
         variants[name] = {**scored[MEAN], "per_format": per_format}
-    outside = outcome.latents_outside(run)
+    outside = workflow_results.latents_outside(run)
     return {
         "seconds": run.seconds,
         "images": len(run.true_mm),
@@ -71,7 +71,7 @@ def summary(run: Run) -> str:
 
 def headline(run: Run) -> str:
     """The result in two sentences, whichever way it went."""
-    last = outcome.compared(run)[-1]
+    last = workflow_results.compared(run)[-1]
     error = run.scores[last][MEAN]["mpjpe_mm"]
     share = None
     if run.mean_pose_mpjpe_mm:
@@ -90,7 +90,7 @@ def headline(run: Run) -> str:
 
 def _change(run: Run, metric: str, what: str) -> str | None:
     """What regularisation did to a metric, as a verb and its object; None if it has no value."""
-    percent = outcome.change_percent(run, metric)
+    percent = workflow_results.change_percent(run, metric)
     if percent is None:
         return None
     before, after = (run.scores[name][MEAN][metric] for name in (BASELINE, PROPOSED))
@@ -110,7 +110,7 @@ def page(run: Run) -> str:
     style = resources.files("acae_jax.pages").joinpath("style.css")
     return Template(template.read_text(encoding="utf-8")).substitute(
         style=style.read_text(encoding="utf-8"),
-        columns=1 + len(outcome.compared(run)),
+        columns=1 + len(workflow_results.compared(run)),
         headline=escape(headline(run)),
         tiles=_tiles(run),
         labels=escape(_labels(run)),
@@ -134,7 +134,7 @@ def _labels(run: Run) -> str:
 
 def _tiles(run: Run) -> str:
     """The key figures, large."""
-    last = outcome.compared(run)[-1]
+    last = workflow_results.compared(run)[-1]
     error = run.scores[last][MEAN]["mpjpe_mm"]
     tiles = {
         f"joint error (MPJPE), {pictures.title(last).lower()}": f"{error:.1f} mm",
@@ -147,7 +147,7 @@ def _tiles(run: Run) -> str:
             ("disagreement_depth_mm", "disagreement in depth"),
             ("mpjpe_mm", "joint error"),
         ):
-            percent = outcome.change_percent(run, metric)
+            percent = workflow_results.change_percent(run, metric)
             if percent is not None:
                 change = f"{percent:+.1f} %".replace("-", "−")
                 tiles[f"{text}, regularised against separate heads"] = change
@@ -204,9 +204,9 @@ def _key(run: Run) -> str:
 
 def _examples(run: Run) -> str:
     """For each example truth and compared variants side by side, drawn in three ways."""
-    names = outcome.compared(run)
+    names = workflow_results.compared(run)
     parts = []
-    for label, index in outcome.examples(run).items():
+    for label, index in workflow_results.examples(run).items():
         poses = {"Truth": run.true_mm[index]}
         poses |= {pictures.title(name): run.predictions_mm[name][index] for name in names}
         tiles = [charts.html(pictures.crop(run, index, pose), name) for name, pose in poses.items()]
@@ -248,7 +248,7 @@ def _training(run: Run) -> str:
 def _autoencoder(run: Run) -> str:
     if run.maps is None:
         return ""
-    poses_mm = outcome.whole_poses_mm(run)
+    poses_mm = workflow_results.whole_poses_mm(run)
     sided, central = latent_pictures.latents_of(run.maps, run.union.joint_names)
     body = charts.html(
         latent_pictures.on_body(run.maps, run.union, poses_mm),
@@ -270,7 +270,7 @@ def _autoencoder(run: Run) -> str:
 
 def _outside(run: Run) -> str:
     """How many latent points lie where no heat map can show them."""
-    outside = outcome.latents_outside(run)
+    outside = workflow_results.latents_outside(run)
     if outside is None:
         return ""
     mostly = int((outside > 0.5).sum())

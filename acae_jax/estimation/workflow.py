@@ -19,7 +19,7 @@ from acae_jax.data import crop_batches
 from acae_jax.data.crop_batches import Layout
 from acae_jax.datasets.synthetic import body, poses
 from acae_jax.estimation import (
-    bottleneck,
+    autoencoder_stage,
     building,
     evaluation,
     objective,
@@ -27,12 +27,12 @@ from acae_jax.estimation import (
     relations,
 )
 from acae_jax.estimation import report as pages
-from acae_jax.estimation.outcome import Run, examples
+from acae_jax.estimation.workflow_results import Run, examples
 from acae_jax.skeletons.union import JointUnion
 from acae_jax.training import checkpoints, logs, loop, parallel
 
 INITIAL = "acae_jax.estimation.initial.task"
-AUTOENCODER = "acae_jax.estimation.bottleneck.task"
+AUTOENCODER = "acae_jax.estimation.autoencoder_stage.task"
 
 
 def report(folder: Path, seconds: float) -> str:
@@ -41,7 +41,7 @@ def report(folder: Path, seconds: float) -> str:
     `seconds` are the whole workflow's.
     """
     names = ", ".join(stages(folder))
-    run = outcome(folder, seconds)
+    run = results(folder, seconds)
     pages.write(run, folder)
     (folder / "overview.png").write_bytes(pictures.overview(run))
     return (
@@ -131,7 +131,7 @@ def body_relations(union: JointUnion, seed: int = 0) -> relations.Table:
     return relations.table(train, test, union.members)
 
 
-def outcome(folder: Path, seconds: float) -> Run:
+def results(folder: Path, seconds: float) -> Run:
     """Everything that the report of this workflow shows; predicts the test set with every run."""
     runs = stages(folder)
     config = next(iter(runs.values()))
@@ -155,7 +155,7 @@ def outcome(folder: Path, seconds: float) -> Run:
         predictions_mm=predicted,
         scores=scores,
         curves={name: logs.read(folder / name / loop.LOG) for name in runs},
-        maps=bottleneck.load(folder / learners[0], union) if learners else None,
+        maps=autoencoder_stage.load(folder / learners[0], union) if learners else None,
         relations=body_relations(union) if is_of_embedded_body(union) else None,
         mean_pose_mpjpe_mm=evaluation.mean_pose_mpjpe_mm(mean_poses, labels, union),
         seconds=seconds,

@@ -32,7 +32,7 @@ from configs import mixtures
 
 TASKS = {
     "initial": "acae_jax.estimation.initial.task",
-    "autoencoder": "acae_jax.estimation.bottleneck.task",
+    "autoencoder": "acae_jax.estimation.autoencoder_stage.task",
     "consistency": "acae_jax.estimation.consistency.task",
 }
 STEPS = {"initial": 400_000, "autoencoder": 30, "consistency": 40_000}  # of the autoencoder: epochs

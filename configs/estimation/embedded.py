@@ -33,7 +33,7 @@ from configs import mixtures
 FORMATS = ("mh_default", "cmu_mb", "game_engine", "mixamo", "coco_body", "markers")
 TASKS = {
     "initial": "acae_jax.estimation.initial.task",
-    "autoencoder": "acae_jax.estimation.bottleneck.task",
+    "autoencoder": "acae_jax.estimation.autoencoder_stage.task",
     "consistency": "acae_jax.estimation.consistency.task",
 }
 STEPS = {"initial": 7000, "autoencoder": 100, "consistency": 600}  # of the autoencoder: epochs

@@ -11,7 +11,7 @@ from acae_jax import config as configs
 from acae_jax import export
 from acae_jax.bundles import bundle, compiling
 from acae_jax.datasets.synthetic import build
-from acae_jax.estimation import bottleneck, building, consistency, initial
+from acae_jax.estimation import autoencoder_stage, building, consistency, initial
 from acae_jax.estimation import workflow as workflows
 from acae_jax.estimation.packing import leaving, measuring
 from acae_jax.packaging import forms
@@ -55,10 +55,10 @@ def workflow(data, tmp_path_factory):
     save(folder / "initial", stage1, initial.program(stage1).init(key))
     stage2 = config("stage=autoencoder")
     union = building.joint_union(stage2.data)
-    learner = bottleneck.learning_task(
+    learner = autoencoder_stage.learning_task(
         lambda: np.zeros((32, len(union.joint_names), 3), np.float32),
-        bottleneck.autoencoder.sides_of(union.joint_names),
-        bottleneck.autoencoder.Latents(**stage2.latents),
+        autoencoder_stage.autoencoder.sides_of(union.joint_names),
+        autoencoder_stage.autoencoder.Latents(**stage2.latents),
         epochs=1,
         seed=0,
         **stage2.autoencoder_training,

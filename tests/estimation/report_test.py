@@ -11,10 +11,10 @@ from acae_jax.estimation import (
     autoencoder,
     evaluation,
     latent_pictures,
-    outcome,
     pictures,
     relations,
     report,
+    workflow_results,
 )
 from acae_jax.pages import charts
 from acae_jax.skeletons import union as unions
@@ -191,9 +191,11 @@ def test_partly_labelled_poses_are_reported_by_what_they_label(run, tmp_path):
     whole = run.predictions_mm
     scores = {n: evaluation.scores(p, labels, union, pairs) for n, p in whole.items()}
     part = run._replace(true_mm=true_mm, counts=counts, scores=scores)
-    assert np.flatnonzero(np.isnan(outcome.image_errors_mm(part, "separate"))).tolist() == [3]
+    assert np.flatnonzero(
+        np.isnan(workflow_results.image_errors_mm(part, "separate"))
+    ).tolist() == [3]
     np.testing.assert_allclose(
-        outcome.whole_poses_mm(part), whole["regularised"]
+        workflow_results.whole_poses_mm(part), whole["regularised"]
     )  # no pose has every joint
     report.write(part, tmp_path)
     page = (tmp_path / "report.html").read_text()
@@ -222,7 +224,7 @@ def test_a_test_set_of_one_format_has_no_disagreement_and_is_reported(run, tmp_p
 
 def test_run_without_predictions_is_an_error(run):
     with pytest.raises(ValueError, match="at least one variant"):
-        outcome.compared(run._replace(predictions_mm={}))
+        workflow_results.compared(run._replace(predictions_mm={}))
 
 
 def test_pictures_follow_the_predictions(run):
@@ -235,7 +237,9 @@ def test_pictures_follow_the_predictions(run):
     assert charts.svg(pictures.crop(run, 0, pose)) != charts.svg(pictures.crop(run, 0, wider))
     sides = [charts.svg(pictures.side_view(run, 0, shown)) for shown in (pose, farther)]
     assert sides[0] != sides[1]
-    spreads = [charts.svg(pictures.depth_spread(run, 0, name)) for name in outcome.compared(run)]
+    spreads = [
+        charts.svg(pictures.depth_spread(run, 0, name)) for name in workflow_results.compared(run)
+    ]
     assert spreads[0] != spreads[1]
 
 
@@ -252,7 +256,7 @@ def test_examples_stand_at_fixed_ranks(run):
     moved = [i for i, name in enumerate(run.union.joint_names) if name.startswith("lwri")]
     wrong[:, moved, 0] += 10.0 * errors[:, None]
     ranked = run._replace(true_mm=true_mm, predictions_mm={"separate": wrong, "regularised": wrong})
-    assert [errors[index] for index in outcome.examples(ranked).values()] == [1, 4, 7]
+    assert [errors[index] for index in workflow_results.examples(ranked).values()] == [1, 4, 7]
 
 
 def test_body_points_are_shared_by_most_formats(run):
@@ -274,15 +278,15 @@ def test_the_share_of_latent_points_outside_of_the_crop(run):
     encode[:, names.index("lank_alpha")] = 1, -3
     encode[1, names.index("topalpha_alpha")] = 4
     planted = run._replace(maps=run.maps._replace(encode=encode))
-    np.testing.assert_array_equal(outcome.latents_outside(planted), [0, 1])
+    np.testing.assert_array_equal(workflow_results.latents_outside(planted), [0, 1])
     assert report.figures(planted)["latents_outside_percent"] == 50.0
     moved = run.true_mm.copy()
     moved[:2, :, 0] += 3000.0  # out of view: the crop shows 1.07 m to each side
-    shares = outcome.latents_outside(planted._replace(true_mm=moved))
+    shares = workflow_results.latents_outside(planted._replace(true_mm=moved))
     np.testing.assert_allclose(shares, [2 / 6, 1])
     partly = moved.copy()
     partly[0, 3] = np.nan  # not labelled: the image does not count
-    shares = outcome.latents_outside(planted._replace(true_mm=partly))
+    shares = workflow_results.latents_outside(planted._replace(true_mm=partly))
     np.testing.assert_allclose(shares, [1 / 5, 1])
     nowhere = planted._replace(true_mm=np.full_like(moved, np.nan))
     assert report.figures(nowhere)["latents_outside_percent"] is None

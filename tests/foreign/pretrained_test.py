@@ -16,7 +16,7 @@ import safetensors.numpy
 import torch_bytes
 
 from acae_jax import import_weights
-from acae_jax.estimation import starting
+from acae_jax.estimation import initial_weights
 from acae_jax.estimation.network import Geometry, PoseNetwork
 from acae_jax.foreign import conversion, layouts, pretrained
 from acae_jax.models import backbones
@@ -212,7 +212,7 @@ def test_the_command_makes_what_stage_1_starts_from(tmp_path):
     network = pose_network("mobilenetv3_small")
     fresh = fresh_variables(network)
     folder = tmp_path / "backbone"
-    variables = starting.from_import(fresh, folder, "backbone", network)
+    variables = initial_weights.from_import(fresh, folder, "backbone", network)
     expected = pretrained.convert(random_state(), "torchvision", "mobilenet_v3_small", "").variables
     jax.tree.map(np.testing.assert_array_equal, variables["params"]["backbone"], expected["params"])
     stats = variables["batch_stats"]["backbone"]
@@ -220,13 +220,13 @@ def test_the_command_makes_what_stage_1_starts_from(tmp_path):
     assert float(jnp.max(jnp.abs(variables["params"]["head"]["kernel"]))) == 0
 
     with pytest.raises(ValueError, match=r"a backbone only: set init\.part to 'backbone'"):
-        starting.from_import(fresh, folder, "whole", network)
+        initial_weights.from_import(fresh, folder, "whole", network)
     other = pose_network("mobilenetv3_small", pixels="symmetric")
     with pytest.raises(ValueError, match=r"set model\.options\.pixels to 'imagenet'"):
-        starting.from_import(fresh, folder, "backbone", other)
+        initial_weights.from_import(fresh, folder, "backbone", other)
     other = pose_network("mobilenetv3_large")
     with pytest.raises(ValueError, match=r"set model\.backbone to 'mobilenetv3_small'"):
-        starting.from_import(fresh_variables(other), folder, "backbone", other)
+        initial_weights.from_import(fresh_variables(other), folder, "backbone", other)
 
 
 def pose_network(name, **options):

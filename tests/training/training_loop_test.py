@@ -423,8 +423,8 @@ def test_state_may_be_donated_while_it_is_being_saved(tmp_path):
 
 
 def test_a_config_that_names_no_task_is_one_line():
-    with pytest.raises(ValueError, match=r"config.task = 'tiny_task.tsk' names no task builder"):
+    with pytest.raises(ValueError, match=r"config.task = 'tiny_task.tsk' names no function"):
         train.task_builder("tiny_task.tsk")
-    with pytest.raises(ValueError, match="names no task builder"):
+    with pytest.raises(ValueError, match="names no function"):
         train.task_builder("task")
     assert train.task_builder("tiny_task.task") is tiny_task.task

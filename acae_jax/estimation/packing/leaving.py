@@ -2,7 +2,7 @@
 
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from acae_jax.bundles import bundle
 from acae_jax.bundles import facts as facts_files
@@ -24,7 +24,8 @@ def model(contents: Contents, form: str) -> forms.Model:
         function = _of_network(facts)
     else:
         exported = bundle.network(Path(bundle.NETWORK), contents.network)
-        function = partial(_with_matrix, exported.call)
+        # JAX declares one array for whatever an exported function gives.
+        function = partial(_with_matrix, cast(Function, exported.call))
     weights = dict(contents.weights)
     if matrix is not None:
         weights[MATRIX] = matrix

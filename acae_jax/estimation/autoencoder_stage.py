@@ -17,7 +17,14 @@ from absl import logging
 from ml_collections import ConfigDict
 
 from acae_jax import config as configs
-from acae_jax.estimation import autoencoder, building, kept_inputs, objective, pseudo, starting
+from acae_jax.estimation import (
+    autoencoder,
+    building,
+    initial_weights,
+    kept_inputs,
+    objective,
+    pseudo,
+)
 from acae_jax.skeletons import union as unions
 from acae_jax.skeletons.union import JointUnion
 from acae_jax.training import checkpoints
@@ -32,7 +39,7 @@ def pseudo_labels(config: ConfigDict, union: JointUnion) -> np.ndarray:
     """Poses (n, J, 3) in mm that the model of `config.initial` sees on clean training crops."""
     variant = objective.separate(len(union.joint_names))
     network = building.network(config, variant.points)
-    variables = starting.stage_one(config.initial, union)
+    variables = initial_weights.stage_one(config.initial, union)
     return np.concatenate(
         [
             pseudo.label(
@@ -188,7 +195,7 @@ def load(folder: str | Path, union: JointUnion) -> autoencoder.Matrices:
     A ValueError, in one line, unless it was learned for exactly these joints.
     """
     params = jax.tree.map(jnp.asarray, checkpoints.load_params(folder)["params"])
-    theirs = starting.joint_names(folder)
+    theirs = initial_weights.joint_names(folder)
     if set(theirs) != set(union.joint_names):
         raise ValueError(
             f"{folder} joins {len(theirs)} joints ({unions.listed(theirs)}), but this run has "

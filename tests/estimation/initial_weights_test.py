@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from acae_jax.estimation import autoencoder, bottleneck, building, starting
+from acae_jax.estimation import autoencoder, autoencoder_stage, building, initial_weights
 from acae_jax.skeletons import union as unions
 from acae_jax.skeletons.skeleton import Skeleton
 from acae_jax.training import checkpoints
@@ -38,37 +38,37 @@ def test_a_reversed_union_gets_its_own_joints_channels(stage_one):
     expected = [10 * b + THEIRS.joint_names.index(n) for b in range(3) for n in OURS.joint_names]
     fresh = jax.tree.map(jnp.zeros_like, checkpoints.load_params(stage_one))
     for variables in (
-        starting.stage_one(stage_one, OURS),
-        starting.from_run(fresh, stage_one, "whole", OURS),
-        starting.from_run(fresh, stage_one, "head rows", OURS),
+        initial_weights.stage_one(stage_one, OURS),
+        initial_weights.from_run(fresh, stage_one, "whole", OURS),
+        initial_weights.from_run(fresh, stage_one, "head rows", OURS),
     ):
         head = variables["params"]["head"]
         np.testing.assert_array_equal(head["kernel"][0], expected)
         np.testing.assert_array_equal(head["bias"], expected)
-    same = starting.stage_one(stage_one, THEIRS)["params"]["head"]["bias"]
+    same = initial_weights.stage_one(stage_one, THEIRS)["params"]["head"]["bias"]
     np.testing.assert_array_equal(same, [0, 1, 2, 3, 4, 10, 11, 12, 13, 14, 20, 21, 22, 23, 24])
 
 
 def test_a_part_of_the_union_takes_its_channels_and_a_larger_one_is_refused(stage_one):
     part = unions.of([B])
-    head = starting.stage_one(stage_one, part)["params"]["head"]
+    head = initial_weights.stage_one(stage_one, part)["params"]["head"]
     np.testing.assert_array_equal(head["bias"], [3, 4, 13, 14, 23, 24])
     with pytest.raises(ValueError, match=r"predicts 5 joints and this run 2 .*'head rows'"):
-        starting.stage_one(stage_one, part, whole=True)
+        initial_weights.stage_one(stage_one, part, whole=True)
     more = unions.of([A, B, Skeleton("c", ("nose",), ())])
     with pytest.raises(
         ValueError, match=r"other joints \(no joint nose_c among neck_a.*data.union"
     ):
-        starting.stage_one(stage_one, more)
+        initial_weights.stage_one(stage_one, more)
 
 
 def test_an_autoencoder_is_matched_by_name(tmp_path):
     sides = autoencoder.sides_of(THEIRS.joint_names)
     params = autoencoder.init(jax.random.key(0), sides, autoencoder.Latents(1, 1))
     folder = saved(tmp_path / "autoencoder", params, THEIRS)
-    theirs, ours = bottleneck.load(folder, THEIRS), bottleneck.load(folder, OURS)
+    theirs, ours = autoencoder_stage.load(folder, THEIRS), autoencoder_stage.load(folder, OURS)
     places = [THEIRS.joint_names.index(name) for name in OURS.joint_names]
     np.testing.assert_array_equal(ours.encode, np.asarray(theirs.encode)[:, places])
     np.testing.assert_array_equal(ours.decode, np.asarray(theirs.decode)[places])
     with pytest.raises(ValueError, match=r"joins 5 joints .*but this run has 2 .*data.union"):
-        bottleneck.load(folder, unions.of([B]))
+        autoencoder_stage.load(folder, unions.of([B]))
