@@ -40,11 +40,11 @@ def backbone(library: str, source: Path, model: str, out: Path) -> None:
     from acae_jax.foreign import pretrained
 
     pretrained.model(library, model)  # a wrong name is found before a large file is read
-    found = pretrained.convert(pretrained.read_state(source), library, model, source.name)
-    pretrained.write(out, found)
-    settings = {"init.run": out, "model.backbone": found.name, "model.stride": 32}
-    if found.pixels != pretrained.usual_pixels(found.name):
-        settings["model.options.pixels"] = found.pixels
+    imported = pretrained.convert(pretrained.read_state(source), library, model, source.name)
+    pretrained.write(out, imported)
+    settings = {"init.run": out, "model.backbone": imported.name, "model.stride": 32}
+    if imported.pixels != pretrained.usual_pixels(imported.name):
+        settings["model.options.pixels"] = imported.pixels
     print("Start stage 1 with", *(f"--config.{key}={value}" for key, value in settings.items()))
 
 

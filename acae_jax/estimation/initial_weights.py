@@ -64,22 +64,22 @@ def from_import(fresh: dict, folder: str | Path, part: str, network: PoseNetwork
     """
     if part != "backbone":
         raise ValueError(f"{folder} is a backbone only: set init.part to 'backbone', not {part!r}")
-    found = pretrained.read(folder)
+    imported = pretrained.read(folder)
     pixels = getattr(network.backbone, "pixels", None)
-    nested = {kind: {"backbone": tree} for kind, tree in found.variables.items()}
+    nested = {kind: {"backbone": tree} for kind, tree in imported.variables.items()}
     try:
         variables, kept = checkpoints.init_from(fresh, nested, HEAD)
     except ValueError as error:
         raise ValueError(
-            f"{folder} holds {found.name}: set model.backbone to {found.name!r} ({error})"
+            f"{folder} holds {imported.name}: set model.backbone to {imported.name!r} ({error})"
         ) from error
-    if pixels != found.pixels:
+    if pixels != imported.pixels:
         raise ValueError(
-            f"{folder} takes pixels as {found.pixels!r}, but this backbone as {pixels!r}: set "
-            f"model.options.pixels to {found.pixels!r}"
+            f"{folder} takes pixels as {imported.pixels!r}, but this backbone as {pixels!r}: set "
+            f"model.options.pixels to {imported.pixels!r}"
         )
     variables = jax.tree.map(jnp.asarray, variables)
-    logging.warning("init: loaded %s; fresh are %s", found.source, ", ".join(kept))
+    logging.warning("init: loaded %s; fresh are %s", imported.source, ", ".join(kept))
     return variables
 
 
@@ -149,7 +149,7 @@ def with_points(old: jax.Array, new: jax.Array, pairs: Pairs, counts: tuple[int,
 
 def _listed(pairs: Pairs, union: JointUnion) -> str:
     """How many joints, and the first of those that are missing."""
-    found = {place for _, place in pairs}
-    missing = [name for i, name in enumerate(union.joint_names) if i not in found]
+    places = {place for _, place in pairs}
+    missing = [name for i, name in enumerate(union.joint_names) if i not in places]
     but = f"; fresh are {', '.join(missing[:6])}{' …' * (len(missing) > 6)}" if missing else ""
-    return f"{len(found)} of {len(union.joint_names)} joints{but}"
+    return f"{len(places)} of {len(union.joint_names)} joints{but}"

@@ -126,12 +126,13 @@ def draw_side(
 
 def body_points(union: JointUnion, true_mm: Float[np.ndarray, "n j 3"]) -> dict[str, list[int]]:
     """Joints of equal base name, for names that most formats (and two) have; from head to foot."""
-    found: dict[str, dict[str, int]] = {}
+    owners_of: dict[str, dict[str, int]] = {}
     for name, indices in union.members.items():
         for index in indices:
-            found.setdefault(skeleton.base_name(union.joint_names[index]), {})[name] = index
+            owners_of.setdefault(skeleton.base_name(union.joint_names[index]), {})[name] = index
     enough = max(2, len(union.members) // 2 + 1)
-    points = {base: [*owners.values()] for base, owners in found.items() if len(owners) >= enough}
+    shared = {base: [*owners.values()] for base, owners in owners_of.items()}
+    points = {base: owners for base, owners in shared.items() if len(owners) >= enough}
     height = true_mm[..., 1].mean(axis=0)
     bases = list(points)
     partner = {base: bases[i] for base, i in zip(bases, skeleton.mirror_map(bases), strict=True)}
@@ -230,11 +231,11 @@ def curves(rows: Mapping[str, Sequence[Mapping[str, float | int]]], key: str) ->
     shown = [
         charts.Curve(
             title(stage),
-            np.array([row["step"] for row in found]),
-            np.array([row[key] for row in found]),
+            np.array([row["step"] for row in entries]),
+            np.array([row[key] for row in entries]),
             style,
         )
-        for (stage, found), style in zip(logged.items(), charts.styles(len(logged)), strict=True)
+        for (stage, entries), style in zip(logged.items(), charts.styles(len(logged)), strict=True)
     ]
     return charts.curves(shown, "step", key, from_zero=True, legend=len(shown) > 1)
 

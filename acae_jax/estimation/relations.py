@@ -44,10 +44,10 @@ def fit(
     """
     centre = source_mm.mean(axis=1, keepdims=True, dtype=np.float64)
     columns = (source_mm - centre).transpose(0, 2, 1).reshape(-1, source_mm.shape[1])
-    wanted = (target_mm - centre).transpose(0, 2, 1).reshape(-1, target_mm.shape[1])
+    targets = (target_mm - centre).transpose(0, 2, 1).reshape(-1, target_mm.shape[1])
     gram = columns.T @ columns
     gram += ridge * np.trace(gram) / len(gram) * np.eye(len(gram))
-    free = np.linalg.solve(gram, columns.T @ wanted)
+    free = np.linalg.solve(gram, columns.T @ targets)
     # Around their own mean the source joints sum to zero: any constant may be added to a row.
     return (free - free.mean(axis=0) + 1.0 / len(free)).T
 
@@ -70,14 +70,14 @@ def table(
     """The relation of every ordered pair of different formats, learned on one set of poses and
     tested on another.
     """
-    found = {}
+    relations = {}
     for source, at_source in members.items():
         for target, at_target in members.items():
             if source != target:
-                known, wanted = test_mm[:, list(at_source)], test_mm[:, list(at_target)]
+                sources, targets = test_mm[:, list(at_source)], test_mm[:, list(at_target)]
                 weights = fit(train_mm[:, list(at_source)], train_mm[:, list(at_target)])
-                found[source, target] = Relation(
-                    errors_mm(weights, known, wanted),
-                    errors_mm(fit(known, wanted), known, wanted),
+                relations[source, target] = Relation(
+                    errors_mm(weights, sources, targets),
+                    errors_mm(fit(sources, targets), sources, targets),
                 )
-    return found
+    return relations

@@ -43,7 +43,7 @@ def figures(run: Run) -> dict[str, Any]:
     """The content of report.json: of each variant the mean metrics, and those of each format."""
     variants = {}
     for name, scored in run.scores.items():
-        per_format = {key: dict(found) for key, found in scored.items() if key != MEAN}
+        per_format = {key: dict(values) for key, values in scored.items() if key != MEAN}
         variants[name] = {**scored[MEAN], "per_format": per_format}
     outside = workflow_results.latents_outside(run)
     return {
@@ -307,14 +307,14 @@ def _relations(run: Run) -> str:
 
 def _undetermined(run: Run, relations: Table) -> str:
     """Which joints follow from no other format."""
-    found = []
+    joints = []
     for end, indices in run.union.members.items():
         allowed = [relation.allowed for (_, to), relation in relations.items() if to == end]
         nowhere = ~np.any(allowed, axis=0)
-        found += [run.union.joint_names[j] for j, no in zip(indices, nowhere, strict=True) if no]
-    if not found:
+        joints += [run.union.joint_names[j] for j, no in zip(indices, nowhere, strict=True) if no]
+    if not joints:
         return "Every joint follows from some other format."
     return (
         "The others turn with bones that the row's format does not observe. No single other "
-        f"format determines {escape(', '.join(found))}."
+        f"format determines {escape(', '.join(joints))}."
     )

@@ -62,10 +62,10 @@ def apply(
     whole batch; stochastic depth alone draws differently. Outputs are in the order of `flat`.
     """
 
-    def one(batch_stats: dict, seen: Batch, key: Array) -> tuple[dict, networks.Output]:
+    def one(batch_stats: dict, inputs: Batch, key: Array) -> tuple[dict, networks.Output]:
         applied: Any = network.apply(
             {"params": variables["params"], "batch_stats": batch_stats},
-            pixels(**seen),
+            pixels(**inputs),
             train=train,
             mutable=["batch_stats"],
             rngs={"dropout": key},
@@ -73,13 +73,13 @@ def apply(
         output, updated = applied
         return updated["batch_stats"], output
 
-    seen = {name: batch[name] for name in ("image", "colour", "erased") if name in batch}
+    inputs = {name: batch[name] for name in ("image", "colour", "erased") if name in batch}
     if batch["image"].ndim == 4:
-        batch_stats, output = one(variables["batch_stats"], seen, key)
+        batch_stats, output = one(variables["batch_stats"], inputs, key)
         return output, batch_stats
     held_once = jax.checkpoint(lambda stats, part: one(stats, *part), prevent_cse=False)
     keys = jax.random.split(key, len(batch["image"]))
-    batch_stats, outputs = jax.lax.scan(held_once, variables["batch_stats"], (seen, keys))
+    batch_stats, outputs = jax.lax.scan(held_once, variables["batch_stats"], (inputs, keys))
     return jax.tree.map(flat, outputs), batch_stats
 
 

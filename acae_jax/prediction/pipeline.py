@@ -62,21 +62,21 @@ class PredictionSettings(NamedTuple):
     finish: outputs.OutputSettings
 
 
-def run(estimator: Estimator, found: inputs.Inputs, settings: PredictionSettings) -> list[str]:
+def run(estimator: Estimator, sources: inputs.Inputs, settings: PredictionSettings) -> list[str]:
     """Predict everything; returns a line for each input that cannot be read or file not written.
 
     One that fails does not keep others from being predicted; an OSError if the disk is full.
     """
-    motion_files.check(settings.finish.motion, bool(found.videos or found.cameras))
+    motion_files.check(settings.finish.motion, bool(sources.videos or sources.cameras))
     if settings.boxes is not None:
-        for path in found.stills:
+        for path in sources.stills:
             user_boxes.of_image(settings.boxes, path)
-        for path in found.videos:
+        for path in sources.videos:
             user_boxes.of_video(settings.boxes, path)
     settings.out.mkdir(parents=True, exist_ok=True)
     failures: list[str] = []
     try:
-        _predict_all(estimator, found, settings, failures)
+        _predict_all(estimator, sources, settings, failures)
     except OSError as error:
         if not left_out.is_full(error):
             raise
@@ -86,15 +86,15 @@ def run(estimator: Estimator, found: inputs.Inputs, settings: PredictionSettings
 
 
 def _predict_all(
-    estimator: Estimator, found: inputs.Inputs, settings: PredictionSettings, failures: list[str]
+    estimator: Estimator, sources: inputs.Inputs, settings: PredictionSettings, failures: list[str]
 ) -> None:
-    if found.stills:
+    if sources.stills:
         with _leaving_out_input(failures, OSError):
-            predict_images(estimator, found.stills, settings, failures)
-    for path, target in zip(found.videos, _targets(found.videos, settings.out), strict=True):
+            predict_images(estimator, sources.stills, settings, failures)
+    for path, target in zip(sources.videos, _targets(sources.videos, settings.out), strict=True):
         with _leaving_out_input(failures, ValueError, OSError):
             predict_video(estimator, path, target, settings, failures)
-    for index in found.cameras:
+    for index in sources.cameras:
         with _leaving_out_input(failures, OSError):
             predict_camera(estimator, index, settings, failures)
 

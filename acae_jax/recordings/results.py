@@ -137,16 +137,16 @@ def at(sequence: Sequence, index: int, time_s: float) -> Frame:
     )
 
 
-def keep(sequence: Sequence, wanted: Bool[np.ndarray, " n"]) -> Sequence:
+def keep(sequence: Sequence, mask: Bool[np.ndarray, " n"]) -> Sequence:
     """Only some of the entries."""
     return sequence._replace(
-        frame=sequence.frame[wanted],
-        time_s=sequence.time_s[wanted],
-        track=sequence.track[wanted],
-        boxes=sequence.boxes[wanted],
-        poses_mm=sequence.poses_mm[wanted],
-        poses_px=sequence.poses_px[wanted],
-        uncertainty_mm=sequence.uncertainty_mm[wanted],
+        frame=sequence.frame[mask],
+        time_s=sequence.time_s[mask],
+        track=sequence.track[mask],
+        boxes=sequence.boxes[mask],
+        poses_mm=sequence.poses_mm[mask],
+        poses_px=sequence.poses_px[mask],
+        uncertainty_mm=sequence.uncertainty_mm[mask],
     )
 
 
