@@ -122,5 +122,6 @@ def _rank_correlation(a: Float[np.ndarray, " n"], b: Float[np.ndarray, " n"]) ->
     """Spearman's; 0 if one of them is the same everywhere, which says nothing of the other."""
     from scipy import stats
 
-    is_constant = np.ptp(a) == 0 or np.ptp(b) == 0
-    return 0.0 if is_constant else float(stats.spearmanr(a, b)[0])
+    if np.ptp(a) == 0 or np.ptp(b) == 0:
+        return 0.0
+    return float(stats.spearmanr(a, b).statistic)  # pyright: ignore - scipy does not declare it
