@@ -103,7 +103,7 @@ def test_the_trainers_flags():
     given, others = train.parser().parse_known_args(
         ["--config=a.py:x=1", "--config.a.b=1", "--workdir", "w", "--config.c", "2"]
     )
-    assert (given.config, given.workdir, given.verbosity) == ("a.py:x=1", "w", None)
+    assert (given.config, given.workdir, given.verbosity) == ("a.py:x=1", Path("w"), None)
     assert others == ["--config.a.b=1", "--config.c", "2"]
     assert [train.level(text) for text in ("1", "-1", "Debug")] == [1, -1, "debug"]
 

@@ -213,7 +213,7 @@ def test_stochastic_depth_keeps_the_mean_and_only_acts_in_training():
     "name, options, message",
     [
         ("efficientnet_v2_s", {}, "did you mean 'efficientnetv2_s'"),
-        ("vit", {}, "known: narrow, resnet18"),
+        ("vit", {}, "it is one of: narrow, resnet18"),
         ("resnet18", {"stride": 16}, "no stride 16: choose 32"),
         ("narrow", {"stride": 8}, "no stride 8: choose 16"),
         ("narrow", {"stride": 16, "centred": False}, "always centred"),
