@@ -48,11 +48,23 @@ def _base(chosen: str | None) -> Path:
 
 
 def _is_own(folder: Path) -> bool:
-    """Whether this user can write to the folder and nobody else can."""
-    mode = folder.stat()
-    others = mode.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-    own = not hasattr(os, "getuid") or (mode.st_uid == os.getuid() and not others)
-    return own and os.access(folder, os.W_OK)
+    """Whether this user can write to the folder, and nobody else to it or put another in its place.
+
+    Who may write to a folder above can exchange what is in it, unless it has the sticky bit.
+    """
+    folder = folder.resolve()
+    if not os.access(folder, os.W_OK):
+        return False
+    if not hasattr(os, "getuid"):
+        return True
+    for place in (folder, *folder.parents):
+        state = place.stat()
+        others = state.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+        safe = place != folder and state.st_mode & stat.S_ISVTX
+        owners = (os.getuid(),) if place == folder else (os.getuid(), 0)
+        if state.st_uid not in owners or (others and not safe):
+            return False
+    return True
 
 
 def _processor() -> str:

@@ -52,3 +52,14 @@ def test_a_folder_that_others_may_write_to_is_not_trusted(tmp_path, monkeypatch)
     folder.chmod(0o777)
     assert compiling.keep() is None
     assert jax.config.jax_compilation_cache_dir is None
+
+
+def test_a_folder_that_others_may_exchange_is_not_trusted(tmp_path, monkeypatch):
+    """Its own rights say nothing if somebody may rename it from the folder above."""
+    monkeypatch.setenv(compiling.SWITCH, str(tmp_path / "shared" / "mine"))
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared").chmod(0o777)
+    assert compiling.keep() is None
+    assert jax.config.jax_compilation_cache_dir is None
+    (tmp_path / "shared").chmod(0o1777)  # sticky, as /tmp
+    assert compiling.keep() is not None
