@@ -31,13 +31,18 @@ def load(folder: str | Path) -> Bundle:
     model = session(folder, folders.read(folder, FILE, sums))
     side_px = facts.side_px
     camera = np.array([[side_px, 0, side_px / 2], [0, side_px, side_px / 2], [0, 0, 1]], np.float32)
-    spread_mm = model(np.zeros((1, side_px, side_px, 3), np.uint8), camera[np.newaxis])[1]
+
+    def crop_model(images: np.ndarray, intrinsics: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        poses_mm, spread_mm = model(images, intrinsics)
+        return poses_mm, spread_mm
+
+    spread_mm = crop_model(np.zeros((1, side_px, side_px, 3), np.uint8), camera[np.newaxis])[1]
     if spread_mm.shape[1] != len(facts.joint_names):
         raise ValueError(
             f"{folder} makes {len(facts.joint_names)} joints of the network's "
             f"{spread_mm.shape[1]}, whose uncertainty ONNX does not tell: open the bundle"
         )
-    return Bundle(folder, folders.digest(folder, HEADER), facts, None, model)
+    return Bundle(folder, folders.digest(folder, HEADER), facts, None, crop_model)
 
 
 def session(
