@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from acae_jax.geometry import alignment
-from acae_jax.skeletons import body_parts
+from acae_jax.skeletons import body_parts, skeleton
 from acae_jax.skeletons.body_parts import BodyPart
 
 PCK_MM = 150.0
@@ -103,6 +103,22 @@ def pose_errors(
         "pck150": Masked(100.0 * (relative < PCK_MM), rooted),
         "auc150": Masked(100.0 * np.maximum(0.0, 1.0 - relative / PCK_MM), rooted),
     }
+
+
+def are_sides_exchanged(
+    predicted_mm: Float[np.ndarray, "n j 3"],
+    true_mm: Float[np.ndarray, "n j 3"],
+    joint_names: Sequence[str],
+) -> Bool[np.ndarray, " n"]:
+    """Which poses come nearer to the truth, root to root, when left and right change names.
+
+    Every joint of the poses must be labelled.
+    """
+    root, valid = root_weights(joint_names), np.ones(true_mm.shape[:2], bool)
+    mirror = skeleton.mirror_map(joint_names)
+    poses_mm = (predicted_mm, predicted_mm[:, mirror], true_mm)
+    plain, exchanged, truth = (root_relative(pose, root, valid) for pose in poses_mm)
+    return joint_errors(exchanged, truth).mean(1) < joint_errors(plain, truth).mean(1)
 
 
 def neighbour_pairs(

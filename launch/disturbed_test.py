@@ -18,9 +18,11 @@ from jaxtyping import Float, UInt8
 
 import acae_jax
 from acae_jax.data import sources
-from acae_jax.data.crop_record import CropRecord
+from acae_jax.data.crop_record import CropRecord, formats
 from acae_jax.images import decoding
 from acae_jax.inference.estimator import Estimator
+from acae_jax.skeletons import catalogue
+from acae_jax.skeletons import union as unions
 
 MOVED = 0.08  # of the box's longer side; its size changes by twice as much
 COLOURS = 0.15  # of the hue circle; saturation and contrast change by twice as much
@@ -61,9 +63,15 @@ def blur(image: UInt8[np.ndarray, "h w 3"], rng: np.random.Generator) -> UInt8[n
     return np.clip(soft + rng.normal(0, NOISE, image.shape), 0, 255).astype(np.uint8)
 
 
+def joint_names(record: CropRecord) -> tuple[str, ...]:
+    """The names of the record's joints in a union of formats."""
+    return unions.of([catalogue.load(name) for name in formats(record.format)]).joint_names
+
+
 def errors_mm(estimator: Estimator, records: list[CropRecord], changes: tuple[str, ...]) -> float:
-    """MPJPE over all joints of the records' people."""
+    """MPJPE over all joints of the records' people; a ValueError if the bundle lacks one."""
     errors = []
+    places = list(unions.places(estimator.bundle.facts.joint_names, joint_names(records[0])))
     for number, record in enumerate(records):
         rng = np.random.default_rng(number)
         image, box = decoding.decode(record.image), record.box.astype(np.float64)
@@ -71,7 +79,7 @@ def errors_mm(estimator: Estimator, records: list[CropRecord], changes: tuple[st
         image = recolour(image, rng) if "colours" in changes else image
         image = blur(image, rng) if "blur" in changes else image
         people = estimator.estimate_poses(image, [box], intrinsic_matrix=record.intrinsics)
-        pose_mm = people["poses3d"][0]
+        pose_mm = people["poses3d"][0, places]
         true_mm = (record.joints_mm - record.position_mm) @ record.rotation.T
         off_mm = pose_mm - pose_mm.mean(0) - (true_mm - true_mm.mean(0))
         errors.append(np.linalg.norm(off_mm, axis=-1).mean())

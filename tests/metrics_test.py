@@ -77,6 +77,15 @@ def test_unlabelled_joints_do_not_count():
     assert result["pa_mpjpe_mm"] == pytest.approx(0, abs=0.5)
 
 
+def test_sides_are_exchanged_where_the_other_names_fit_better():
+    true = poses(4)
+    predicted = true + np.float32(20)
+    predicted[1] = predicted[1, [0, 2, 1, 4, 3, 5]]
+    predicted[2, 3] += np.float32(900)  # far away, but not on the other side
+    exchanged = metrics.are_sides_exchanged(predicted, true, NAMES)
+    assert exchanged.tolist() == [False, True, False, False]
+
+
 def two_formats(count=50):
     """Joints 0-2 of format a; 3-5 of format b, of which 3 and 4 stay near 0 and 1."""
     true = poses(count)

@@ -1,6 +1,7 @@
 """How well a model does on data with labels, in bounded memory.
 
 scoring       sums and counts over a stream of batches: means by format, by sequence, by action
+keypoints     PCK and OKS of people in pictures, and which prediction is whose
 stored_crops  a split of a stored dataset as a stream of clean crops with their labels
 evals         config.evals: evaluations while a model trains, each with a name and a builder
 
