@@ -22,7 +22,7 @@ OF_VERSION_0_1 = {
     "acae_jax.estimation.consistency.task": "acae_jax.estimation.consistency.task",
 }
 PATHS = {
-    "report": "acae_jax.estimation.workflow.report",
+    "report": "acae_jax.estimation.reporting.workflow.report",
     "export": "acae_jax.estimation.packing.runs.export",
 }
 

@@ -30,7 +30,8 @@ from acae_jax import metrics
 from acae_jax.benchmarks import scoring
 from acae_jax.data import sources
 from acae_jax.datasets.synthetic import body
-from acae_jax.estimation import autoencoder, autoencoder_stage, building, workflow
+from acae_jax.estimation import autoencoder_stage, building, stages
+from acae_jax.estimation.model import autoencoder
 from acae_jax.own_skeletons import fitting
 from acae_jax.own_skeletons.fitting import Examples, Mirrors
 from acae_jax.skeletons import catalogue
@@ -78,7 +79,7 @@ def predict_joints(
 ) -> Float[np.ndarray, "n j 3"]:
     """The run's joints in some examples."""
     union = building.joint_union(config.data)
-    variant = workflow.variant_of(config, union, folder)
+    variant = stages.variant_of(config, union, folder)
     mesh = parallel.mesh()
     predict = building.predictor(building.network(config, variant.points), variant, mesh)
     variables = parallel.replicate(checkpoints.load_params(folder), mesh)

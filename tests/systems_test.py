@@ -9,8 +9,10 @@ from ml_collections import ConfigDict
 
 from acae_jax import config as config_files
 from acae_jax import export, report, systems, train
-from acae_jax.estimation import autoencoder_stage, objective, workflow
-from acae_jax.estimation.autoencoder import Matrices
+from acae_jax.estimation import autoencoder_stage, stages
+from acae_jax.estimation.model import objective
+from acae_jax.estimation.model.autoencoder import Matrices
+from acae_jax.estimation.reporting import workflow
 from acae_jax.skeletons import catalogue
 from acae_jax.skeletons import union as unions
 
@@ -85,20 +87,20 @@ def test_a_builder_of_ones_own_says_what_its_network_predicts(tmp_path):
     """Or is refused: it was taken for one of separate outputs."""
     union = unions.of([catalogue.load("mixamo")])
     config = ConfigDict({"task": f"{__name__}.task", "variant": "latent"})
-    assert workflow.variant_of(config, union, tmp_path).points == 3
+    assert stages.variant_of(config, union, tmp_path).points == 3
     config.task = "acae_jax.estimation.autoencoder_stage.task"
     with pytest.raises(
         ValueError, match=r"does not say what its network predicts\. Define acae_jax"
     ):
-        workflow.variant_of(config, union, tmp_path)
+        stages.variant_of(config, union, tmp_path)
     config.task = OLD
-    assert workflow.variant_of(config, union, tmp_path).points == len(union.joint_names)
+    assert stages.variant_of(config, union, tmp_path).points == len(union.joint_names)
 
 
 def test_tasks_of_version_0_1_are_found_under_their_names_of_today(tmp_path):
     old = "acae_jax.estimation.bottleneck.task"
     folder = runs(tmp_path / "mine", autoencoder={"task": old}) / "autoencoder"
-    assert config_files.read(folder).task == workflow.AUTOENCODER
+    assert config_files.read(folder).task == stages.AUTOENCODER
     assert train.task_builder(old) is autoencoder_stage.task
 
 
@@ -108,10 +110,10 @@ def variant_of(config, union, workdir):
 
 
 def test_stages_are_told_by_the_configs(tmp_path):
-    tasks = {"z": workflow.INITIAL, "a": "acae_jax.estimation.consistency.task"}
-    tasks["k"] = workflow.AUTOENCODER
+    tasks = {"z": stages.INITIAL, "a": "acae_jax.estimation.consistency.task"}
+    tasks["k"] = stages.AUTOENCODER
     folder = runs(tmp_path / "mine", **{name: {"task": task} for name, task in tasks.items()})
-    assert list(workflow.stages(folder)) == ["z", "k", "a"]
+    assert list(stages.of_workflow(folder)) == ["z", "k", "a"]
 
 
 def test_relations_of_the_body_are_for_its_own_formats():

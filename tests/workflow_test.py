@@ -10,15 +10,8 @@ import pytest
 from acae_jax import config as configs
 from acae_jax import report, train
 from acae_jax.datasets.synthetic import build
-from acae_jax.estimation import (
-    autoencoder_stage,
-    building,
-    consistency,
-    initial_weights,
-    objective,
-    step,
-)
-from acae_jax.estimation import workflow as workflows
+from acae_jax.estimation import autoencoder_stage, building, consistency, initial_weights, stages
+from acae_jax.estimation.model import objective, step
 from acae_jax.skeletons import catalogue
 from acae_jax.skeletons import union as unions
 from acae_jax.training import checkpoints, logs
@@ -216,4 +209,4 @@ def test_a_stage_without_the_one_before_it_says_so(data, tmp_path):
     with pytest.raises(OSError, match="train that stage first"):
         run(data, tmp_path, "autoencoder", "stage=autoencoder")
     with pytest.raises(ValueError, match="holds no run of stage 1"):
-        workflows.stages(tmp_path)
+        stages.of_workflow(tmp_path)

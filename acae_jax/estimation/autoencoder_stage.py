@@ -17,14 +17,8 @@ from absl import logging
 from ml_collections import ConfigDict
 
 from acae_jax import config as configs
-from acae_jax.estimation import (
-    autoencoder,
-    building,
-    initial_weights,
-    kept_inputs,
-    objective,
-    pseudo,
-)
+from acae_jax.estimation import building, initial_weights, kept_inputs, pseudo
+from acae_jax.estimation.model import autoencoder, objective
 from acae_jax.skeletons import union as unions
 from acae_jax.skeletons.union import JointUnion
 from acae_jax.training import checkpoints

@@ -19,8 +19,10 @@ from acae_jax import config as configs
 from acae_jax.benchmarks import evals
 from acae_jax.benchmarks.stored_crops import CropModel, StoredCrops
 from acae_jax.data import crop_batches, examples, feed, sources
-from acae_jax.estimation import crop_evals, objective, schedules, step
-from acae_jax.estimation import network as networks
+from acae_jax.estimation import schedules
+from acae_jax.estimation.evaluation import crop_evals
+from acae_jax.estimation.model import network as networks
+from acae_jax.estimation.model import objective, step
 from acae_jax.images import background, occlusion, props, props_from_files
 from acae_jax.models import backbones
 from acae_jax.skeletons import catalogue

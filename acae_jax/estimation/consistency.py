@@ -14,8 +14,9 @@ from jaxtyping import Array, Float
 from ml_collections import ConfigDict
 
 from acae_jax import config as configs
-from acae_jax.estimation import autoencoder_stage, building, initial_weights, objective, step
-from acae_jax.estimation.network import PoseNetwork
+from acae_jax.estimation import autoencoder_stage, building, initial_weights
+from acae_jax.estimation.model import objective, step
+from acae_jax.estimation.model.network import PoseNetwork
 from acae_jax.skeletons.union import JointUnion
 from acae_jax.training import checkpoints, loop, optimizers
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from acae_jax import config as configs
 from acae_jax.estimation import building
-from acae_jax.estimation.network import PoseNetwork
+from acae_jax.estimation.model.network import PoseNetwork
 from acae_jax.foreign import pretrained
 from acae_jax.skeletons import union as unions
 from acae_jax.skeletons.union import JointUnion

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from acae_jax.benchmarks import scoring
-from acae_jax.estimation import network as networks
+from acae_jax.estimation.model import network as networks
 from acae_jax.skeletons import skeleton
 
 Batch = dict[str, np.ndarray]

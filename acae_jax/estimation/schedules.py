@@ -9,7 +9,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from acae_jax import config as configs
-from acae_jax.estimation import objective, step
+from acae_jax.estimation.model import objective, step
 
 SHARES = ("absolute_from", "teacher_from")
 

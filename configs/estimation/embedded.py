@@ -27,7 +27,7 @@ from ml_collections import ConfigDict
 
 from acae_jax import config as configs
 from acae_jax.data.examples import Augmentation
-from acae_jax.estimation.objective import Weights
+from acae_jax.estimation.model.objective import Weights
 from configs import mixtures
 
 FORMATS = ("mh_default", "cmu_mb", "game_engine", "mixamo", "coco_body", "markers")
@@ -57,7 +57,7 @@ def get_config(arg: str = "") -> ConfigDict:
         raise ValueError(f"stage is {given.stage!r}; it must be one of {', '.join(TASKS)}")
     config = ConfigDict()
     config.task = TASKS[given.stage]
-    config.report = "acae_jax.estimation.workflow.report"
+    config.report = "acae_jax.estimation.reporting.workflow.report"
     config.export = "acae_jax.estimation.packing.runs.export"
     config.seed = given.seed
     steps = ABLATION_STEPS if given.ablation else STEPS

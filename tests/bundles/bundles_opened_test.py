@@ -9,7 +9,7 @@ import pytest
 
 import acae_jax
 from acae_jax.bundles import bundle
-from acae_jax.estimation import network as networks
+from acae_jax.estimation.model import network as networks
 from acae_jax.estimation.packing import program
 from acae_jax.geometry import cameras
 from acae_jax.images import crops

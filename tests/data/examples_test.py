@@ -7,7 +7,7 @@ import pytest
 
 from acae_jax.data import examples
 from acae_jax.data.crop_record import CropRecord
-from acae_jax.estimation.network import as_float
+from acae_jax.estimation.model.network import as_float
 from acae_jax.geometry import cameras
 from acae_jax.images import colour, device_colour, masks
 from acae_jax.skeletons.skeleton import Skeleton

@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from acae_jax.estimation import autoencoder
+from acae_jax.estimation.model import autoencoder
 
 NAMES = ("neck", "lhip", "rhip", "pelv", "rkne", "lkne", "lank_b", "rank_b")
 LATENTS = autoencoder.Latents(sided=2, central=1)

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from acae_jax.estimation import autoencoder, consistency, network, objective
+from acae_jax.estimation import consistency
+from acae_jax.estimation.model import autoencoder, network, objective
 from acae_jax.geometry import heatmaps
 
 FEATURES, BINS = 6, 3

@@ -12,7 +12,7 @@ from acae_jax.benchmarks.stored_crops import CropModel, StoredCrops
 from acae_jax.data import crop_batches
 from acae_jax.data.crop_batches import Layout
 from acae_jax.data.crop_record import CropRecord
-from acae_jax.estimation import crop_evals, evaluation
+from acae_jax.estimation.evaluation import crop_evals, per_format
 from acae_jax.skeletons import union as unions
 from acae_jax.skeletons.skeleton import Skeleton
 from acae_jax.training.state import TrainState
@@ -200,7 +200,7 @@ def test_the_mean_pose_is_that_of_labelled_joints_of_poses_with_a_root():
     poses += np.arange(COUNT, dtype=np.float32)[:, None, None] * 100
     valid[:4, 0] = valid[4:, 3] = valid[:, 6:] = False
     stored = np.where(valid[..., None], poses, np.float32(1e5))
-    mean = evaluation.mean_poses([(stored[:6], valid[:6]), (stored[6:], valid[6:])], UNION)
+    mean = per_format.mean_poses([(stored[:6], valid[:6]), (stored[6:], valid[6:])], UNION)
     assert list(mean) == ["first"]
     assert mean["first"].labelled.tolist() == [True, True, True, False, True, True]
     apart = poses[0, :6] - poses[0, 0]
@@ -208,9 +208,9 @@ def test_the_mean_pose_is_that_of_labelled_joints_of_poses_with_a_root():
         mean["first"].joints_mm[[1, 2, 4, 5]], apart[[1, 2, 4, 5]], atol=1e-2
     )
     first_only = stored, valid
-    assert evaluation.mean_pose_mpjpe_mm(mean, first_only, UNION) == pytest.approx(0, abs=0.1)
+    assert per_format.mean_pose_mpjpe_mm(mean, first_only, UNION) == pytest.approx(0, abs=0.1)
     # Of two formats that are labelled, training has one: a mean over other formats says nothing.
-    assert evaluation.mean_pose_mpjpe_mm(mean, (poses, labelled()), UNION) is None
+    assert per_format.mean_pose_mpjpe_mm(mean, (poses, labelled()), UNION) is None
 
 
 def config(**values):

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from acae_jax.estimation import autoencoder, autoencoder_stage, building, initial_weights
+from acae_jax.estimation import autoencoder_stage, building, initial_weights
+from acae_jax.estimation.model import autoencoder
 from acae_jax.skeletons import union as unions
 from acae_jax.skeletons.skeleton import Skeleton
 from acae_jax.training import checkpoints

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from acae_jax import losses
-from acae_jax.estimation import autoencoder, network, objective
+from acae_jax.estimation.model import autoencoder, network, objective
 from acae_jax.geometry import heatmaps
 from acae_jax.skeletons import union as unions
 

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from acae_jax.estimation import network as networks
-from acae_jax.estimation import objective
-from acae_jax.estimation.autoencoder import Matrices
+from acae_jax.estimation.model import network as networks
+from acae_jax.estimation.model import objective
+from acae_jax.estimation.model.autoencoder import Matrices
 from acae_jax.estimation.packing import architecture, bundle_contents, program
 from acae_jax.estimation.packing.architecture import Architecture
 from acae_jax.geometry import heatmaps

@@ -12,8 +12,8 @@ from acae_jax import export
 from acae_jax.bundles import bundle, compiling
 from acae_jax.datasets.synthetic import build
 from acae_jax.estimation import autoencoder_stage, building, consistency, initial
-from acae_jax.estimation import workflow as workflows
 from acae_jax.estimation.packing import leaving, measuring
+from acae_jax.estimation.reporting import workflow as workflows
 from acae_jax.packaging import forms
 from acae_jax.skeletons import union as unions
 from acae_jax.skeletons.skeleton import Skeleton

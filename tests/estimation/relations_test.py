@@ -3,7 +3,7 @@
 import numpy as np
 
 from acae_jax.datasets.synthetic import body
-from acae_jax.estimation import relations, workflow
+from acae_jax.estimation.reporting import relations, workflow
 from acae_jax.skeletons import catalogue
 from acae_jax.skeletons import union as unions
 

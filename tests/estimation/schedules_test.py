@@ -4,7 +4,8 @@ import pytest
 
 from acae_jax import config as configs
 from acae_jax.data.examples import Augmentation
-from acae_jax.estimation import objective, schedules, step
+from acae_jax.estimation import schedules
+from acae_jax.estimation.model import objective, step
 from acae_jax.training import optimizers
 
 DOZENS = "configs/estimation/dozens.py"

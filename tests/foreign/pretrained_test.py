@@ -17,7 +17,7 @@ import torch_bytes
 
 from acae_jax import import_weights
 from acae_jax.estimation import initial_weights
-from acae_jax.estimation.network import Geometry, PoseNetwork
+from acae_jax.estimation.model.network import Geometry, PoseNetwork
 from acae_jax.foreign import conversion, layouts, pretrained
 from acae_jax.models import backbones
 

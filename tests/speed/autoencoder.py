@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from acae_jax.estimation import autoencoder
+from acae_jax.estimation.model import autoencoder
 
 
 def make_bare_products(batch, joints, latents):

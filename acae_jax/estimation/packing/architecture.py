@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 from acae_jax.bundles.facts import Facts
-from acae_jax.estimation.network import Geometry, PoseNetwork
+from acae_jax.estimation.model.network import Geometry, PoseNetwork
 from acae_jax.models import backbones
 
 

@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import Array, Float, UInt8
 
 from acae_jax.bundles.bundle import Contents, Facts, Selection
-from acae_jax.estimation import network as networks
-from acae_jax.estimation.network import Geometry, PoseNetwork
+from acae_jax.estimation.model import network as networks
+from acae_jax.estimation.model.network import Geometry, PoseNetwork
 from acae_jax.estimation.packing import pose_card, program
 from acae_jax.estimation.packing.program import CropModel
 from acae_jax.foreign import metrabs

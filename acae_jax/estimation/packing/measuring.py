@@ -15,8 +15,9 @@ from acae_jax.benchmarks import scoring
 from acae_jax.bundles import uncertainty
 from acae_jax.bundles.uncertainty import Calibration, Quality
 from acae_jax.data import sources
-from acae_jax.estimation import building, crop_evals, evaluation
-from acae_jax.estimation.crop_evals import CropTest
+from acae_jax.estimation import building
+from acae_jax.estimation.evaluation import crop_evals, per_format
+from acae_jax.estimation.evaluation.crop_evals import CropTest
 from acae_jax.estimation.packing import architecture as architectures
 from acae_jax.estimation.packing import program
 from acae_jax.estimation.packing.architecture import Architecture
@@ -60,15 +61,15 @@ def measured(
     label_union = stored.scored
     compiled = jax.jit(program.crop_model(architectures.network(architecture)))
     placed = {name: jax.device_put(w.astype(np.float32)) for name, w in weights.items()}
-    _, pairs = evaluation.survey(stored.labels(), label_union)
+    _, pairs = per_format.survey(stored.labels(), label_union)
     tally, errors, spreads = scoring.Tally(), [], []
     for crops, outputs in scoring.streamed(
         lambda crops: compiled(placed, crops.inputs["image"], crops.inputs["intrinsics"]), stored
     ):
         poses_mm, spread_mm = (output[: len(crops.true_mm)] for output in outputs)
         labels = crops.true_mm, crops.valid
-        arranged = evaluation.in_test_order(poses_mm, union.members, label_union)
-        evaluation.add(tally, arranged, labels, label_union, pairs)
+        arranged = per_format.in_test_order(poses_mm, union.members, label_union)
+        per_format.add(tally, arranged, labels, label_union, pairs)
         errors.append(joint_errors(poses_mm, *in_model_order(labels, label_union, union)))
         spreads.append(spread_mm)
     error_mm, spread_mm = np.concatenate(errors), np.concatenate(spreads)
@@ -80,7 +81,7 @@ def measured(
     return Measured(
         test.dataset,
         len(stored),
-        evaluation.result(tally),
+        per_format.result(tally),
         calibration,
         uncertainty.quality(calibration, spread_mm[~fitted], error_mm[~fitted]),
         split_by,
@@ -88,7 +89,7 @@ def measured(
 
 
 def in_model_order(
-    labels: evaluation.Labels, label_union: JointUnion, union: JointUnion
+    labels: per_format.Labels, label_union: JointUnion, union: JointUnion
 ) -> tuple[Float[np.ndarray, "n p 3"], Bool[np.ndarray, "n p"]]:
     """True joints in the model's order, 0 where none is labelled, and which are."""
     true_mm, valid = labels

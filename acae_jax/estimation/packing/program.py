@@ -11,8 +11,8 @@ from jaxtyping import Array, Float, UInt8
 
 from acae_jax.bundles.facts import Facts
 from acae_jax.bundles.reference import TOLERANCE_MM
-from acae_jax.estimation import network as networks
-from acae_jax.estimation.network import Geometry, Points, PoseNetwork, Readout
+from acae_jax.estimation.model import network as networks
+from acae_jax.estimation.model.network import Geometry, Points, PoseNetwork, Readout
 from acae_jax.geometry import heatmaps
 from acae_jax.models import folding, platform
 from acae_jax.packaging import signature as signatures

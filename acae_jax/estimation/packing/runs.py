@@ -11,7 +11,8 @@ from acae_jax.bundles import bundle
 from acae_jax.bundles.bundle import Contents
 from acae_jax.bundles.facts import Facts, Variation
 from acae_jax.data import examples
-from acae_jax.estimation import building, objective, workflow
+from acae_jax.estimation import building, stages
+from acae_jax.estimation.model import objective
 from acae_jax.estimation.packing import bundle_contents, leaving, measuring, program
 from acae_jax.estimation.packing.architecture import Architecture
 from acae_jax.estimation.packing.measuring import Measured
@@ -59,7 +60,7 @@ def pack(folder: Path, options: Options) -> Packed:
     """A run's network as a bundle, with what its data says of it where the data is here."""
     config = configuration(folder, options)
     union = building.joint_union(config.data)
-    variant = workflow.variant_of(config, union, folder)
+    variant = stages.variant_of(config, union, folder)
     weights = bundle_contents.stored(
         program.fold(
             building.network(config, variant.points),
@@ -83,7 +84,7 @@ def configuration(folder: Path, options: Options) -> ConfigDict:
     A ValueError if the run's network predicts no poses.
     """
     config = configs.read(folder)
-    if config.task == workflow.AUTOENCODER:
+    if config.task == stages.AUTOENCODER:
         raise ValueError(f"{folder} is a run of the autoencoder: export one of the runs beside it")
     beside = folder.resolve().parent / "autoencoder"
     autoencoder = config.to_dict().get("autoencoder")
@@ -126,7 +127,7 @@ def _facts(
         "licence": options.licence,
         "training": {
             "task": values["task"],
-            "variant": "separate" if config.task == workflow.INITIAL else values.get("variant"),
+            "variant": "separate" if config.task == stages.INITIAL else values.get("variant"),
             "steps": values["steps"],
             "seed": values["seed"],
             "datasets": [name for name, _ in values["data"]["quotas"]],

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from acae_jax.estimation import evaluation, latent_pictures, pictures, workflow_results
-from acae_jax.estimation.relations import ALLOWED_MM, Relation, Table
-from acae_jax.estimation.workflow_results import BASELINE, MEAN, PROPOSED, Run
+from acae_jax.estimation.evaluation import drawing, per_format
+from acae_jax.estimation.reporting import latent_pictures, pictures, workflow_results
+from acae_jax.estimation.reporting.relations import ALLOWED_MM, Relation, Table
+from acae_jax.estimation.reporting.workflow_results import BASELINE, MEAN, PROPOSED, Run
 from acae_jax.pages import charts, tables
 
 # Each metric with its heading in the text table and on the page.
@@ -106,7 +107,7 @@ def _number(value: float | None) -> str:
 
 def page(run: Run) -> str:
     """The whole of report.html: the template beside this file, filled."""
-    template = resources.files("acae_jax.estimation").joinpath("report.html")
+    template = resources.files("acae_jax.estimation.reporting").joinpath("report_page.html")
     style = resources.files("acae_jax.pages").joinpath("style.css")
     return Template(template.read_text(encoding="utf-8")).substitute(
         style=style.read_text(encoding="utf-8"),
@@ -129,7 +130,7 @@ def _labels(run: Run) -> str:
     names = ", ".join(run.counts)
     joints = sum(len(run.union.members[name]) for name in run.counts)
     text = f"{len(run.true_mm)} images, labelled in {names} ({joints} joints)."
-    return " ".join([text, *evaluation.left_out(run.counts, run.union.members)])
+    return " ".join([text, *per_format.left_out(run.counts, run.union.members)])
 
 
 def _tiles(run: Run) -> str:
@@ -198,7 +199,7 @@ def _per_format(run: Run) -> str:
 def _key(run: Run) -> str:
     return "".join(
         f'<li><i style="background:{colour}"></i>{escape(name)}</li>'
-        for name, colour in pictures.format_colours(run.union).items()
+        for name, colour in drawing.format_colours(run.union).items()
     )
 
 

@@ -6,8 +6,9 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
-from acae_jax.estimation import autoencoder, pictures
-from acae_jax.estimation.autoencoder import Latents, Matrices
+from acae_jax.estimation.evaluation import drawing
+from acae_jax.estimation.model import autoencoder
+from acae_jax.estimation.model.autoencoder import Latents, Matrices
 from acae_jax.geometry import alignment
 from acae_jax.pages import charts
 from acae_jax.skeletons import skeleton
@@ -80,7 +81,7 @@ def weights(maps: Matrices, union: JointUnion, true_mm: Float[np.ndarray, "n j 3
     drawn = axes.imshow(
         shown, cmap="RdBu_r", vmin=-reach, vmax=reach, aspect="auto", interpolation="none"
     )
-    colours = list(pictures.format_colours(union).values())
+    colours = list(drawing.format_colours(union).values())
     for position, row in enumerate(rows):
         axes.plot([-1.4, -0.7], [position] * 2, color=colours[owner[row]], linewidth=2.0)
     axes.set_xlim(-1.6, split.total - 0.5)

@@ -7,7 +7,7 @@ from jaxtyping import Float, UInt8
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from acae_jax.estimation import pictures
+from acae_jax.estimation.evaluation import drawing
 from acae_jax.skeletons.union import JointUnion
 
 CROPS = 4
@@ -29,9 +29,9 @@ def png(
     figure.subplots_adjust(0.005, 0.06, 0.995, 0.995, 0.03, 0.03)
     rows = zip(images, intrinsics, poses_mm, true_mm, strict=True)
     for (above, below), (image, matrix, pose, truth) in zip(columns, rows, strict=True):
-        pictures.draw_crop(above, image, matrix, pose, union)
-        pictures.draw_side(below, pose, truth, union)
-    for number, (name, colour) in enumerate(pictures.format_colours(union).items()):
+        drawing.draw_crop(above, image, matrix, pose, union)
+        drawing.draw_side(below, pose, truth, union)
+    for number, (name, colour) in enumerate(drawing.format_colours(union).items()):
         place = (number + 0.5) / len(union.members)
         figure.text(place, 0.02, name, color=colour, size=9, ha="center")
     file = io.BytesIO()

@@ -14,7 +14,7 @@ from acae_jax.benchmarks import evals, scoring
 from acae_jax.benchmarks.stored_crops import CropModel, Crops, StoredCrops
 from acae_jax.data import crop_batches
 from acae_jax.data.crop_batches import Layout
-from acae_jax.estimation import evaluation, snapshots
+from acae_jax.estimation.evaluation import per_format, snapshots
 from acae_jax.skeletons.union import JointUnion
 from acae_jax.training.loop import Evaluated
 from acae_jax.training.state import TrainState, evaluated
@@ -93,11 +93,11 @@ def build(
     test = CropTest(dataset, split, batch_size, formats, in_memory)
     stored = open_crops(test, model.layout, model.folder, model.devices)
     union = stored.scored
-    counts, pairs = evaluation.survey(stored.labels(), union)
+    counts, pairs = per_format.survey(stored.labels(), union)
     if not counts:
         names = ", ".join(union.members)
         raise ValueError(f"no pose of {dataset} is labelled in any of the formats {names}")
-    for sentence in evaluation.left_out(counts, union.members):
+    for sentence in per_format.left_out(counts, union.members):
         logging.warning("%s: %s", dataset, sentence)
 
     def evaluate(state: TrainState) -> Evaluated:
@@ -105,12 +105,12 @@ def build(
         outputs = scoring.streamed(lambda crops: model.predict(variables, crops.inputs), stored)
         for crops, output in outputs:
             poses_mm = output[: len(crops.true_mm)]
-            poses_mm = evaluation.in_test_order(poses_mm, model.members, union)
-            evaluation.add(tally, poses_mm, (crops.true_mm, crops.valid), union, pairs)
+            poses_mm = per_format.in_test_order(poses_mm, model.members, union)
+            per_format.add(tally, poses_mm, (crops.true_mm, crops.valid), union, pairs)
             picture = picture or _picture(crops, poses_mm, union)
-        result = evaluation.result(tally)
+        result = per_format.result(tally)
         each = {name: result[name].get("mpjpe_mm") for name in counts}
-        scores = result[evaluation.MEAN]
+        scores = result[per_format.MEAN]
         scores |= {f"mpjpe_mm/{name}": value for name, value in each.items() if value is not None}
         return Evaluated(scores, picture, scores.keys() & {*metrics.HIGHER_IS_BETTER})
 

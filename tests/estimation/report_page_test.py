@@ -7,13 +7,13 @@ import xml.dom.minidom
 import numpy as np
 import pytest
 
-from acae_jax.estimation import (
-    autoencoder,
-    evaluation,
+from acae_jax.estimation.evaluation import per_format
+from acae_jax.estimation.model import autoencoder
+from acae_jax.estimation.reporting import (
     latent_pictures,
     pictures,
     relations,
-    report,
+    report_page,
     workflow_results,
 )
 from acae_jax.pages import charts
@@ -67,7 +67,7 @@ def run():
         "regularised": true_mm + 0.5 * noise,
     }
     labels = true_mm, np.ones(true_mm.shape[:2], bool)
-    counts, pairs = evaluation.survey([labels], union)
+    counts, pairs = per_format.survey([labels], union)
     sides = autoencoder.sides_of(union.joint_names)
     encode = np.abs(rng.normal(size=(5, len(union.joint_names)))).astype(np.float32)
     mirror = np.arange(len(union.joint_names))
@@ -78,7 +78,7 @@ def run():
     encode /= encode.sum(axis=1, keepdims=True)
     rows = [{"step": 10 * i, "seconds": float(i), "loss": 1 / (i + 1)} for i in range(30)]
     names = list(union.members)
-    return report.Run(
+    return report_page.Run(
         union=union,
         images=dict(enumerate(rng.integers(0, 255, (IMAGES, SIDE, SIDE, 3), np.uint8))),
         intrinsics=np.tile(
@@ -87,7 +87,7 @@ def run():
         true_mm=true_mm,
         counts=counts,
         predictions_mm=predicted,
-        scores={n: evaluation.scores(p, labels, union, pairs) for n, p in predicted.items()},
+        scores={n: per_format.scores(p, labels, union, pairs) for n, p in predicted.items()},
         curves={"initial": rows, "autoencoder": rows, "separate": rows, "regularised": rows},
         maps=autoencoder.Matrices(encode=encode, decode=encode.T / encode.T.sum(1, keepdims=True)),
         relations={
@@ -103,11 +103,11 @@ def run():
 
 @pytest.fixture(scope="module")
 def page(run):
-    return report.page(run)
+    return report_page.page(run)
 
 
 def test_json_holds_the_scores(run, tmp_path):
-    report.write(run, tmp_path / "new")
+    report_page.write(run, tmp_path / "new")
     found = json.loads((tmp_path / "new" / "report.json").read_text())
     assert found["seconds"] == 75.0 and found["mean_pose_mpjpe_mm"] == 200.0
     assert found["images"] == IMAGES
@@ -146,19 +146,19 @@ def test_page_names_every_variant_and_format(run, page):
 
 
 def test_headline_follows_the_numbers(run):
-    assert "lowered the formats' disagreement in depth by 50.0 %" in report.headline(run)
+    assert "lowered the formats' disagreement in depth by 50.0 %" in report_page.headline(run)
     swapped = {"separate": run.scores["regularised"], "regularised": run.scores["separate"]}
-    assert "raised the formats' disagreement in depth by 100.0 %" in report.headline(
+    assert "raised the formats' disagreement in depth by 100.0 %" in report_page.headline(
         run._replace(scores=swapped)
     )
     same = dict.fromkeys(swapped, run.scores["separate"])
-    assert "left the formats' disagreement in depth as it was" in report.headline(
+    assert "left the formats' disagreement in depth as it was" in report_page.headline(
         run._replace(scores=same)
     )
 
 
 def test_summary_has_a_row_for_each_variant(run):
-    lines = report.summary(run).splitlines()
+    lines = report_page.summary(run).splitlines()
     assert [line.split()[0] for line in lines[2:5]] == list(run.scores)
     assert f"{run.scores['separate']['mean']['mpjpe_mm']:.1f}" in lines[3]
 
@@ -172,11 +172,11 @@ def test_unfinished_workflow(run, only, tmp_path):
         maps=None,
         relations=None,
     )
-    report.write(part, tmp_path)
+    report_page.write(part, tmp_path)
     page = (tmp_path / "report.html").read_text()
     assert pictures.title(only) in page and "Regularised" not in page
     assert "The autoencoder" not in page and "Training" not in page
-    assert report.summary(part)
+    assert report_page.summary(part)
 
 
 def test_partly_labelled_poses_are_reported_by_what_they_label(run, tmp_path):
@@ -187,9 +187,9 @@ def test_partly_labelled_poses_are_reported_by_what_they_label(run, tmp_path):
     true_mm[:3, gamma], true_mm[3:, others] = np.nan, np.nan
     true_mm[3, gamma[1]] = np.nan
     labels = true_mm, np.isfinite(true_mm).all(axis=-1)
-    counts, pairs = evaluation.survey([labels], union)
+    counts, pairs = per_format.survey([labels], union)
     whole = run.predictions_mm
-    scores = {n: evaluation.scores(p, labels, union, pairs) for n, p in whole.items()}
+    scores = {n: per_format.scores(p, labels, union, pairs) for n, p in whole.items()}
     part = run._replace(true_mm=true_mm, counts=counts, scores=scores)
     assert np.flatnonzero(
         np.isnan(workflow_results.image_errors_mm(part, "separate"))
@@ -197,7 +197,7 @@ def test_partly_labelled_poses_are_reported_by_what_they_label(run, tmp_path):
     np.testing.assert_allclose(
         workflow_results.whole_poses_mm(part), whole["regularised"]
     )  # no pose has every joint
-    report.write(part, tmp_path)
+    report_page.write(part, tmp_path)
     page = (tmp_path / "report.html").read_text()
     assert "1 of 3 poses in gamma&lt;3 lack the root: MPJPE, PCK and AUC leave them out" in page
     assert pictures.overview(part).startswith(b"\x89PNG")
@@ -208,18 +208,20 @@ def test_a_test_set_of_one_format_has_no_disagreement_and_is_reported(run, tmp_p
     true_mm = run.true_mm.copy()
     true_mm[:, [j for j in range(true_mm.shape[1]) if j not in union.members["alpha"]]] = np.nan
     labels = true_mm, np.isfinite(true_mm).all(axis=-1)
-    counts, pairs = evaluation.survey([labels], union)
-    scores = {n: evaluation.scores(p, labels, union, pairs) for n, p in run.predictions_mm.items()}
+    counts, pairs = per_format.survey([labels], union)
+    scores = {n: per_format.scores(p, labels, union, pairs) for n, p in run.predictions_mm.items()}
     assert set(scores["separate"]) == {"alpha", "mean"}
     assert scores["separate"]["mean"] == scores["separate"]["alpha"]
     assert scores["separate"]["alpha"] == pytest.approx(run.scores["separate"]["alpha"])
     part = run._replace(true_mm=true_mm, counts=counts, scores=scores, mean_pose_mpjpe_mm=None)
-    report.write(part, tmp_path)
+    report_page.write(part, tmp_path)
     told = (tmp_path / "report.html").read_text()
     assert "No pose is labelled in beta, gamma&lt;3: not scored." in told
-    assert "lowered the joint error" in report.headline(part)
-    assert "disagreement" not in report.headline(part) and "mean pose" not in report.headline(part)
-    assert report.summary(part) and pictures.overview(part)
+    assert "lowered the joint error" in report_page.headline(part)
+    assert "disagreement" not in report_page.headline(
+        part
+    ) and "mean pose" not in report_page.headline(part)
+    assert report_page.summary(part) and pictures.overview(part)
 
 
 def test_run_without_predictions_is_an_error(run):
@@ -279,7 +281,7 @@ def test_the_share_of_latent_points_outside_of_the_crop(run):
     encode[1, names.index("topalpha_alpha")] = 4
     planted = run._replace(maps=run.maps._replace(encode=encode))
     np.testing.assert_array_equal(workflow_results.latents_outside(planted), [0, 1])
-    assert report.figures(planted)["latents_outside_percent"] == 50.0
+    assert report_page.figures(planted)["latents_outside_percent"] == 50.0
     moved = run.true_mm.copy()
     moved[:2, :, 0] += 3000.0  # out of view: the crop shows 1.07 m to each side
     shares = workflow_results.latents_outside(planted._replace(true_mm=moved))
@@ -289,10 +291,10 @@ def test_the_share_of_latent_points_outside_of_the_crop(run):
     shares = workflow_results.latents_outside(planted._replace(true_mm=partly))
     np.testing.assert_allclose(shares, [1 / 5, 1])
     nowhere = planted._replace(true_mm=np.full_like(moved, np.nan))
-    assert report.figures(nowhere)["latents_outside_percent"] is None
-    assert "none of the 5 points" in report.page(run)
+    assert report_page.figures(nowhere)["latents_outside_percent"] is None
+    assert "none of the 5 points" in report_page.page(run)
     without = run._replace(maps=None)
-    assert report.figures(without)["latents_outside_percent"] is None
+    assert report_page.figures(without)["latents_outside_percent"] is None
 
 
 def test_typical_pose_stands_upright_and_faces_the_viewer(run):

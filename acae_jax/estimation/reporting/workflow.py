@@ -12,27 +12,17 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from acae_jax import config as configs
-from acae_jax import systems
 from acae_jax.benchmarks import scoring
 from acae_jax.benchmarks.stored_crops import StoredCrops
 from acae_jax.data import crop_batches
 from acae_jax.data.crop_batches import Layout
 from acae_jax.datasets.synthetic import body, poses
-from acae_jax.estimation import (
-    autoencoder_stage,
-    building,
-    evaluation,
-    objective,
-    pictures,
-    relations,
-)
-from acae_jax.estimation import report as pages
-from acae_jax.estimation.workflow_results import Run, examples
+from acae_jax.estimation import autoencoder_stage, building, stages
+from acae_jax.estimation.evaluation import per_format
+from acae_jax.estimation.reporting import pictures, relations, report_page
+from acae_jax.estimation.reporting.workflow_results import Run, examples
 from acae_jax.skeletons.union import JointUnion
 from acae_jax.training import checkpoints, logs, loop, parallel
-
-INITIAL = "acae_jax.estimation.initial.task"
-AUTOENCODER = "acae_jax.estimation.autoencoder_stage.task"
 
 
 def report(folder: Path, seconds: float) -> str:
@@ -40,61 +30,33 @@ def report(folder: Path, seconds: float) -> str:
 
     `seconds` are the whole workflow's.
     """
-    names = ", ".join(stages(folder))
+    names = ", ".join(stages.of_workflow(folder))
     run = results(folder, seconds)
-    pages.write(run, folder)
+    report_page.write(run, folder)
     (folder / "overview.png").write_bytes(pictures.overview(run))
     return (
-        f"{folder} is a workflow of the runs {names}\n\n{pages.summary(run)}\n\n"
+        f"{folder} is a workflow of the runs {names}\n\n{report_page.summary(run)}\n\n"
         f"Report: {folder / 'report.html'}"
     )
-
-
-def stages(folder: Path) -> dict[str, ConfigDict]:
-    """The runs in a workflow's folder with their configs, stage 1 and 2 before the variants."""
-    names = sorted(path.parent.name for path in folder.glob("*/config.json"))
-    runs = {name: configs.read(folder / name) for name in names}
-    if all(config.task == AUTOENCODER for config in runs.values()):
-        raise ValueError(
-            f"{folder} holds no run of stage 1 or 3; run: bash launch/quickstart.sh, or train one"
-        )
-    order = {INITIAL: 0, AUTOENCODER: 1}
-    return dict(sorted(runs.items(), key=lambda run: order.get(run[1].task, 2)))
-
-
-def variant_of(config: ConfigDict, union: JointUnion, folder: Path) -> objective.Variant:
-    """What the network of the run in this folder predicts and how joints are read out of it, as
-    `variant_of` says, which stands beside the run's task builder; a ValueError if there is none.
-    """
-    module = config.task.rpartition(".")[0]
-    try:
-        variant = systems.function(f"{module}.variant_of", "task")
-    except ValueError:
-        raise ValueError(
-            f"{folder}: {config.task} does not say what its network predicts. Define "
-            f"{module}.variant_of(config, union, workdir), or import it there from "
-            "acae_jax.estimation.initial or .consistency"
-        ) from None
-    return variant(config, union, folder)
 
 
 def predictions(folder: Path, test: StoredCrops) -> np.ndarray:
     """Poses (n, J, 3) of the test set, in its order, by the newest checkpoint of a run."""
     config = configs.read(folder)
     union = building.joint_union(config.data)
-    variant = variant_of(config, union, folder)
+    variant = stages.variant_of(config, union, folder)
     network = building.network(config, variant.points)
     mesh = parallel.mesh()
     predict = building.predictor(network, variant, mesh)
     variables = parallel.replicate(checkpoints.load_params(folder), mesh)
     outputs = scoring.streamed(lambda crops: predict(variables, crops.inputs), test)
     poses = np.concatenate([output[: len(crops.true_mm)] for crops, output in outputs])
-    return evaluation.in_test_order(poses, union.members, test.scored)
+    return per_format.in_test_order(poses, union.members, test.scored)
 
 
 def training_labels(
     config: ConfigDict, layout: Layout, per_dataset: int = 500
-) -> Iterator[evaluation.Labels]:
+) -> Iterator[per_format.Labels]:
     """Labels of clean crops of the training sets, each batch of one of them, for the mean pose."""
     for name, _ in config.data.quotas:
         source = crop_batches.open_crops(name, config.data.folder, "train", layout.union)
@@ -133,19 +95,19 @@ def body_relations(union: JointUnion, seed: int = 0) -> relations.Table:
 
 def results(folder: Path, seconds: float) -> Run:
     """Everything that the report of this workflow shows; predicts the test set with every run."""
-    runs = stages(folder)
+    runs = stages.of_workflow(folder)
     config = next(iter(runs.values()))
     test = building.test_crops(config, parallel.mesh().size)
     union = test.scored
     true_mm, valid = (np.concatenate(part) for part in zip(*test.labels(), strict=True))
-    counts, pairs = evaluation.survey([(true_mm, valid)], union)
+    counts, pairs = per_format.survey([(true_mm, valid)], union)
     if not any(count.poses > count.without_root for count in counts.values()):
         raise ValueError("no pose of the test set has a labelled root: there is nothing to report")
-    learners = [name for name, config in runs.items() if config.task == AUTOENCODER]
+    learners = [name for name, config in runs.items() if config.task == stages.AUTOENCODER]
     predicted = {name: predictions(folder / name, test) for name in runs if name not in learners}
     labels = true_mm, valid
-    scores = {n: evaluation.scores(p, labels, union, pairs) for n, p in predicted.items()}
-    mean_poses = evaluation.mean_poses(training_labels(config, test.layout), union)
+    scores = {n: per_format.scores(p, labels, union, pairs) for n, p in predicted.items()}
+    mean_poses = per_format.mean_poses(training_labels(config, test.layout), union)
     run = Run(
         union=union,
         images={},
@@ -157,7 +119,7 @@ def results(folder: Path, seconds: float) -> Run:
         curves={name: logs.read(folder / name / loop.LOG) for name in runs},
         maps=autoencoder_stage.load(folder / learners[0], union) if learners else None,
         relations=body_relations(union) if is_of_embedded_body(union) else None,
-        mean_pose_mpjpe_mm=evaluation.mean_pose_mpjpe_mm(mean_poses, labels, union),
+        mean_pose_mpjpe_mm=per_format.mean_pose_mpjpe_mm(mean_poses, labels, union),
         seconds=seconds,
     )
     return run._replace(images={index: test.image(index) for index in examples(run).values()})

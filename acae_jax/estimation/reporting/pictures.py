@@ -1,26 +1,20 @@
-"""Pictures of predicted skeletons, drawn without pyplot, as SVG for a page or as one PNG.
-
-Every format has its colour; lines of the left side are solid, of the right side dashed, of the
-centre dotted. The camera looks along z; seen from the side, it stands at the left and depth grows
-to the right. Side views move a pose by one translation for all formats, so that what formats
-disagree about stays visible.
+"""Pictures of a report: people with their skeletons, errors in depth and curves; without pyplot,
+as SVG for the page or as one PNG.
 """
 
 import io
 from collections.abc import Mapping, Sequence
 
-import matplotlib
 import numpy as np
-from jaxtyping import Float, UInt8
-from matplotlib import colors
+from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from PIL import Image
 
-from acae_jax.estimation import workflow_results
-from acae_jax.estimation.workflow_results import Run
+from acae_jax.estimation.evaluation import drawing
+from acae_jax.estimation.reporting import workflow_results
+from acae_jax.estimation.reporting.workflow_results import Run
 from acae_jax.pages import charts
 from acae_jax.skeletons import body_parts, skeleton
 from acae_jax.skeletons.union import JointUnion
@@ -34,94 +28,12 @@ TITLES = {
     "merged": "Merged by name",
     "autoencoder": "Autoencoder (stage 2)",
 }
-DASHES = {"l": "-", "r": (0, (2.2, 1.4)), "": (0, (0.8, 0.8))}
 PNG_BYTES = 400_000
 
 
 def title(variant: str) -> str:
     """What readers call a variant or stage."""
     return TITLES.get(variant, variant)
-
-
-def format_colours(union: JointUnion) -> dict[str, str]:
-    """A colour for each format; for up to six, colours that the colour-blind tell apart."""
-    names = list(union.members)
-    if len(names) <= len(charts.PALETTE):
-        return dict(zip(names, charts.PALETTE, strict=False))
-    ramp = matplotlib.colormaps["turbo"](np.linspace(0.05, 0.95, len(names)))
-    return {name: colors.to_hex(colour) for name, colour in zip(names, ramp, strict=True)}
-
-
-def draw_skeletons(
-    axes: Axes, points: Float[np.ndarray, "j 2"], union: JointUnion, width: float = 1.1
-) -> None:
-    """All formats' skeletons at 2D points of the axes, later formats over earlier ones."""
-    colours = format_colours(union)
-    sides = skeleton.sides(union.joint_names)
-    for name, indices in union.members.items():
-        inside = set(indices)
-        runs: dict[str, list] = {side: [] for side in DASHES}
-        for a, b in union.edges:
-            if a in inside and b in inside:
-                both = {sides[a], sides[b]} - {""}
-                runs[both.pop() if len(both) == 1 else ""].append(points[[a, b]])
-        for side, segments in runs.items():
-            lines = LineCollection(
-                segments, colors=colours[name], linewidths=width, linestyles=[DASHES[side]]
-            )
-            axes.add_collection(lines, autolim=False)
-
-
-def draw_crop(
-    axes: Axes,
-    image: UInt8[np.ndarray, "s s 3"],
-    intrinsics: Float[np.ndarray, "3 3"],
-    pose_mm: Float[np.ndarray, "j 3"],
-    union: JointUnion,
-) -> None:
-    """The crop, with the pose projected onto it."""
-    side = len(image)
-    axes.imshow(image, interpolation="none")
-    rays = pose_mm / np.maximum(pose_mm[:, 2:], 1.0)
-    draw_skeletons(axes, rays @ intrinsics[:2].T, union)
-    axes.set(xlim=(-0.5, side - 0.5), ylim=(side - 0.5, -0.5))
-    axes.set_axis_off()
-
-
-def draw_side(
-    axes: Axes,
-    pose_mm: Float[np.ndarray, "j 3"],
-    true_mm: Float[np.ndarray, "j 3"],
-    union: JointUnion,
-) -> None:
-    """The pose from the side, moved to the truth's mean joint; true joints are faint dots.
-
-    Joints that are NaN in the truth have none, and those that are NaN in the pose are not drawn.
-    """
-    both = np.isfinite(pose_mm + true_mm).all(axis=1)
-    is_labelled = both.any()
-    if not is_labelled:
-        true_mm, both = pose_mm, np.isfinite(pose_mm).all(axis=1)
-    truth = (true_mm[both] - true_mm[both].mean(axis=0))[:, [2, 1]]
-    points = (pose_mm - pose_mm[both].mean(axis=0))[:, [2, 1]]
-    middle = (truth.min(axis=0) + truth.max(axis=0)) / 2
-    reach = max(float(np.ptp(truth, axis=0).max()) * 0.7, 500.0)
-    if is_labelled:
-        axes.scatter(*truth.T, s=2.5, color=charts.QUIET, linewidths=0, alpha=0.8)
-    draw_skeletons(axes, points, union)
-    axes.set(xlim=middle[0] + reach * np.array([-1, 1]), ylim=middle[1] + reach * np.array([1, -1]))
-    axes.set_aspect("equal")
-    charts.frame(axes)
-    axes.set(xticks=[], yticks=[])
-    axes.text(
-        0.02,
-        0.02,
-        "← camera",
-        fontsize=7,
-        color=charts.QUIET,
-        transform=axes.transAxes,
-        va="bottom",
-    )
 
 
 def body_points(union: JointUnion, true_mm: Float[np.ndarray, "n j 3"]) -> dict[str, list[int]]:
@@ -163,7 +75,7 @@ def draw_depth_errors(
     reach_mm: float,
 ) -> None:
     """One row for each body point: a dot for each format at its error, a bar over their range."""
-    colours = format_colours(union)
+    colours = drawing.format_colours(union)
     owner = {index: name for name, indices in union.members.items() for index in indices}
     for row, joints in enumerate(points.values()):
         indices = [joint for joint in joints if np.isfinite(errors_mm[joint])]
@@ -199,14 +111,14 @@ def full(width_in: float, height_in: float) -> tuple[Figure, Axes]:
 def crop(run: Run, index: int, pose_mm: Float[np.ndarray, "j 3"]) -> Figure:
     """A test image with a pose drawn onto it."""
     figure, axes = full(3.0, 3.0)
-    draw_crop(axes, run.images[index], run.intrinsics[index], pose_mm, run.union)
+    drawing.draw_crop(axes, run.images[index], run.intrinsics[index], pose_mm, run.union)
     return figure
 
 
 def side_view(run: Run, index: int, pose_mm: Float[np.ndarray, "j 3"]) -> Figure:
     """A pose of a test image, seen from the side."""
     figure, axes = full(3.0, 3.0)
-    draw_side(axes, pose_mm, run.true_mm[index], run.union)
+    drawing.draw_side(axes, pose_mm, run.true_mm[index], run.union)
     return figure
 
 
@@ -249,7 +161,7 @@ def overview(run: Run) -> bytes:
     grid = figure.subplots(len(chosen), 2 + len(names), squeeze=False)
     figure.subplots_adjust(0.005, 0.06, 0.995, 0.935, 0.03, 0.03)
     for row, index in zip(grid, chosen, strict=True):
-        draw_crop(
+        drawing.draw_crop(
             row[0],
             run.images[index],
             run.intrinsics[index],
@@ -259,12 +171,12 @@ def overview(run: Run) -> bytes:
         row[0].images[0].set_interpolation("bilinear")
         poses = [run.true_mm[index], *(run.predictions_mm[name][index] for name in names)]
         for axes, pose in zip(row[1:], poses, strict=True):
-            draw_side(axes, pose, run.true_mm[index], run.union)
+            drawing.draw_side(axes, pose, run.true_mm[index], run.union)
     heads = [f"{title(names[-1])}, on the image", "Truth, from the side"]
     heads += [f"{title(name)}, from the side" for name in names]
     for axes, text in zip(grid[0], heads, strict=True):
         axes.set_title(text, fontsize=9)
-    for number, (name, colour) in enumerate(format_colours(run.union).items()):
+    for number, (name, colour) in enumerate(drawing.format_colours(run.union).items()):
         place = (number + 0.5) / len(run.union.members)
         figure.text(place, 0.02, name, color=colour, size=9, ha="center")
     return _small_png(figure)

@@ -10,8 +10,8 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int, Shaped, UInt8
 
-from acae_jax.estimation import network as networks
-from acae_jax.estimation import objective
+from acae_jax.estimation.model import network as networks
+from acae_jax.estimation.model import objective
 from acae_jax.images import device_colour
 from acae_jax.training.state import TrainState, moving_average, step_key
 

@@ -18,8 +18,8 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from acae_jax import losses
-from acae_jax.estimation import autoencoder
-from acae_jax.estimation.network import Geometry, Output, Points
+from acae_jax.estimation.model import autoencoder
+from acae_jax.estimation.model.network import Geometry, Output, Points
 from acae_jax.geometry import absolute, alignment, heatmaps
 
 Batch = dict[str, Array]

@@ -8,9 +8,9 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from acae_jax import losses, metrics
-from acae_jax.estimation import autoencoder
-from acae_jax.estimation.evaluation import MEAN, LabelCount
-from acae_jax.estimation.relations import Table
+from acae_jax.estimation.evaluation.per_format import MEAN, LabelCount
+from acae_jax.estimation.model import autoencoder
+from acae_jax.estimation.reporting.relations import Table
 from acae_jax.geometry import absolute
 from acae_jax.skeletons.union import JointUnion
 

@@ -1,0 +1,7 @@
+"""What devices compute; no module here sees a config.
+
+network      backbone and metric-scale heatmap head
+autoencoder  the affine-combining autoencoder
+objective    the pose loss on 3D and 2D labels, and the variants of consistency training
+step         one training step, shared by stages 1 and 3
+"""
