@@ -1,7 +1,7 @@
-"""Training runs side by side, finished or not: what they reached, and what they differ in.
+"""Training runs side by side, finished or still running: their scores and how their configs differ.
 
-runs     one run as its folder tells it: log, config, version; series and where its time went
-verdict  which run is ahead, by which score
-columns  what is told of each run, as texts
-page     the page, and the text for a terminal
+runs     one run, read from its folder: config, log, version, and how it spent its time
+verdict  which run is best, and by which score
+columns  what the tables say about each run, as text
+page     the HTML page, and the text for a terminal
 """

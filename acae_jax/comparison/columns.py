@@ -1,4 +1,4 @@
-"""What a comparison tells of each run, as columns with one text for each of the runs."""
+"""The tables of a comparison as columns of text: each column has one cell for each run."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -9,24 +9,24 @@ from acae_jax.comparison.runs import Run
 from acae_jax.pages import tables
 
 Columns = dict[str, list[str]]
-SHORT = 28  # characters of a value on a terminal
+SHORT = 28  # characters; longer values are shortened on a terminal
 NONE = verdict.number(None)
 
 
 class Values(NamedTuple):
-    """Columns, and in some of them the run that is best."""
+    """Columns, and by column name the index of the best run, where runs can be compared."""
 
     texts: Columns
     best: Mapping[str, int]
 
 
-def facts(group: Sequence[Run], name: str | None) -> Columns:
-    """What each run reached of the value they are ranked by, how far and how fast it went."""
+def overview(group: Sequence[Run], name: str | None) -> Columns:
+    """The value that ranks the runs (called `name`), steps, time and speed of each run."""
     ends = [run.rows[-1] if run.rows else None for run in group]
     columns: Columns = {}
     if name is not None:
         higher = runs.higher_is_better(group, name)
-        columns[f"{name}, best"] = [_reached(verdict.best(run, name, higher)) for run in group]
+        columns[f"{name}, best"] = [_with_step(verdict.best(run, name, higher)) for run in group]
         columns["last"] = [verdict.number(_value(verdict.last(run, name))) for run in group]
         step = verdict.common_step(group, name) if len(group) > 1 else None
         if step is not None:
@@ -43,7 +43,7 @@ def facts(group: Sequence[Run], name: str | None) -> Columns:
 
 
 def time_shares(group: Sequence[Run]) -> Columns:
-    """Percent of each run's time by kind; empty if none was logged."""
+    """How each run spent its time, in percent by kind; empty if no run logged it."""
     spent = [runs.time_spent(run) for run in group]
     kinds = dict.fromkeys(kind for each in spent for kind in each)
     return {kind: [_percent(each, kind) for each in spent] for kind in kinds}
@@ -58,29 +58,34 @@ def config(group: Sequence[Run]) -> Columns:
 
 
 def values(group: Sequence[Run]) -> Values:
-    """The last value under every name, in brackets the best one if it is another; and whose score
-    is best.
+    """The last value of every score and training metric; the best one in brackets, if it differs.
+
+    Also which run has the best score.
     """
     scores = [name for run in group for name in runs.score_names(run)]
     names = [*scores, *(name for run in group for name in runs.training_names(run))]
     texts, best = {}, {}
     for name in dict.fromkeys(names):
         higher = runs.higher_is_better(group, name)
-        reached = [(verdict.last(run, name), verdict.best(run, name, higher)) for run in group]
+        lasts = [verdict.last(run, name) for run in group]
+        tops = [verdict.best(run, name, higher) for run in group]
         texts[name] = [
-            verdict.number(_value(last)) + ("" if last == top else f" ({_reached(top)})")
-            for last, top in reached
+            verdict.number(_value(last)) + ("" if last == top else f" ({_with_step(top)})")
+            for last, top in zip(lasts, tops, strict=True)
         ]
         sign = -1 if higher else 1
-        tops = [sign * top.value if top else float("inf") for _, top in reached]
+        costs = [sign * top.value if top else float("inf") for top in tops]
         # Losses of different recipes are sums of different terms: only scores can be compared.
-        if name in scores and len(set(tops)) > 1:
-            best[name] = tops.index(min(tops))
+        if name in scores and len(set(costs)) > 1:
+            best[name] = costs.index(min(costs))
     return Values(texts, best)
 
 
 def text(group: Sequence[Run], columns: Columns, best: Mapping[str, int] | None = None) -> str:
-    """Columns as a table for a terminal: the longer side down, the best values starred."""
+    """Columns as a table for a terminal: runs or columns become rows, whichever are more.
+
+    The best values have a star.
+    """
     marked = {
         name: [
             ("*" if (best or {}).get(name) == index else "") + cell
@@ -96,7 +101,7 @@ def text(group: Sequence[Run], columns: Columns, best: Mapping[str, int] | None 
 
 
 def shortened(cells: Sequence[str]) -> list[str]:
-    """Long texts cut to where they differ."""
+    """The texts, long ones without their common beginning and cut at the end."""
     if max(map(len, cells)) <= SHORT:
         return list(cells)
     begin = len(os.path.commonprefix(cells)) if len(cells) > 1 else 0  # noqa: RUF071 - of texts
@@ -106,7 +111,7 @@ def shortened(cells: Sequence[str]) -> list[str]:
 
 
 def duration(seconds: float) -> str:
-    """A time in the unit that suits it."""
+    """A time as text, in seconds, minutes or hours."""
     if seconds < 120:
         return f"{seconds:.1f} s"
     return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
@@ -129,9 +134,9 @@ def _percent(spent: Mapping[str, float], kind: str) -> str:
     return f"{100 * spent.get(kind, 0.0) / whole:.0f} %" if whole else NONE
 
 
-def _value(reached: verdict.Reached | None) -> float | None:
-    return reached.value if reached else None
+def _value(point: verdict.Point | None) -> float | None:
+    return point.value if point else None
 
 
-def _reached(reached: verdict.Reached | None) -> str:
-    return f"{verdict.number(reached.value)} at {reached.step}" if reached else NONE
+def _with_step(point: verdict.Point | None) -> str:
+    return f"{verdict.number(point.value)} at {point.step}" if point else NONE

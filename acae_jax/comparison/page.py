@@ -1,4 +1,4 @@
-"""The comparison as one page that needs no other file, and as text for a terminal."""
+"""The comparison as one HTML page that needs no other file, and as text for a terminal."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
@@ -15,43 +15,46 @@ LARGE, SMALL = (6.0, 3.0), (2.9, 1.9)
 
 
 def summary(group: Sequence[Run], by: str | None = None) -> str:
-    """The comparison for a terminal; `by` names the value to rank by."""
-    name = verdict.chosen(group, by)
+    """The comparison as text for a terminal; `by` names the value that ranks the runs."""
+    name = verdict.ranking_value(group, by)
     group = verdict.ranked(group, name)
-    parts = [columns.text(group, columns.facts(group, name))]
+    parts = [columns.text(group, columns.overview(group, name))]
     differing = columns.config(group)
     if differing:
         parts.append("Config values that differ\n" + columns.text(group, differing))
     values = columns.values(group)
     if values.texts:
-        told = "Last values, in brackets the best (* of all scores); of losses, running means\n"
-        parts.append(told + columns.text(group, values.texts, values.best))
+        caption = (
+            "Last values; in brackets the best value of the run. * marks the best score of all.\n"
+            "Training metrics are running means.\n"
+        )
+        parts.append(caption + columns.text(group, values.texts, values.best))
     return "\n\n".join([*parts, verdict.headline(group, name)])
 
 
 def html(group: Sequence[Run], by: str | None = None) -> str:
-    """The whole page; `by` names the value to rank by."""
-    name = verdict.chosen(group, by)
-    styles = _styles(group)  # in the order of the arguments
+    """The whole page; `by` names the value that ranks the runs."""
+    name = verdict.ranking_value(group, by)
+    styles = _styles(group)  # before the runs are ranked
     group = verdict.ranked(group, name)
     template = resources.files("acae_jax.comparison").joinpath("page.html")
     style = resources.files("acae_jax.pages").joinpath("style.css")
-    values, facts = columns.values(group), columns.facts(group, name)
-    ahead = {column: 0 for column in list(facts)[:1] if name and verdict.best(group[0], name)}
+    values, overview = columns.values(group), columns.overview(group, name)
+    ahead = {column: 0 for column in list(overview)[:1] if name and verdict.best(group[0], name)}
     return Template(template.read_text(encoding="utf-8")).substitute(
         style=style.read_text(encoding="utf-8"),
         title=escape(f"{len(group)} training runs" if len(group) > 1 else group[0].name),
         headline=escape(verdict.headline(group, name)),
         key="".join(f"<li>{_label(run, styles)}</li>" for run in group),
-        facts=_by_run(group, facts, styles, ahead),
+        overview=_by_run(group, overview, styles, ahead),
         config=_section("What differs", _table(group, columns.config(group), styles)),
         charts=_charts(group, name, styles),
         time=_section("Where the time went", _time(group, styles)),
         values=_section(
             "All values",
             _table(group, values.texts, styles, values.best),
-            "The last values, and in brackets the best ones with their steps. Of what single "
-            "batches gave, running means over a twentieth of the log.",
+            "The last values; in brackets the best ones and their steps. Training metrics come "
+            "from single batches, so they are shown as running means over a twentieth of the log.",
         ),
     )
 
@@ -60,7 +63,10 @@ Styles = Mapping[str, tuple[str, object]]
 
 
 def _styles(group: Sequence[Run]) -> Styles:
-    """Of each run, by the order in which they come: it stays when another one is ahead."""
+    """Colour and line style of each run.
+
+    They follow the order of the arguments, so that they stay the same when another run leads.
+    """
     return dict(zip([run.name for run in group], charts.styles(len(group)), strict=True))
 
 
@@ -71,37 +77,37 @@ def _label(run: Run, styles: Styles) -> str:
 
 
 def _section(title: str, content: str, note: str = "") -> str:
-    told = f"<p>{escape(note)}</p>" if note else ""
-    return f"<h2>{escape(title)}</h2>{told}{content}" if content else ""
+    paragraph = f"<p>{escape(note)}</p>" if note else ""
+    return f"<h2>{escape(title)}</h2>{paragraph}{content}" if content else ""
 
 
 def _table(
-    group: Sequence[Run], shown: Columns, styles: Styles, best: Mapping[str, int] | None = None
+    group: Sequence[Run], texts: Columns, styles: Styles, best: Mapping[str, int] | None = None
 ) -> str:
-    """One column for each run, or one row if there are more runs than columns."""
-    if not shown:
+    """A table with one column for each run, or with one row for each if there are many runs."""
+    if not texts:
         return ""
-    if len(group) > len(shown):
-        return _by_run(group, shown, styles, best)
+    if len(group) > len(texts):
+        return _by_run(group, texts, styles, best)
     rows = [
         f"<tr><td>{escape(name)}</td>"
         + "".join(_cell(cell, (best or {}).get(name) == i) for i, cell in enumerate(cells))
         + "</tr>"
-        for name, cells in shown.items()
+        for name, cells in texts.items()
     ]
     return tables.html(["", *(_label(run, styles) for run in group)], rows)
 
 
 def _by_run(
-    group: Sequence[Run], shown: Columns, styles: Styles, best: Mapping[str, int] | None = None
+    group: Sequence[Run], texts: Columns, styles: Styles, best: Mapping[str, int] | None = None
 ) -> str:
     rows = [
         f"<tr><td>{_label(run, styles)}</td>"
-        + "".join(_cell(cells[i], (best or {}).get(name) == i) for name, cells in shown.items())
+        + "".join(_cell(cells[i], (best or {}).get(name) == i) for name, cells in texts.items())
         + "</tr>"
         for i, run in enumerate(group)
     ]
-    return tables.html(["Run", *map(escape, shown)], rows)
+    return tables.html(["Run", *map(escape, texts)], rows)
 
 
 def _cell(text: str, best: bool) -> str:
@@ -110,7 +116,7 @@ def _cell(text: str, best: bool) -> str:
 
 
 def _time(group: Sequence[Run], styles: Styles) -> str:
-    """Percent by kind, with a bar behind each number."""
+    """The time of each run in percent by kind, with a bar behind each number."""
     shares = columns.time_shares(group)
     rows = []
     for i, run in enumerate(group):
@@ -125,7 +131,7 @@ def _time(group: Sequence[Run], styles: Styles) -> str:
 
 
 def _charts(group: Sequence[Run], name: str | None, styles: Styles) -> str:
-    """Curves by topic: the value to rank by large, others in groups of small charts."""
+    """One large chart of the value that ranks the runs, and small charts of the others by topic."""
     scores = _union(runs.score_names(run) for run in group)
     training = _union(runs.training_names(run) for run in group)
     grouped = {
@@ -155,18 +161,18 @@ def _charts(group: Sequence[Run], name: str | None, styles: Styles) -> str:
 
 
 def _large(group: Sequence[Run], name: str, styles: Styles, score: bool) -> str:
-    """One value against steps, and against the time of training; empty if no run has it."""
-    drawn = {run.name: runs.series(run, name) for run in group}
-    longest = max((each.seconds[-1] for each in drawn.values() if len(each.seconds)), default=None)
+    """One value against steps and against training time; empty if no run has it."""
+    logged = {run.name: runs.series(run, name) for run in group}
+    longest = max((each.seconds[-1] for each in logged.values() if len(each.seconds)), default=None)
     if longest is None:
         return ""
     unit, seconds = ("hours", 3600) if longest > 7200 else ("minutes", 60)
     figures = []
     for x_label, x in (("step", lambda s: s.steps), (unit, lambda s: s.seconds / seconds)):
-        shown = [
-            charts.Curve(key, x(each), each.values, styles[key]) for key, each in drawn.items()
+        curves = [
+            charts.Curve(key, x(each), each.values, styles[key]) for key, each in logged.items()
         ]
-        figures.append(charts.curves(shown, x_label, name, size_in=LARGE, smooth=not score))
+        figures.append(charts.curves(curves, x_label, name, size_in=LARGE, smooth=not score))
     cards = "".join(
         charts.html(figure, f"{name} by {by}")
         for figure, by in zip(figures, ("steps", "time"), strict=True)
@@ -182,12 +188,12 @@ def _chart(
     score: bool = False,
     log: bool = False,
 ) -> str:
-    """A small chart of one series of every run that has it; empty if none has."""
-    drawn = {run.name: series(run) for run in group}
-    if not any(len(each.values) for each in drawn.values()):
+    """A small chart of one series of every run; empty if no run has it."""
+    logged = {run.name: series(run) for run in group}
+    if not any(len(each.values) for each in logged.values()):
         return ""
-    shown = [charts.Curve(key, each.steps, each.values, styles[key]) for key, each in drawn.items()]
-    figure = charts.curves(shown, "step", size_in=SMALL, smooth=not score, log=log)
+    curves = [charts.Curve(key, s.steps, s.values, styles[key]) for key, s in logged.items()]
+    figure = charts.curves(curves, "step", size_in=SMALL, smooth=not score, log=log)
     return charts.html(figure, caption)
 
 
@@ -197,7 +203,7 @@ def _cards(parts: Iterable[str]) -> str:
 
 
 def _by_prefix(names: Sequence[str]) -> dict[str, list[str]]:
-    """Names such as "dataset/a" under "dataset/…"."""
+    """Names by their prefix: "dataset/a" stands under "dataset/…"."""
     grouped: dict[str, list[str]] = {}
     for name in names:
         grouped.setdefault(f"{name.rpartition('/')[0]}/…", []).append(name)

@@ -1,6 +1,6 @@
-"""One training run as its folder tells it, finished or still running.
+"""One training run, read from its folder; it may be still running.
 
-Nothing here asks JAX for a device: it may be busy with the run that is looked at.
+Nothing here asks JAX for a device, because the device may be busy with that run.
 """
 
 import os
@@ -19,7 +19,7 @@ _OTHER = tuple(f"spent_{kind}_s" for kind in goodput.KINDS)
 
 
 class Series(NamedTuple):
-    """What was logged under one name, without what was not finite."""
+    """The finite values that were logged under one name."""
 
     steps: Int[np.ndarray, " n"]
     seconds: Float[np.ndarray, " n"]
@@ -27,7 +27,7 @@ class Series(NamedTuple):
 
 
 class Run(NamedTuple):
-    """A run: `config` leads from dotted names to values, `rows` is the log."""
+    """A run: `config` maps dotted names to values, `rows` is the log."""
 
     name: str
     config: Mapping[str, Any]
@@ -41,9 +41,9 @@ def is_run(folder: Path) -> bool:
 
 
 def read(folders: Sequence[Path]) -> list[Run]:
-    """The runs in these folders, named by what tells their paths apart.
+    """Read the runs of these folders; each is named by the part of its path that differs.
 
-    A ValueError for a folder that is given twice or is not that of a run, and for damaged files.
+    Raises ValueError for a folder that is given twice or holds no run, and for damaged files.
     """
     paths = [folder.resolve() for folder in folders]
     twice = [path for path in paths if paths.count(path) > 1]
@@ -59,7 +59,7 @@ def _read(folder: Path, name: str) -> Run:
         name=name,
         config=dict(configs.flat(configs.read(folder).to_dict())),
         version=checkpoints.newest_facts(folder).get("version"),
-        # A run that has begun has its config first, and then compiles for a while.
+        # A new run writes its config first, and its log only after it has compiled.
         rows=logs.read(log) if log.is_file() else (),
     )
 
@@ -72,17 +72,17 @@ def series(run: Run, name: str) -> Series:
 
 
 def score_names(run: Run) -> list[str]:
-    """Names of the evaluation's scores, in the order of the log."""
+    """Names of the evaluations' scores, in the order of the log."""
     return _names(row for row in run.rows if "loss" not in row)
 
 
 def higher_is_better(group: Sequence[Run], name: str) -> bool:
-    """Whether a value is best when high, as the newest log that says so has it."""
+    """Whether the value is better when it is higher, by the newest row that says so."""
     return logs.higher_is_better([row for run in group for row in run.rows], name)
 
 
 def training_names(run: Run) -> list[str]:
-    """Names of what training steps give, the loss first: terms, the gradient's norm, datasets."""
+    """Names of the training metrics, the loss first: its terms, gradient norm, datasets' losses."""
     names = _names(row for row in run.rows if "loss" in row)
     others = [name for name in names if name != "loss" and not name.startswith("spent_")]
     return ["loss", *others] if names else []
@@ -93,7 +93,7 @@ def _names(rows: Any) -> list[str]:
 
 
 def smoothed(run: Run, name: str) -> Series:
-    """Scores as they are, and running means of what single batches gave."""
+    """Scores as they were logged; running means of training metrics (of single batches)."""
     logged = series(run, name)
     if name in score_names(run) or not len(logged.values):
         return logged
@@ -101,7 +101,7 @@ def smoothed(run: Run, name: str) -> Series:
 
 
 def steps_per_second(run: Run) -> Series:
-    """The rate between rows of the training log, at the later of both."""
+    """The rate between successive rows of training, at the later row of each pair."""
     losses = series(run, "loss")
     seconds = np.diff(losses.seconds)
     timed = seconds > 0
@@ -110,7 +110,10 @@ def steps_per_second(run: Run) -> Series:
 
 
 def training_share(run: Run) -> Series:
-    """Percent of the time between rows in which steps were computed, at the later of both."""
+    """Percent of the time that went into training steps, between successive rows.
+
+    Each value stands at the later row of its pair.
+    """
     points = []
     for rows in _sessions(run):
         before: logs.Row = {}
@@ -125,7 +128,7 @@ def training_share(run: Run) -> Series:
 
 
 def time_spent(run: Run) -> dict[str, float]:
-    """Seconds by kind, "train" first, over all interruptions; empty if none were logged."""
+    """Seconds by kind, "train" first, summed over all sessions; empty if none were logged."""
     last = [rows[-1] for rows in _sessions(run)]
     if not last:
         return {}
@@ -135,10 +138,10 @@ def time_spent(run: Run) -> dict[str, float]:
 
 
 def _sessions(run: Run) -> list[list[logs.Row]]:
-    """Rows that tell time spent, apart for each time that the run was started or continued.
+    """The rows that say how time was spent, grouped by session (each start of the run is one).
 
-    Time spent then starts from 0 and `seconds` goes on, so that their difference grows by what the
-    session before had spent.
+    In a new session `spent_s` starts from 0, while `seconds` goes on: their difference grows by the
+    time that the previous session took.
     """
     sessions: list[list[logs.Row]] = []
     for row in run.rows:
@@ -156,7 +159,7 @@ def _offset(row: logs.Row) -> float:
 
 
 def differences(group: Sequence[Run]) -> dict[str, list[Any]]:
-    """Config values that are not the same in all runs, by dotted name; None where it is absent."""
+    """Config values that differ between runs, by dotted name; None where a run has none."""
     names = dict.fromkeys(name for run in group for name in run.config)
     values = {name: [run.config.get(name) for run in group] for name in names}
     return {name: each for name, each in values.items() if any(v != each[0] for v in each)}

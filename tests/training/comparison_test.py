@@ -75,7 +75,7 @@ def test_each_run_is_read_as_it_was_logged(trained):
 
 def test_the_best_run_stands_first_and_equal_steps_are_compared(trained):
     found = read(trained, "short", "long")
-    name = verdict.chosen(found, None)
+    name = verdict.ranking_value(found, None)
     assert name == "test/error_mm"
     # 100 / 31 at step 30, and 100 / 61 + 1.5 at step 60: longer is ahead, and was behind.
     assert [run.name for run in verdict.ranked(found, name)] == ["long", "short"]
@@ -83,14 +83,14 @@ def test_the_best_run_stands_first_and_equal_steps_are_compared(trained):
     told = verdict.headline(verdict.ranked(found, name), name)
     assert told == (
         "long reached the best test/error_mm: 3.139 at step 60, 2.7 % below short (3.226). At step "
-        "30, the last that all have: 4.726 (long) against 3.226 (short). They differ in shift and "
-        "steps."
+        "30, the last that all of them have: 4.726 (long) against 3.226 (short). They differ in "
+        "shift and steps."
     )
     by_hits = verdict.ranked(found, "test/pck150")
     assert [run.name for run in by_hits] == ["long", "short"]
     assert verdict.best(found[1], "test/pck150") == (pytest.approx(100 - 100 / 61 - 1.5), 60)
     with pytest.raises(ValueError, match=r"no run has 'test/eror'; there are test/error_mm, "):
-        verdict.chosen(found, "test/eror")
+        verdict.ranking_value(found, "test/eror")
 
 
 def test_the_log_says_which_way_a_score_is_better():
@@ -112,7 +112,7 @@ def test_the_log_says_which_way_a_score_is_better():
         assert columns.values([silent, more]).best[name] == best
     told = run("more", [5.0, 1.0], higher_is_better=["test/hits", "test/pck50"])
     assert [each.name for each in verdict.ranked([told, silent], "test/hits")] == ["silent", "more"]
-    assert columns.facts([told, silent], "test/hits")["test/hits, best"] == ["5 at 1", "9 at 2"]
+    assert columns.overview([told, silent], "test/hits")["test/hits, best"] == ["5 at 1", "9 at 2"]
     assert columns.values([told, silent]).best == {"test/hits": 1, "test/pck50": 1}
     assert runs.score_names(told) == ["test/hits", "test/pck50"]
     for text in (page.summary([told, silent], "test/hits"), page.html([told, silent], "test/hits")):
@@ -124,15 +124,15 @@ def test_losses_of_different_terms_rank_nobody():
     rows = [{"step": 1, "seconds": 1.0, "loss": 2.0}]
     first = runs.Run("first", {}, None, rows)
     second = first._replace(name="second", rows=[{**rows[0], "consistency": 1.0}])
-    assert verdict.chosen([first, first], None) == "loss"
-    assert verdict.chosen([first, second], None) is None
-    assert "No value" in page.summary([first, second])
-    assert "No value" in page.html([first, second])
+    assert verdict.ranking_value([first, first], None) == "loss"
+    assert verdict.ranking_value([first, second], None) is None
+    assert "No logged value" in page.summary([first, second])
+    assert "No logged value" in page.html([first, second])
 
 
 def test_tables_hold_what_the_logs_say(trained):
     found = read(trained, "short", "long")
-    shown = columns.facts(found, "test/error_mm")
+    shown = columns.overview(found, "test/error_mm")
     assert shown["test/error_mm, best"] == ["3.226 at 30", "3.139 at 60"]
     assert shown["at step 30"] == ["3.226", "4.726"]
     assert shown["step"] == ["30 of 30", "60 of 60"]
@@ -221,7 +221,7 @@ def test_runs_that_have_just_begun_or_were_torn_are_shown(sweep, capsys):
     ]  # fresh ones have no score yet
     assert (sweep / "comparison.html").is_file()
     report.report(folders[:2], 0.0, sweep / "new" / "page.html", None)
-    assert "No value" in (sweep / "new" / "page.html").read_text()
+    assert "No logged value" in (sweep / "new" / "page.html").read_text()
 
 
 def test_the_page_of_the_last_comparison_is_left_out(sweep, capsys):
