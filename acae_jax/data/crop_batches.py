@@ -1,6 +1,6 @@
-"""Batches of person crops: from the datasets of a quota table to what a training step takes.
+"""Batches of person crops, from the datasets of a quota table.
 
-`maker` fixes how a record becomes an example, `training` which records stand in which batch.
+`maker` returns the function that makes an example of a record; `training` makes batches with it.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,7 +22,7 @@ Batch = dict[str, np.ndarray]
 
 
 class Layout(NamedTuple):
-    """What every example of a run has: the joints, the 2D labels, the side of the crop."""
+    """What all examples of a run share: the joints, the 2D labels, the side of the crop."""
 
     union: JointUnion
     label_names: tuple[str, ...]
@@ -30,7 +30,7 @@ class Layout(NamedTuple):
 
 
 def open_crops(name: str, folder: str | Path, split: str, union: JointUnion) -> sources.Source:
-    """A split of a prepared dataset; a ValueError if its labels are not the union's by name."""
+    """A split of a prepared dataset; ValueError if a format has other joints there than here."""
     source = sources.open(name, folder, split)
     for format_name, theirs in source.joint_names.items():
         ours = union.member_joints.get(format_name)
@@ -45,7 +45,7 @@ def open_crops(name: str, folder: str | Path, split: str, union: JointUnion) -> 
 
 
 def formats(source: sources.Source) -> tuple[str, ...]:
-    """The skeletons of a dataset's labels, in the order of its records' joints."""
+    """The formats that a dataset labels, in the order of its records' joints."""
     return tuple(source.joint_names) or crop_record.formats(source[0].format)
 
 
@@ -60,8 +60,8 @@ def maker(
 ) -> feed.MakeExample:
     """The function (record, dataset, (seed, step, slot)) → augmented example, for the feed.
 
-    `background_probabilities`, if any, has one for each dataset of the quota table; None keeps the
-    augmentation's.
+    `background_probabilities` is empty, or has one value for each dataset of the quota table; None
+    stands for the augmentation's own probability.
     """
     return partial(
         _example,
@@ -81,7 +81,7 @@ def _example(
     background_probabilities: Sequence[float | None],
     **settings: Any,
 ) -> dict[str, Any]:
-    """`examples.arrange` in the form that the feed calls (it must be importable by the workers)."""
+    """`examples.arrange` as the feed calls it; at module level, so that workers can import it."""
     own = background_probabilities[dataset] if background_probabilities else None
     return examples.arrange(
         record, seed_step_slot, dataset_index=dataset, background_probability=own, **settings
@@ -102,12 +102,12 @@ def training(
     workers: int = 0,
     in_memory: bool = False,
 ) -> Callable[[int], Iterator[Batch]]:
-    """The function from a first step to the endless batches of the quotas: this process's share."""
-    stored = [open_crops(name, folder, "train", union) for name, _ in quotas]
-    opened = [list(source) for source in stored] if in_memory else stored
+    """The function from a first step to an endless iterator of this process's share of batches."""
+    on_disk = [open_crops(name, folder, "train", union) for name, _ in quotas]
+    records = [list(source) for source in on_disk] if in_memory else on_disk
     plan = mixture.create(
         quotas,
-        [len(source) for source in opened],
+        [len(source) for source in records],
         seed=seed,
         ghost_size=ghost_size,
         devices=devices,
@@ -117,7 +117,7 @@ def training(
     return partial(
         feed.batches,
         plan,
-        opened,
+        records,
         make_example,
         host=jax.process_index(),
         hosts=jax.process_count(),
@@ -129,7 +129,7 @@ def training(
 def clean(
     layout: Layout, source: sources.Records, rows: Iterable[int], seed: int = 0
 ) -> list[Batch]:
-    """Un-augmented examples of these records."""
+    """Examples of these records, without augmentation."""
     return [
         examples.make(source[row], (seed, 0, row), augmentation=None, **layout._asdict())
         for row in rows
@@ -137,14 +137,14 @@ def clean(
 
 
 def evenly_spread(count: int, limit: int) -> list[int]:
-    """At most `limit` of `count` records, chosen evenly."""
+    """Indices of at most `limit` of `count` records, at even distances."""
     return np.linspace(0, count - 1, min(limit, count)).astype(int).tolist()
 
 
 def shapes(
     layout: Layout, batch_size: int, device_colour: bool = False
 ) -> dict[str, jax.ShapeDtypeStruct]:
-    """Shapes and types of a batch as the feed gives it."""
+    """Shapes and types of the arrays of a batch."""
     j, k, side_px = len(layout.union.joint_names), len(layout.label_names), layout.side_px
     example = {
         "image": ((side_px, side_px, 3), jnp.uint8),

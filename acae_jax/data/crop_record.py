@@ -1,12 +1,12 @@
 """A stored person crop with the labels that its dataset has: 3D, 2D, both or none.
 
-Every dataset of crops is stored in this form, so that one loss under one mask serves them all.
-Conventions: millimetres in world space for 3D, pixels of the stored crop for 2D (pixel centres at
-integers), the stored crop is undistorted, NaN marks a joint without a label. The image is kept as
-the encoded JPEG bytes: decoding belongs to whoever makes examples.
+Every dataset of crops is stored in this form, so that one masked loss serves all of them.
+Conventions: 3D labels are in millimetres in world space; 2D labels are in pixels of the stored
+crop, with pixel centres at integers; the stored crop is undistorted; NaN marks a joint without a
+label. The image is stored as encoded JPEG bytes and decoded when an example is made.
 
-`format` names the skeleton of the labels, or several side by side: "coco_body+mixamo" are the
-joints of coco_body and then those of mixamo.
+`format` names the skeleton of the labels, or several side by side: "coco_body+mixamo" has the
+joints of coco_body, then those of mixamo.
 """
 
 from typing import Any, NamedTuple
@@ -18,7 +18,7 @@ from acae_jax.data import schema
 
 _ROTATION_TOLERANCE = 1e-3
 _BESIDE = "+"
-# What version 0.1 called the formats of the embedded test set.
+# The formats that version 0.1 called "every", in its embedded test set.
 _EVERY_0_1 = "mh_default+cmu_mb+game_engine+mixamo+coco_body+markers"
 
 
@@ -35,7 +35,7 @@ class CropRecord(NamedTuple):
     mask_rle: UInt32[np.ndarray, " r"]  # COCO column-major runs, background first; empty = no mask
     format: str  # of the labels; empty if there are none
     key: str  # readable id, "studio_a/woman3/walk/000123"
-    format_px: str = ""  # of joints_px, if it is another one than that of joints_mm
+    format_px: str = ""  # of joints_px, if it differs from that of joints_mm
     clip: str = ""  # ids within the dataset, empty where unknown
     frame: int = -1  # of the clip's video, from 0
     person: str = ""
@@ -43,12 +43,12 @@ class CropRecord(NamedTuple):
 
 
 def beside(formats: tuple[str, ...]) -> str:
-    """The text for a record's `format` whose labels are those of several formats side by side."""
+    """The value of a record's `format` for labels of several formats side by side."""
     return _BESIDE.join(formats)
 
 
 def formats(text: str) -> tuple[str, ...]:
-    """The formats that a record's `format` names, in the order of its joints."""
+    """The single formats in a record's `format`, in the order of its joints."""
     return tuple(text.split(_BESIDE)) if text else ()
 
 
@@ -58,14 +58,14 @@ def format_of_px(record: CropRecord) -> str:
 
 
 def _build(**values: Any) -> CropRecord:
-    """The record of stored values."""
+    """A record from its stored values."""
     if values["format"] == "every":
         values["format"] = _EVERY_0_1
     return CropRecord(**values)
 
 
 def _check(record: CropRecord) -> None:
-    """Raise ValueError unless camera, box and labels make sense."""
+    """Raise ValueError if camera, box or labels are impossible."""
     label = f"record {record.key!r}"
     for name in ("intrinsics", "rotation", "position_mm", "box"):
         if not np.isfinite(getattr(record, name)).all():
@@ -84,7 +84,7 @@ def check_camera(
     intrinsics: Float32[np.ndarray, "3 3"],
     rotation: Float32[np.ndarray, "3 3"],
 ) -> None:
-    """Raise unless the rotation is a proper rotation and the focal lengths are positive."""
+    """Raise ValueError unless the rotation is proper and the intrinsics have their usual form."""
     residual = np.abs(rotation @ rotation.T - np.eye(3)).max()
     if residual > _ROTATION_TOLERANCE or np.linalg.det(rotation) < 0:
         raise ValueError(f"{label}: rotation must be a proper rotation (world → camera)")

@@ -1,17 +1,19 @@
 """A stored record → a training example: decode, crop, augment, place the labels.
 
-Host work, numpy only. The image and the labels go through the same crop camera, so projecting an
-example's `joints_mm` with its `intrinsics` finds the joints in its image, mirrored ones included:
-the crop camera of a flipped example has its x axis negated, and left and right labels are swapped.
+This runs on the host, in NumPy. Image and labels go through the same crop camera, so an example's
+`joints_mm`, projected with its `intrinsics`, lie on the joints in its image. That holds for
+mirrored examples too: their crop camera has a negated x axis, and left and right labels are
+swapped.
 
-Randomness is a pure function of (seed, step, slot). Each kind of augmentation reads a stream of its
-own and always the same numbers of it, so switching one off leaves the others as they were.
+Randomness is a pure function of (seed, step, slot). Each kind of augmentation has its own stream
+of random numbers and always reads the same numbers of it, so switching one off does not change the
+others.
 
 Order of the pixel operations: warp, background, pasted objects, colour, erased rectangle.
 
-The small arithmetic is done first and an image made only when it is asked for. A batch does the
-arithmetic of all its examples in one go: between images, which push code and data of the
-interpreter out of the processor's caches, it takes several times as long.
+The small arithmetic comes first, and the image is made only when its function is called. So a
+batch can do the arithmetic of all its examples in one go. Between images it would take several
+times as long, because images push the interpreter's code and data out of the processor's caches.
 """
 
 import functools
@@ -20,34 +22,34 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, UInt8
 
-from acae_jax.data import crop_record
+from acae_jax.data import labels
 from acae_jax.data.crop_record import CropRecord
 from acae_jax.geometry import boxes, cameras
 from acae_jax.images import background, colour, crops, decoding, masks, occlusion
-from acae_jax.skeletons import catalogue, skeleton
 from acae_jax.skeletons import union as unions
 
 Change = Callable[[UInt8[np.ndarray, "s s 3"]], UInt8[np.ndarray, "s s 3"]]
 
 
 class Augmentation(NamedTuple):
-    """What varies at random, by default as in the published 28-dataset recipe (MeTRAbs-ACAE).
+    """Ranges and probabilities of the augmentation; the defaults are those of the published recipe
+    for 28 datasets (MeTRAbs-ACAE).
 
-    Ranges are symmetric around "no change" unless they are given as a pair; angles are in radians.
+    A range is a pair, or the largest change in either direction. Angles are in radians.
     """
 
     shift: float = 0.1  # radius of the disc for the box centre, in longer box sides
     zoom: tuple[float, float] = (0.75, 1.25)
     roll: float = np.pi / 9  # 20 degrees
-    full_roll_probability: float = 0.0  # of any roll at all instead of ± roll
+    full_roll_probability: float = 0.0  # of a roll within ± 180 degrees instead
     flip_probability: float = 0.5
     partial_probability: float = 0.0  # of showing only a part of the person
-    background_probability: float = 0.7  # of a new background, given a mask
+    background_probability: float = 0.7  # of a new background, where there is a mask
     background_zoom: tuple[float, float] = (1.2, 1.5)
     background_shift: float = 0.1  # in crop sides
-    occlusion_probability: float = 0.5  # half of it objects, half of it erasing
+    occlusion_probability: float = 0.5  # half of them pasted objects, half an erased rectangle
     max_objects: int = 6
     object_scale: tuple[float, float] = (0.2, 1.0)
     erase_area: float = 1 / 3  # of the crop, at most
@@ -61,7 +63,7 @@ class Augmentation(NamedTuple):
 def make(
     record: CropRecord, seed_step_slot: tuple[int, int, int], **settings: Any
 ) -> dict[str, np.ndarray]:
-    """Make one example at once: `arrange`, whose settings these are, with its image drawn."""
+    """Make one example with its image at once; the settings are those of `arrange`."""
     example = arrange(record, seed_step_slot, **settings)
     return {**example, "image": example["image"]()}
 
@@ -80,20 +82,24 @@ def arrange(
     device_colour: bool = False,
     dataset_index: int = 0,
 ) -> dict[str, Any]:
-    """Make one example but for its image: a dict of image, intrinsics, joints, labels and dataset
-    (J, K as in union and label_names).
+    """Make one example, with a function in place of its image.
 
-    image: the function without arguments, to be called once, that makes it, uint8 (side, side, 3)
-    RGB · intrinsics float32 (3, 3) of the crop camera · joints_mm float32 (J, 3) in its space, 0
-    where not valid · valid bool (J,) · labels_px float32 (K, 2) in the crop, 0 where not valid, and
-    labels_valid bool (K,) of 2D-labelled records · dataset int32. With `device_colour` the colour
-    is left to `images.device_colour`, and there are also: colour float32 (5, 2), its stages ·
-    erased int32 (4,), the pixels that it must leave alone.
+    The result is a dict; the union has J joints, `label_names` K names:
 
-    `augmentation` None gives the clean crop. `background_probability` replaces the augmentation's
-    for datasets that are realistic already. Without occluders or backgrounds those changes are left
-    out. ValueError, here or from the image's function, for an unreadable image or labels that do
-    not fit their format.
+    image         function without arguments, to be called once: uint8 (side, side, 3), RGB
+    intrinsics    float32 (3, 3) of the crop camera
+    joints_mm     float32 (J, 3) in the crop camera's space, 0 where not valid
+    valid         bool (J,)
+    labels_px     float32 (K, 2) in the crop, 0 where not valid
+    labels_valid  bool (K,)
+    dataset       int32
+    colour        float32 (5, 2), with `device_colour`: the stages for `images.device_colour`
+    erased        int32 (4,), with `device_colour`: the rectangle that keeps its colour
+
+    `augmentation` None gives the clean crop. `background_probability` replaces the augmentation's,
+    for datasets that have realistic backgrounds already. Without occluders or backgrounds, these
+    changes are left out. Raises ValueError, also from the image's function, for an unreadable
+    image and for labels that do not fit their format.
     """
     stored = stored_camera(record)
     box, view, behind = record.box.astype(np.float64), crops.PLAIN, None
@@ -107,8 +113,8 @@ def arrange(
         changes = _draw_changes(augmentation, occluders, side_px, seed_step_slot)
     crop = crops.camera(stored, box, side_px, view)
     to_stored = cameras.homography(crop, stored)
-    joints_mm, valid = _place_joints(record, union, crop, view.flip)
-    labels_px, labels_valid = _place_labels(record, label_names, stored, crop, view.flip)
+    joints_mm, valid = labels.place_joints(record, union, crop, view.flip)
+    labels_px, labels_valid = labels.place_labels_2d(record, label_names, stored, crop, view.flip)
     left_to_device = {}
     if device_colour:
         left_to_device["colour"] = np.asarray(changes.stages, np.float32)
@@ -141,10 +147,10 @@ _GEOMETRY, _PARTIAL, _BACKGROUND, _OCCLUSION, _COLOUR = range(5)
 
 
 def _stream(seed_step_slot: tuple[int, int, int], which: int) -> np.random.Generator:
-    """Return one of an example's independent streams.
+    """Return one of an example's independent streams of random numbers.
 
-    A counter-based generator keyed by the seed, at a counter given by the rest: distinct examples
-    and streams cannot overlap, and nothing is hashed.
+    The generator is counter-based: the seed is its key, and step, slot and stream are its counter.
+    So different examples and streams cannot overlap, and nothing needs a hash.
     """
     seed, step, slot = seed_step_slot
     return np.random.Generator(np.random.Philox(key=seed, counter=[0, which, slot, step]))
@@ -153,7 +159,7 @@ def _stream(seed_step_slot: tuple[int, int, int], which: int) -> np.random.Gener
 def _vary_geometry(
     box: Float[np.ndarray, "4"], augmentation: Augmentation, seed: tuple[int, int, int]
 ) -> tuple[Float[np.ndarray, "4"], crops.View]:
-    """Draw the box to look at and the view of it."""
+    """Draw the box of the crop, and its zoom, roll and flip."""
     if augmentation.partial_probability:
         rng = _stream(seed, _PARTIAL)
         if rng.random() < augmentation.partial_probability:
@@ -176,7 +182,7 @@ def _draw_background(
     augmentation: Augmentation,
     seed: tuple[int, int, int],
 ) -> Callable[[], background.Background] | None:
-    """Draw whether there is a new background; the function makes the part of it to show."""
+    """Draw a new background, or none; the function makes the part of it that is visible."""
     rng = _stream(seed, _BACKGROUND)
     is_used, which = rng.random(2)
     if is_used >= augmentation.background_probability:
@@ -192,7 +198,7 @@ def _draw_background(
 
 
 class _Changes(NamedTuple):
-    """What happens to a warped RGB image: objects, colour, an erased rectangle."""
+    """The changes to a warped RGB image: pasted objects, colour, an erased rectangle."""
 
     paste: Change | None = None
     stages: colour.Stages = colour.UNCHANGED
@@ -206,7 +212,7 @@ def _draw_changes(
     side_px: int,
     seed: tuple[int, int, int],
 ) -> _Changes:
-    """Draw what happens to a warped RGB image."""
+    """Draw the changes to a warped RGB image."""
     changes = _Changes()
     ranges = {name: getattr(augmentation, name) for name in colour.CHANGES}
     if any(ranges.values()):
@@ -257,116 +263,3 @@ def _draw_image(
     if changes.erase is not None:
         image = changes.erase(image)
     return image
-
-
-# ----------------------------------------------------------------------------------------- labels
-
-
-def _place_joints(
-    record: CropRecord, union: unions.JointUnion, crop: cameras.Camera, flip: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the joints in crop camera space at their places in the union, and which are valid."""
-    joints_mm = np.zeros((len(union.joint_names), 3), np.float32)
-    valid = np.zeros(len(union.joint_names), bool)
-    if not len(record.joints_mm):
-        return joints_mm, valid
-    members = members_of(record.format, len(record.joints_mm), union)
-    labelled = np.isfinite(record.joints_mm).all(axis=-1) & (members >= 0)
-    members = members[labelled]
-    points_mm = record.joints_mm[labelled].astype(np.float64)
-    joints_mm[members] = cameras.world_to_camera(crop, points_mm)
-    valid[members] = True
-    if flip:
-        mirror = _mirror(union.joint_names)
-        joints_mm, valid = joints_mm[mirror], valid[mirror]
-    return joints_mm, valid
-
-
-def members_of(
-    format_name: str, joint_count: int, union: unions.JointUnion
-) -> Int[np.ndarray, " j"]:
-    """Return where in the union a record's joints belong, -1 for those of formats it has not.
-
-    A record may hold several formats side by side, in an order of its own. A ValueError if the
-    union has none of them, or the record's joints are not those of its formats.
-    """
-    members: list[int] = []
-    for name in crop_record.formats(format_name):
-        known = union.members.get(name)
-        members += (-1,) * _joint_count(name) if known is None else known
-    if all(place < 0 for place in members):
-        raise ValueError(
-            f"record's skeleton format {format_name!r} is not in the union of "
-            f"{', '.join(union.members)}; add it to the config's formats or leave the dataset out"
-        )
-    if len(members) != joint_count:
-        raise ValueError(
-            f"record has {joint_count} joints but its format {format_name!r} has "
-            f"{len(members)}; build the dataset again with this skeleton"
-        )
-    return np.array(members)
-
-
-def _joint_count(format_name: str) -> int:
-    """How many joints a format has that is not in use; 0 for one that nobody knows."""
-    if format_name in catalogue.formats():
-        return len(catalogue.load(format_name).joint_names)
-    return 0
-
-
-def _place_labels(
-    record: CropRecord,
-    label_names: tuple[str, ...],
-    stored: cameras.Camera,
-    crop: cameras.Camera,
-    flip: bool,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the 2D labels in the crop, in the order of label_names, and which are valid.
-
-    Labels beyond the stored image are not valid, since nobody can have seen them; labels that the
-    crop has cut off are, and it is for the loss to decide about them.
-    """
-    labels_px = np.zeros((len(label_names), 2), np.float32)
-    valid = np.zeros(len(label_names), bool)
-    if not len(record.joints_px):
-        return labels_px, valid
-    label_format = crop_record.format_of_px(record)
-    places = _label_places(label_format, label_names)
-    if len(places) != len(record.joints_px):
-        raise ValueError(
-            f"record has {len(record.joints_px)} 2D labels but its format {label_format!r} has "
-            f"{len(places)}; build the dataset again with this label set"
-        )
-    height, width = decoding.size(record.image)
-    end_px = np.array([width, height], np.float32) - 0.5
-    # False for the unlabelled, which are NaN.
-    inside = ((record.joints_px >= -0.5) & (record.joints_px <= end_px)).all(axis=-1)
-    inside &= places >= 0
-    points_px = record.joints_px[inside].astype(np.float64)
-    labels_px[places[inside]] = cameras.reproject(stored, crop, points_px)
-    valid[places[inside]] = True
-    if flip:
-        mirror = _mirror(label_names)
-        labels_px, valid = labels_px[mirror], valid[mirror]
-    return labels_px, valid
-
-
-@functools.lru_cache(maxsize=16)
-def _mirror(joint_names: tuple[str, ...]) -> np.ndarray:
-    return skeleton.mirror_map(joint_names)
-
-
-@functools.lru_cache(maxsize=64)
-def _label_places(label_format: str, label_names: tuple[str, ...]) -> np.ndarray:
-    """Return the index in label_names of each joint of a 2D label set, -1 for those not in use.
-
-    The sets disagree about torso and head, so recipes supervise a selection (common_2d).
-    """
-    joint_names = catalogue.load(label_format).joint_names
-    places = [label_names.index(name) if name in label_names else -1 for name in joint_names]
-    if max(places) < 0:
-        raise ValueError(
-            f"label_names has none of the joints of the 2D label set {label_format!r}; "
-            f"choose from {', '.join(joint_names)}"
-        )
-    return np.array(places)

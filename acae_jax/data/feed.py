@@ -1,17 +1,17 @@
-"""Host batches, step after step: read the slots' records, make examples of them, stack those.
+"""The batches of one host, step by step: read the records of the slots, make examples, stack them.
 
-A batch is a pure function of its step. `grain` sees a source whose element i is the finished batch
-of step start + i: quotas cannot break, any step is reached at once, hosts read only their own
-slots, and 0, 1 or 3 workers give the same bits. A run is resumed by starting at a step and never
-from a state of `grain`'s iterator, which gives other data with another number of workers.
+A batch is a pure function of its step. For `grain`, element i of the source is the finished batch
+of step start + i. So quotas are exact, any step can be reached at once, each host reads only its
+own slots, and the number of workers does not change a bit of the data. A run is resumed by its
+step, never from a state of `grain`'s iterator, because that depends on the number of workers.
 
-Batches are made ahead: by one thread if there are no workers, else by worker processes, which hand
-the arrays over in shared memory (/dev/shm). At most `prefetch` finished batches wait in a thread,
-or 2 `prefetch` + 2 for each worker.
+Batches are made ahead of time: by one thread if there are no workers, else by worker processes,
+which pass the arrays in shared memory (/dev/shm). At most `prefetch` finished batches wait in the
+thread, or 2 `prefetch` + 2 for each worker.
 
-A worker computes on the CPU, with OpenCV on one thread, is not reached by Ctrl-C, and ends when the
-main process is gone. It imports the main module once more, so that a script which uses workers
-needs the guard `if __name__ == "__main__":`.
+Workers compute on the CPU, with one thread of OpenCV each. Ctrl-C does not reach them; they end
+when the main process ends. Each imports the main module again, so a script that uses workers needs
+the guard `if __name__ == "__main__":`.
 """
 
 import gc
@@ -38,13 +38,15 @@ from acae_jax.data.sources import Records
 
 Batch = dict[str, np.ndarray]
 MakeExample = Callable[[Any, int, tuple[int, int, int]], Mapping[str, Any]]
-"""(record, dataset index, (seed, step, slot)) → the arrays of one example, or functions without
-arguments that make them: these are called after the other examples of the batch are begun, so that
-small arithmetic stays together (see `examples`). Records are of any schema, and have a `key`."""
+"""(record, dataset index, (seed, step, slot)) → the arrays of one example.
+
+In place of an array there may be a function without arguments that makes it. It is called after
+`MakeExample` was called for all examples of the batch (`examples` says why). Records may have any
+schema with a `key`."""
 
 
 class _Job(NamedTuple):
-    """All that the batches depend on."""
+    """Everything that the batches depend on."""
 
     mixture: Mixture
     sources: tuple[Records, ...]
@@ -53,7 +55,7 @@ class _Job(NamedTuple):
 
 
 class _Batches:
-    """The batches of consecutive steps as a random-access source for `grain`."""
+    """The batches of successive steps as a random-access source for `grain`."""
 
     def __init__(self, job: _Job, steps: range):
         self._job = job
@@ -79,15 +81,15 @@ def batches(
     workers: int = 0,
     prefetch: int = 2,
 ) -> Iterator[Batch]:
-    """Iterate over this host's part of the batches of steps start_step, start_step + 1, …
+    """Iterate over this host's share of the batches of steps start_step, start_step + 1, …
 
-    Every array of a batch has the host's slots as its first axis: its share of the first of `parts`
-    parts of the batch, then of the second, and so on. With `workers` the sources and
-    `make_example` are pickled. Closing the iterator ends the workers.
+    The first axis of every array is the host's slots: its share of the first of `parts` parts of
+    the batch, then of the second, and so on. With `workers`, the sources and `make_example` are
+    pickled. Closing the iterator ends the workers.
 
-    Raises ValueError for arguments that do not fit each other at once, and while iterating, naming
-    dataset, index and cause, for a record that cannot be read or made an example of; RuntimeError
-    if a worker dies.
+    Raises ValueError at once for arguments that do not fit each other. While iterating, raises
+    ValueError for a record that gives no example, naming dataset, index and cause; RuntimeError if
+    a worker dies.
     """
     if start_step < 0 or workers < 0 or prefetch < 1:
         raise ValueError(
@@ -103,12 +105,12 @@ def batches(
     steps = range(start_step, sys.maxsize if stop_step is None else stop_step)
     if workers and not flags.FLAGS.is_parsed():
         flags.FLAGS.mark_as_parsed()  # `grain` reads its own flags when it starts workers
-    cv2.setNumThreads(0)  # a crop is too small to share, and threads that wait for work burn time
+    cv2.setNumThreads(0)  # a crop is too small for several threads, and waiting threads cost time
     source = _Batches(_Job(mixture, tuple(sources), make_example, slots), steps)
-    # A worker needs no thread of its own beside the process's buffer.
+    # Workers have their own buffer and need no thread beside it.
     threads, waiting = (0, 0) if workers else (1, prefetch)
     if workers:
-        # Python 3.13 warns if the semaphores of earlier workers are freed while it notes new ones.
+        # Python 3.13 warns if semaphores of earlier workers are freed while it registers new ones.
         gc.collect()
     return _iterate(
         grain.MapDataset.source(source)
@@ -121,17 +123,19 @@ def batches(
 
 
 def _iterate(dataset: grain.IterDataset[Batch]) -> Iterator[Batch]:
-    """The dataset's elements; `grain`'s iterator, threads and workers end with this generator."""
+    """The dataset's elements; closing this generator ends `grain`'s threads and workers."""
     with closing(iter(dataset)) as iterator:
         try:
             yield from iterator
         except RuntimeError as error:
-            error.add_note("Code -9: no memory left; -7: /dev/shm is full. Try fewer workers.")
+            error.add_note(
+                "Code -9 means that memory ran out, -7 that /dev/shm is full: try fewer workers."
+            )
             raise
 
 
 def _begin_worker(worker: int, workers: int) -> None:
-    """Settle a new worker process: its processors, and its end."""
+    """Prepare a new worker process: its devices, its threads and when it ends."""
     del worker, workers
     os.setpgrp()  # Ctrl-C reaches the main process only, which ends its workers
     cv2.setNumThreads(0)
@@ -140,7 +144,7 @@ def _begin_worker(worker: int, workers: int) -> None:
 
 
 def _end_with_main_process() -> None:
-    """End this worker when the main process is gone, even killed, which `grain` leaves undone."""
+    """End this worker when the main process ends or is killed, which `grain` does not do."""
     main = multiprocessing.parent_process()
     assert main is not None
     main.join()
@@ -148,11 +152,11 @@ def _end_with_main_process() -> None:
 
 
 def _host_batch(job: _Job, step: int) -> Batch:
-    """The batch of one step: records are read, examples begun, then each made and put in place."""
-    read = [_read(job, step, slot) for slot in job.slots]
-    begun = [_begin(job, step, slot, *of) for slot, of in zip(job.slots, read, strict=True)]
+    """The batch of one step: read all records, prepare all examples, then finish each of them."""
+    records = [_read(job, step, slot) for slot in job.slots]
+    examples = [_prepare(job, step, slot, *r) for slot, r in zip(job.slots, records, strict=True)]
     batch: Batch = {}
-    for place, ((where, _, _), arrays) in enumerate(zip(read, begun, strict=True)):
+    for place, ((where, _, _), arrays) in enumerate(zip(records, examples, strict=True)):
         with _named(where):
             example = {k: np.asarray(v() if callable(v) else v) for k, v in arrays.items()}
         if place == 0:
@@ -160,10 +164,10 @@ def _host_batch(job: _Job, step: int) -> Batch:
                 name: np.empty((len(job.slots), *value.shape), value.dtype)
                 for name, value in example.items()
             }
-        have = {name: (value.shape, value.dtype) for name, value in example.items()}
-        want = {name: (value.shape[1:], value.dtype) for name, value in batch.items()}
-        if have != want:
-            different = {name for name in have | want if have.get(name) != want.get(name)}
+        types = {name: (value.shape, value.dtype) for name, value in example.items()}
+        first = {name: (value.shape[1:], value.dtype) for name, value in batch.items()}
+        if types != first:
+            different = {name for name in types | first if types.get(name) != first.get(name)}
             raise ValueError(
                 f"{where}: this example's arrays differ from the first one's in shape or dtype: "
                 f"{', '.join(sorted(different))}; make all examples alike"
@@ -174,7 +178,7 @@ def _host_batch(job: _Job, step: int) -> Batch:
 
 
 def _read(job: _Job, step: int, slot: int) -> tuple[str, int, Any]:
-    """The record of a slot and its dataset, after the words that name them in errors."""
+    """The words that name a slot's record in errors, the index of its dataset, and the record."""
     dataset, _, index = mixtures.slot(job.mixture, step, slot)
     where = f"dataset {job.mixture.names[dataset]!r}, record {index}"
     with _named(where):
@@ -182,26 +186,26 @@ def _read(job: _Job, step: int, slot: int) -> tuple[str, int, Any]:
     return f"{where} ({record.key})", dataset, record
 
 
-def _begin(
+def _prepare(
     job: _Job, step: int, slot: int, where: str, dataset: int, record: Any
 ) -> Mapping[str, Any]:
-    """One example, as arrays and functions that make them."""
+    """One example: its arrays, or functions that make them."""
     with _named(where):
         return job.make_example(record, dataset, (job.mixture.seed, step, slot))
 
 
 @contextmanager
 def _named(where: str) -> Iterator[None]:
-    """Let every failure name dataset, index and cause."""
+    """Turn every failure into a ValueError that names dataset, index and cause."""
     try:
         yield
     except sources_.UnreadableRecordError:
-        raise  # says all this already
+        raise  # it names them already
     except ValueError as error:
         raise ValueError(f"{where}: {messages.one_line(error)}") from error
     except Exception as error:
         unforeseen = ValueError(f"{where}: {type(error).__name__}: {messages.one_line(error)}")
-        if multiprocessing.parent_process():  # the cause does not come along from a worker
+        if multiprocessing.parent_process():  # in a worker: `__cause__` would be lost on the way
             trace = "".join(traceback.format_exception(error))
             unforeseen.add_note(f"In the data worker:\n{trace}")
         raise unforeseen from error

@@ -1,17 +1,18 @@
-"""Which record stands in which slot of which batch: a pure function of (seed, step, slot).
+"""Which record goes into which slot of which batch: a pure function of (seed, step, slot).
 
-Every batch holds exactly the quota of every dataset, in the order of the quota table: one
-contiguous block of slots for each dataset. The order is part of the method: ghost groups are
-contiguous slices of the batch, so each of them normalises over few domains.
+Every batch holds exactly the quota of every dataset: one contiguous block of slots for each, in the
+order of the quota table. This order is part of the method. Ghost groups are contiguous slices of
+the batch, so each group normalises over few datasets.
 
-Every dataset is its own endless stream. Epoch e of it is a permutation of all its records, drawn
-from (seed, name, e), so each record comes once an epoch and a dataset's stream does not depend on
-the other datasets. The permutation is a Feistel network walked until it lands inside the dataset
-(Black and Rogaway 2002): nothing is stored, and any step is reached in O(1). It costs 10-30 µs a
-draw at any size, where `grain`'s `index_shuffle` takes 2 ms for datasets below 10 records.
+Every dataset is an endless stream of its own. Its epoch e is a permutation of all its records,
+drawn from (seed, name, e). So each record comes once an epoch, and a dataset's stream does not
+depend on the other datasets. The permutation is a Feistel network with cycle walking (Black and
+Rogaway 2002): it is applied again until the result lies inside the dataset. Nothing is stored, and
+any step is reached in O(1). A draw takes 10-30 µs for any size; `grain`'s `index_shuffle` takes
+2 ms for datasets with less than 10 records.
 
-`grain.MapDataset.mix` is not used: it truncates its weights, and quotas of (3, 7, 5) came out wrong
-in 37 batches of 3000.
+`grain.MapDataset.mix` is not used, because it truncates its weights: with quotas of (3, 7, 5), 37
+of 3000 batches were wrong.
 """
 
 import functools
@@ -30,7 +31,7 @@ _WORD = 0xFFFFFFFF
 
 
 class Mixture(NamedTuple):
-    """A validated quota table with the datasets' sizes; make it with `create`."""
+    """A valid quota table and the sizes of its datasets; `create` makes it."""
 
     names: tuple[str, ...]
     quotas: tuple[int, ...]  # slots per batch
@@ -61,11 +62,11 @@ def create(
     parts: int = 1,
     scale: int = 1,
 ) -> Mixture:
-    """Return the mixture of a table of (dataset, slots per batch), every quota times `scale`.
+    """Return the mixture of a table of (dataset, slots per batch), with every quota times `scale`.
 
-    `lengths` are the datasets' numbers of records, in the table's order. Raises ValueError unless
-    quotas are positive, names are distinct, datasets hold records, and each of `devices` times
-    `parts` equal shares of the batch is whole ghost groups of `ghost_size` slots.
+    `lengths` are the numbers of records of the datasets, in the table's order. Raises ValueError
+    unless quotas are positive, names are distinct, no dataset is empty, and the batch can be cut
+    into `devices` times `parts` equal shares of whole ghost groups of `ghost_size` slots.
     """
     names = tuple(name for name, _ in quotas)
     if len(lengths) != len(names):
@@ -103,12 +104,12 @@ def create(
 
 
 def fitting_scale(slots: int, multiple: int) -> int:
-    """How many times `slots` must be taken, at least, to give a multiple of `multiple`."""
+    """The smallest factor by which `slots` becomes a multiple of `multiple`."""
     return math.lcm(slots, multiple) // slots
 
 
 def slot(mixture: Mixture, step: int, slot: int) -> Slot:
-    """Return what stands in a slot of a step's batch: always the same record, whoever asks."""
+    """Return the content of a slot of a step's batch; it is the same in every process."""
     starts = _starts(mixture.quotas)
     if step < 0 or not 0 <= slot < starts[-1]:
         raise IndexError(f"no slot {slot} of step {step}: a batch has {starts[-1]} slots")
@@ -121,9 +122,7 @@ def slot(mixture: Mixture, step: int, slot: int) -> Slot:
 
 
 def slots_of_host(mixture: Mixture, host: int, hosts: int, parts: int = 1) -> tuple[int, ...]:
-    """Return the slots that host `host` of `hosts` reads: its share of each of the batch's
-    contiguous parts.
-    """
+    """Return the slots that host `host` of `hosts` reads: its share of each part of the batch."""
     if not 0 <= host < hosts or mixture.batch_size % (hosts * parts):
         raise ValueError(
             f"mixture: {mixture.batch_size} slots in {parts} part(s) cannot be cut for host {host} "
@@ -141,13 +140,13 @@ def _starts(quotas: tuple[int, ...]) -> tuple[int, ...]:
 
 @functools.lru_cache(maxsize=1024)
 def _round_keys(seed: int, name: str, epoch: int) -> tuple[int, ...]:
-    """Independent 32-bit keys of the Feistel rounds for one epoch of one dataset."""
+    """Independent 32-bit keys of the Feistel rounds, for one epoch of one dataset."""
     entropy = (seed, zlib.crc32(name.encode()), epoch)
     return tuple(int(key) for key in np.random.SeedSequence(entropy).generate_state(_ROUNDS))
 
 
 def _permuted(place: int, length: int, keys: tuple[int, ...]) -> int:
-    """Image of `place` under the keys' permutation of range(length)."""
+    """Where the permutation of range(length) with these keys sends `place`."""
     if length == 1:
         return 0
     half = max(_MIN_HALF_BITS, ((length - 1).bit_length() + 1) // 2)
@@ -155,11 +154,11 @@ def _permuted(place: int, length: int, keys: tuple[int, ...]) -> int:
     while True:
         left, right = place >> half, place & mask
         for key in keys:
-            # MurmurHash3's 32-bit finaliser: every bit of the half reaches every bit of the result.
+            # MurmurHash3's 32-bit finaliser: every input bit changes every output bit.
             word = right ^ key
             word = ((word ^ (word >> 16)) * 0x85EBCA6B) & _WORD
             word = ((word ^ (word >> 13)) * 0xC2B2AE35) & _WORD
             left, right = right, left ^ ((word ^ (word >> 16)) & mask)
         place = (left << half) | right
-        if place < length:  # else walk on along the cycle, which must come back inside
+        if place < length:  # else go on: the cycle comes back inside
             return place

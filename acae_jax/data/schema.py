@@ -1,7 +1,7 @@
-"""What a stored record holds: named fields of four kinds, checked alike wherever records pass.
+"""What a stored record holds: named fields of four kinds, checked when written and when read.
 
-A schema belongs to one NamedTuple, such as `crop_record.CropRecord`. A field with a default may be
-missing in a stored dataset, so that records can gain fields and older datasets still open.
+A schema belongs to one NamedTuple, such as `crop_record.CropRecord`. A stored dataset may lack a
+field that has a default. So records can gain fields, and older datasets still open.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,14 +21,14 @@ class Field(NamedTuple):
     kind: str
     shape: tuple[int | None, ...] = ()
     dtype: type = np.float32
-    default: Any = None  # what a dataset without the field has; None: every dataset must have it
+    default: Any = None  # for datasets without the field; None: every dataset must have it
 
 
 class Schema(NamedTuple):
-    """The fields of a record class, in its order, and what must hold beyond their types.
+    """The fields of a record class, in its order, and a check of the whole record.
 
-    `check` raises ValueError, in one line, for a record whose fields are of the right type each but
-    mean nothing together.
+    `check` raises ValueError, in one line, for a record whose fields have the right types but
+    impossible values.
     """
 
     record: Callable[..., Any]
@@ -42,12 +42,12 @@ def array(*shape: int | None, dtype: type = np.float32, default: Any = None) -> 
 
 
 def number(kind: type, default: Any = None) -> Field:
-    """An `int` or a `float`; like all of TFDS's numbers a float keeps single precision."""
+    """An `int` or a `float`; TFDS keeps single precision of a float."""
     return Field(NUMBER, (), {int: np.int64, float: np.float64}[kind], default)
 
 
 def text(default: str | None = None) -> Field:
-    """A `str`, which may be empty only with the default ""."""
+    """A `str`; it may be empty only if the default is ""."""
     return Field(TEXT, default=default)
 
 
@@ -58,22 +58,22 @@ def jpeg() -> Field:
 
 def features(schema: Schema) -> tfds.features.FeaturesDict:
     """Return the TFDS features of a record, for a builder's DatasetInfo."""
-    made = {}
+    by_name = {}
     for name, field in schema.fields.items():
         if field.kind == JPEG:
-            made[name] = tfds.features.Image(shape=(None, None, 3), encoding_format="jpeg")
+            by_name[name] = tfds.features.Image(shape=(None, None, 3), encoding_format="jpeg")
         elif field.kind == TEXT:
-            made[name] = tfds.features.Text()
+            by_name[name] = tfds.features.Text()
         else:
             shape = (None,) if _is_flat(field) else field.shape
-            made[name] = tfds.features.Tensor(shape=shape, dtype=field.dtype)
+            by_name[name] = tfds.features.Tensor(shape=shape, dtype=field.dtype)
         if _is_flat(field):
-            made[f"{name}{_SHAPE}"] = tfds.features.Tensor(shape=(None,), dtype=np.int64)
-    return tfds.features.FeaturesDict(made)
+            by_name[f"{name}{_SHAPE}"] = tfds.features.Tensor(shape=(None,), dtype=np.int64)
+    return tfds.features.FeaturesDict(by_name)
 
 
 def to_dict(schema: Schema, record: Any) -> dict[str, Any]:
-    """Return what a TFDS builder yields for the record, checked."""
+    """Check the record and return what a TFDS builder yields for it."""
     values = check(schema, record)._asdict()
     for name, field in schema.fields.items():
         if _is_flat(field):
@@ -83,14 +83,16 @@ def to_dict(schema: Schema, record: Any) -> dict[str, Any]:
 
 
 def from_dict(schema: Schema, example: Mapping[str, Any]) -> Any:
-    """Return the checked record of a dict as TFDS reads it (SkipDecoding: images as bytes).
+    """Return the record of a dict that TFDS read with SkipDecoding (images as bytes), checked.
 
-    Raises ValueError if a field without a default is missing, or a field breaks the schema.
+    Raises ValueError if a field without a default is missing, or if the record breaks the schema.
     """
     required = (name for name, field in schema.fields.items() if field.default is None)
     missing = [name for name in required if name not in example]
     if missing:
-        raise ValueError(f"not a record: no field {', '.join(missing)}; rebuild the dataset")
+        raise ValueError(
+            f"not a record: it has no field {', '.join(missing)}; prepare the dataset again"
+        )
     values = {
         name: _plain(field, example[name]) if name in example else field.default
         for name, field in schema.fields.items()
@@ -113,12 +115,12 @@ def check(schema: Schema, record: Any) -> Any:
 
 
 def _is_flat(field: Field) -> bool:
-    """Whether an array is stored as numbers and shape: TFDS leaves one size open, not two."""
+    """Whether an array is stored flat beside its shape, as TFDS allows only one open size."""
     return field.shape.count(None) > 1
 
 
 def _plain(field: Field, value: Any) -> Any:
-    """A value as TFDS reads it in the type that records have."""
+    """A value that TFDS read, in the type that records have."""
     if field.kind == TEXT and isinstance(value, bytes):
         return value.decode("utf-8")
     if field.kind == NUMBER and isinstance(value, np.generic | np.ndarray) and value.ndim == 0:
@@ -145,11 +147,12 @@ def _check_field(name: str, field: Field, value: Any) -> None:
 
 def _check_array(name: str, field: Field, value: Any) -> None:
     if not isinstance(value, np.ndarray) or value.dtype != field.dtype:
-        have = getattr(value, "dtype", type(value).__name__)
-        raise ValueError(f"{name} must be {np.dtype(field.dtype)}, got {have}")
+        kind = getattr(value, "dtype", type(value).__name__)
+        raise ValueError(f"{name} must be {np.dtype(field.dtype)}, got {kind}")
     fits = value.ndim == len(field.shape) and all(
-        want is None or have == want for have, want in zip(value.shape, field.shape, strict=True)
+        expected is None or size == expected
+        for size, expected in zip(value.shape, field.shape, strict=True)
     )
     if not fits:
-        want = tuple("any" if size is None else size for size in field.shape)
-        raise ValueError(f"{name} must have shape {want}, got {value.shape}")
+        shape = tuple("any" if size is None else size for size in field.shape)
+        raise ValueError(f"{name} must have shape {shape}, got {value.shape}")

@@ -1,10 +1,11 @@
 """Prepared datasets as random-access sequences of records, read only.
 
-A dataset lies in `data_dir/<name>/<version>/` as TFDS wrote it (ArrayRecord). It is read without
-TensorFlow and without the code that built it; images stay encoded JPEG bytes. A list of records
-serves equally wherever `Records` are asked for. A dataset from elsewhere is data only: TFDS imports
-whatever module a dataset's description names, so that is read here first, and anything but the
-features that records are made of is refused.
+A dataset lies in `data_dir/<name>/<version>/` as TFDS wrote it (ArrayRecord). Reading it needs
+neither TensorFlow nor the code that built it; images stay encoded JPEG bytes. A list of records can
+stand in for a `Source` wherever `Records` are expected.
+
+No dataset can run code here. TFDS imports any module that a dataset's description names, so the
+description is checked first: it may name only the features that records consist of.
 """
 
 import importlib.util
@@ -35,7 +36,7 @@ _FIELD_CLASSES = (
 
 @runtime_checkable
 class Records(Protocol):
-    """What examples are made from: records by index, such as a `Source` or a list of records."""
+    """Records by index, such as a `Source` or a list of records."""
 
     def __len__(self) -> int: ...
     def __getitem__(self, index: int, /) -> Any: ...
@@ -48,8 +49,8 @@ class UnreadableRecordError(ValueError):
 class Source:
     """One split of a prepared dataset; picklable, and cheap to send to a worker process.
 
-    `joint_names` has the names of the joints of each skeleton that the dataset's labels have, or
-    nothing for a dataset of version 0.1, which does not say.
+    `joint_names` has the joint names of each skeleton that the dataset labels. It is empty for
+    datasets of version 0.1, which do not store them.
     """
 
     def __init__(self, name: str, directory: Path, split: str, schema: Schema = crop_record.SCHEMA):
@@ -61,7 +62,7 @@ class Source:
             _check_features(directory / _FEATURES_FILE)
             builder = tfds.builder_from_directory(directory)
             self.joint_names = _joint_names(builder.info.metadata or {})
-        except Exception as error:  # whatever TFDS stumbles over in a damaged folder
+        except Exception as error:  # a damaged folder can make TFDS raise anything
             raise ValueError(
                 f"dataset {name!r}: {directory} cannot be opened ({messages.one_line(error)}); "
                 "delete the folder and prepare the dataset again"
@@ -73,7 +74,7 @@ class Source:
             )
         if splits[split] == 0:
             raise ValueError(f"dataset {name!r}: split {split!r} is empty; prepare it again")
-        # TFDS's lazy types and logging decorator hide what these are from the type checker.
+        # The type checker cannot see through TFDS's lazy types and logging decorator.
         features = builder.info.features.items()  # pyright: ignore
         decoders = {
             field: tfds.decode.SkipDecoding()
@@ -95,15 +96,17 @@ class Source:
     def __getitem__(self, index: int, /) -> Any:
         """Read one record, or raise UnreadableRecordError."""
         if not -self._length <= index < self._length:
-            raise IndexError(f"dataset {self.name!r} has {self._length} records, no {index}")
+            raise IndexError(
+                f"dataset {self.name!r} has {self._length} records; there is no record {index}"
+            )
         index %= self._length
         try:
             example = self._records[index]
             if any(value is None for value in example.values()):
-                # How TFDS reads behind the end of a file.
-                raise ValueError("nothing is stored there, the file is cut short")
+                # That is what TFDS returns beyond the end of a file.
+                raise ValueError("nothing is stored there; the file is cut short")
             return schemas.from_dict(self._schema, example)
-        except Exception as error:  # array_record and protobuf raise types of their own
+        except Exception as error:  # array_record and protobuf raise their own types
             raise UnreadableRecordError(
                 f"dataset {self.name!r} ({self.split}), record {index}: "
                 f"{messages.one_line(error)}; prepare {self.directory} again"
@@ -115,7 +118,8 @@ def open(
 ) -> Source:
     """Open a split of the newest version of a prepared dataset whose records have this schema.
 
-    Raises ValueError, in one line, if it is not there: with what is, and how to prepare it.
+    Raises ValueError, in one line, if it is missing; the message lists the datasets that are there
+    and says how to prepare this one.
     """
     data_dir = paths.local(data_dir).expanduser()
     versions = _versions(data_dir / name)
@@ -126,11 +130,11 @@ def open(
 
 
 def check_platform() -> None:
-    """A ValueError where array_record is missing, by which datasets are read and written."""
+    """Raise ValueError if array_record, which reads and writes datasets, is not installed."""
     if importlib.util.find_spec("array_record") is None:
         raise ValueError(
-            "datasets need array_record, which has no build for Windows: use Linux, macOS or WSL; "
-            "elsewhere, pip install array_record"
+            "datasets need array_record, which has no build for Windows: use Linux, macOS or WSL, "
+            "and there pip install array_record"
         )
 
 
@@ -141,7 +145,7 @@ def available(data_dir: str | Path) -> tuple[str, ...]:
 
 
 def _check_features(path: Path) -> None:
-    """Raise ValueError unless a dataset's description names the features of records only."""
+    """Raise ValueError unless a dataset's description names only the features of records."""
     if path.stat().st_size > _MAX_JSON_BYTES:
         raise ValueError(f"{path.name} is too large for a description")
     content = json.loads(path.read_text(encoding="utf-8"))
@@ -160,13 +164,13 @@ def _check_features(path: Path) -> None:
 
 
 def _joint_names(metadata: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
-    """The names of the joints of each skeleton, as the writer noted them."""
+    """The joint names of each skeleton, as the writer stored them."""
     names = json.loads(metadata.get("joint_names") or "{}")
     return {skeleton: tuple(map(str, joints)) for skeleton, joints in names.items()}
 
 
 def _versions(folder: Path) -> list[Path]:
-    """Folders of the dataset's versions, "1.2.0", oldest first."""
+    """The folders of a dataset's versions, such as "1.2.0", oldest first."""
     versions = [
         (tuple(int(part) for part in path.parent.name.split(".")), path.parent)
         for path in folder.glob(f"*/{_INFO_FILE}")
@@ -176,12 +180,12 @@ def _versions(folder: Path) -> list[Path]:
 
 
 def _missing(name: str, data_dir: Path) -> str:
-    """Say which dataset is missing, what is there, and the command that makes it."""
-    there = available(data_dir)
-    if there:
-        meant = messages.near_misses(name, there).rstrip("?")
-        state = f"it holds {', '.join(there)}"
-        state += f"; {meant}" if meant.startswith("did you mean") else ""
+    """The message for a missing dataset: its name, what is there, and the command that makes it."""
+    names = available(data_dir)
+    if names:
+        guess = messages.near_misses(name, names).rstrip("?")
+        state = f"it holds {', '.join(names)}"
+        state += f"; {guess}" if guess.startswith("did you mean") else ""
     else:
         state = "no dataset is there" if data_dir.is_dir() else "the folder does not exist"
     advice = "check data.folder and data.quotas of the config"

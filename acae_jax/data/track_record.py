@@ -1,7 +1,8 @@
-"""A person's joints over time as one camera sees them: 2D, and 3D where the dataset has it.
+"""A person's joints over time, seen by one camera: in 2D, and in 3D if the dataset has that.
 
-Conventions are those of `crop_record`; 2D joints are pixels of the camera's own image, with its
-lens distortion, and NaN marks what is missing: a joint that nobody saw, or a whole frame.
+The conventions are those of `crop_record`, with one exception: 2D joints are in pixels of the
+camera's original image, with its lens distortion. NaN marks a missing joint; all joints of a
+missing frame are NaN.
 """
 
 from typing import NamedTuple
@@ -16,7 +17,7 @@ class TrackRecord(NamedTuple):
     """One person in one clip of one camera, T frames."""
 
     joints_px: Float32[np.ndarray, "t j 2"]  # NaN = missing
-    confidence: Float32[np.ndarray, "t j"]  # of the 2D joints, 0 … 1; (0, 0) if nobody said
+    confidence: Float32[np.ndarray, "t j"]  # of the 2D joints, 0 … 1; (0, 0) if unknown
     joints_mm: Float32[np.ndarray, "t k 3"]  # world; NaN = not labelled; (0, 0, 3) without 3D
     times_us: Int64[np.ndarray, " t"]  # microseconds of the frames, increasing
     intrinsics: Float32[np.ndarray, "3 3"]  # px
@@ -35,7 +36,7 @@ class TrackRecord(NamedTuple):
 
 
 def _check(record: TrackRecord) -> None:
-    """Raise ValueError unless the arrays have the same frames and the camera makes sense."""
+    """Raise ValueError if the arrays differ in frames, or if times or camera are impossible."""
     label = f"record {record.key!r}"
     frames, joints = record.joints_px.shape[:2]
     if not frames:

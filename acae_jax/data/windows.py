@@ -1,7 +1,7 @@
-"""Short windows of tracks as records: what a model that looks at some frames at once learns from.
+"""Short windows of tracks as records, for models that take several frames at once.
 
-Nothing is copied before a window is asked for. Where a window reaches beyond its track, the first
-or last frame is repeated.
+Nothing is copied before a window is read. Where a window reaches beyond its track, it repeats the
+first or last frame.
 """
 
 from collections.abc import Sequence
@@ -12,11 +12,11 @@ from acae_jax.data.track_record import TrackRecord
 
 
 class Windows:
-    """Windows around frames of tracks, by index: `sources.Records` of `TrackRecord`s.
+    """Windows of tracks by index: `sources.Records` whose records are `TrackRecord`s.
 
-    A window is a track of `before` + 1 + `after` frames around a middle frame; every `stride`-th
-    frame of each track is one's middle. With `after` 0 nothing later than the middle is seen.
-    Times go on beyond the ends of the track at its frame rate.
+    A window is a track of `before` + 1 + `after` frames around a middle frame. Every `stride`-th
+    frame of each track is the middle of one window. With `after` 0, a window holds nothing later
+    than its middle. Beyond the ends of the track, times go on at its frame rate.
     """
 
     def __init__(self, tracks: Sequence[TrackRecord], before: int, after: int, *, stride: int = 1):
@@ -35,9 +35,9 @@ class Windows:
         return int(self._ends[-1]) if len(self._ends) else 0
 
     def __getitem__(self, index: int, /) -> TrackRecord:
-        """The window of this index; its key tells track and middle frame."""
+        """The window with this index; its key names the track and the middle frame."""
         if not -len(self) <= index < len(self):
-            raise IndexError(f"there are {len(self)} windows, no {index}")
+            raise IndexError(f"there are {len(self)} windows, and no window {index}")
         index %= len(self)
         which = int(np.searchsorted(self._ends, index, side="right"))
         track = self._tracks[which]

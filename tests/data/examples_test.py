@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from acae_jax.data import examples
+from acae_jax.data import examples, labels
 from acae_jax.data.crop_record import CropRecord
 from acae_jax.estimation.model.network import as_float
 from acae_jax.geometry import cameras
@@ -69,11 +69,11 @@ def toy_record(is_3d: bool = True, mask: bool = False, **changes) -> CropRecord:
 @pytest.fixture(autouse=True)
 def toy_label_set(monkeypatch):
     """Let the catalogue know a 2D label set with all toy joints."""
-    skeletons, load = {"toy_2d.json": Skeleton("toy_2d", NAMES, ())}, examples.catalogue.load
-    monkeypatch.setattr(examples.catalogue, "load", lambda name: skeletons.get(name) or load(name))
-    examples._label_places.cache_clear()
+    skeletons, load = {"toy_2d.json": Skeleton("toy_2d", NAMES, ())}, labels.catalogue.load
+    monkeypatch.setattr(labels.catalogue, "load", lambda name: skeletons.get(name) or load(name))
+    labels._label_places.cache_clear()
     yield
-    examples._label_places.cache_clear()
+    labels._label_places.cache_clear()
 
 
 def make(record, seed=(0, 0, 0), augmentation=None, **options):

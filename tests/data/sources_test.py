@@ -78,7 +78,7 @@ def test_a_source_holds_records_and_travels_to_other_processes(data_dir):
     again = pickle.loads(pickle.dumps(source))  # our own bytes
     assert again[3].key == source[3].key == source[3 - COUNT].key
     assert isinstance(source, sources.Records) and isinstance([make(0)], sources.Records)
-    with pytest.raises(IndexError, match="has 12 records, no 12"):
+    with pytest.raises(IndexError, match="has 12 records; there is no record 12"):
         source[COUNT]
 
 

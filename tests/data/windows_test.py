@@ -52,7 +52,7 @@ def test_tracks_are_stored_and_come_back(tmp_path):
         for name, value in stored[record.key]._replace(key=record.key)._asdict().items():
             np.testing.assert_array_equal(getattr(record, name), value, err_msg=name)
             assert type(getattr(record, name)) is type(value)
-    with pytest.raises(ValueError, match="not a record: no field image"):
+    with pytest.raises(ValueError, match="not a record: it has no field image"):
         sources.open("tracks", tmp_path, "train")[0]
 
 
@@ -83,7 +83,7 @@ def test_windows_lie_around_every_stride_th_frame_and_repeat_the_borders():
     np.testing.assert_array_equal(windows[0].times_us, [-80_000, -40_000, 0, 40_000])
     assert windows[2].key == "s1/walk/camera0/000004" and windows[2].first_frame == 2
     assert windows[-1].key == windows[3].key
-    with pytest.raises(IndexError, match="there are 4 windows, no 4"):
+    with pytest.raises(IndexError, match="there are 4 windows, and no window 4"):
         windows[4]
     with pytest.raises(ValueError, match="stride at least 1, got 2, 1 and 0"):
         Windows([], 2, 1, stride=0)

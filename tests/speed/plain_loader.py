@@ -8,7 +8,7 @@ is a pass or two over the image. Random numbers, crop camera and labels are thos
 import cv2
 import numpy as np
 
-from acae_jax.data import examples
+from acae_jax.data import examples, labels
 from acae_jax.geometry import cameras
 from acae_jax.images import crops, masks, occlusion
 
@@ -53,8 +53,8 @@ def make(
     image = np.rint(image * 255).astype(np.uint8)
     if kind == "erase":
         image = occlusion.erase(image, rng, occlusion.draw_rectangle(rng, *image.shape[:2]))
-    joints_mm, valid = examples._place_joints(record, union, crop, view.flip)
-    labels_px, labels_valid = examples._place_labels(record, label_names, stored, crop, view.flip)
+    joints_mm, valid = labels.place_joints(record, union, crop, view.flip)
+    labels_px, labels_valid = labels.place_labels_2d(record, label_names, stored, crop, view.flip)
     return {
         "image": image,
         "intrinsics": np.asarray(crop.intrinsics, np.float32),
