@@ -1,14 +1,15 @@
 """Metrics of 3D pose, in millimetres and percent, on host arrays.
 
-`valid` marks the labelled joints; coordinates of the others may be anything and never count. Every
-metric is a mean over labelled joints of all poses (never a mean of means):
+`valid` marks the labelled joints. The coordinates of the others may be anything and never count.
+Every metric is a mean over the labelled joints of all poses, never a mean of means:
 
 * MPJPE, PCK and AUC are relative to the root, so they leave out poses whose root is not labelled.
-* PA-MPJPE leaves out poses of fewer than 3 labelled joints, which a similarity nearly always fits.
-* The disagreement of two joints counts in poses that label both.
+* PA-MPJPE leaves out poses with fewer than 3 labelled joints, because a similarity fits two points
+  exactly.
+* The disagreement of two joints counts only in poses that label both.
 
-What nothing is left of has no value: it is missing from the result, and is not NaN. PCK uses the
-strict inequality, as the official protocols of the benchmarks do.
+A metric with no joint to count is missing from the result; it is not NaN. PCK uses the strict
+inequality, as the official protocols of the benchmarks do.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,15 +28,15 @@ ALIGNABLE_JOINTS = 3
 
 
 class Masked(NamedTuple):
-    """Values, and which of them count; the others may be anything."""
+    """Values, and a mask of those that count; the others may be anything."""
 
     values: Float[np.ndarray, "..."]
     mask: Bool[np.ndarray, "..."]
 
 
 def root_weights(joint_names: Sequence[str]) -> Float[np.ndarray, " j"]:
-    """Weights of the joints whose combination is the root: the pelvis, else the middle of the hips,
-    else the mean.
+    """The weights by which the joints give the root: the pelvis, else the middle of the hips, else
+    the mean of all joints.
     """
     weights = np.zeros(len(joint_names), np.float32)
     parts, hips = body_parts.of(joint_names), (BodyPart("hip", "l"), BodyPart("hip", "r"))
@@ -52,9 +53,10 @@ def root_weights(joint_names: Sequence[str]) -> Float[np.ndarray, " j"]:
 def has_root(
     valid: Bool[np.ndarray, "n j"], weights: Float[np.ndarray, " j"]
 ) -> Bool[np.ndarray, " n"]:
-    """Which poses label every joint of their root.
+    """Which poses have a root: they label every joint that it consists of.
 
-    If the root is the mean of all joints, it is the mean of those that a pose labels, at least two.
+    If the root is the mean of all joints, two labelled joints are enough, and it is the mean of
+    those that are labelled.
     """
     if weights.all():
         return np.greater(valid.sum(axis=1), 1)
@@ -66,9 +68,9 @@ def root_relative(
     weights: Float[np.ndarray, " j"],
     valid: Bool[np.ndarray, "n j"],
 ) -> Float[np.ndarray, "n j 3"]:
-    """Poses minus their root, the combination of labelled joints by `weights`.
+    """Poses minus their root, which is the mean of the labelled joints by `weights`.
 
-    It means nothing for poses without a root, see `has_root`, and for joints without a label.
+    The result is meaningless for poses without a root (see `has_root`) and joints without a label.
     """
     shares = weights * valid
     shares /= np.maximum(shares.sum(axis=1, keepdims=True), 1e-9)
@@ -79,7 +81,7 @@ def root_relative(
 def joint_errors(
     predicted_mm: Float[np.ndarray, "n j 3"], true_mm: Float[np.ndarray, "n j 3"]
 ) -> Float[np.ndarray, "n j"]:
-    """Euclidean distance of each joint."""
+    """The Euclidean distance of each joint from the truth."""
     return np.linalg.norm(predicted_mm - true_mm, axis=-1)
 
 
@@ -89,8 +91,8 @@ def pose_errors(
     valid: Bool[np.ndarray, "n j"],
     root: Float[np.ndarray, " j"],
 ) -> dict[str, Masked]:
-    """What MPJPE, PA-MPJPE (similarity), absolute MPJPE, and root-relative PCK and AUC at 150 mm
-    are the means of.
+    """The values whose means are MPJPE, PA-MPJPE (after a similarity), absolute MPJPE, and
+    root-relative PCK and AUC at 150 mm.
     """
     relative = joint_errors(*(root_relative(pose, root, valid) for pose in (predicted_mm, true_mm)))
     rooted = valid & has_root(valid, root)[:, None]
@@ -126,10 +128,10 @@ def neighbour_pairs(
     members: Mapping[str, Sequence[int]],
     within_mm: float,
 ) -> Int[np.ndarray, "p 2"]:
-    """Pairs of joints of different formats whose mean distance, over the poses that label both, is
-    at most `within_mm`.
+    """The pairs of joints of different formats whose mean true distance is at most `within_mm`.
 
-    `poses` are batches of true joints and of which are labelled; each is looked at once.
+    The mean is over the poses that label both. `poses` gives batches of true joints and of their
+    `valid`, and is read once.
     """
     joints = 1 + max((index for indices in members.values() for index in indices), default=-1)
     owner = np.full(joints, -1)
@@ -153,8 +155,9 @@ def disagreement_errors(
     valid: Bool[np.ndarray, "n j"],
     pairs: Int[np.ndarray, "p 2"],
 ) -> dict[str, Masked]:
-    """What cross-format disagreement is the mean of: |(P_a − P_b) − (G_a − G_b)| over `pairs`, in
-    depth and in the image plane.
+    """The values whose means are the cross-format disagreement, in depth and in the image plane.
+
+    They are |(P_a − P_b) − (G_a − G_b)| for joints a and b of a pair; P is predicted, G is true.
     """
     a, b = pairs.T
     error = (predicted_mm[:, a] - predicted_mm[:, b]) - (true_mm[:, a] - true_mm[:, b])
@@ -166,7 +169,7 @@ def disagreement_errors(
 
 
 def means(errors: Mapping[str, Masked]) -> dict[str, float]:
-    """The mean of what counts under each name, without those of which nothing does."""
+    """The mean of each masked array; a name with an empty mask is left out."""
     return {
         name: float(values[mask].mean(dtype=np.float64))
         for name, (values, mask) in errors.items()

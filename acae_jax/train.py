@@ -94,10 +94,10 @@ def run(
         steps=values["steps"],
         seed=values["seed"],
         profile=profile,
-        facts={"config": values, "version": metadata.version("acae_jax")},
+        metadata={"config": values, "version": metadata.version("acae_jax")},
         listeners=listeners,
         # Not before: results that are there keep the config that made them.
-        begun=partial(configs.save, config, workdir),
+        on_start=partial(configs.save, config, workdir),
         **configs.keywords(loop.fit, values["loop"], "loop"),
     )
 

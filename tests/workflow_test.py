@@ -146,7 +146,7 @@ def test_a_finished_run_is_returned_without_data_or_the_runs_before_it(
 
 
 def newest_checksum(folder):
-    return checkpoints.newest_facts(folder)["crc32"]
+    return checkpoints.newest_metadata(folder)["crc32"]
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ def _read(folder: Path, name: str) -> Run:
     return Run(
         name=name,
         config=dict(configs.flat(configs.read(folder).to_dict())),
-        version=checkpoints.newest_facts(folder).get("version"),
+        version=checkpoints.newest_metadata(folder).get("version"),
         # A new run writes its config first, and its log only after it has compiled.
         rows=logs.read(log) if log.is_file() else (),
     )

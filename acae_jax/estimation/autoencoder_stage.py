@@ -147,7 +147,7 @@ def task(config: ConfigDict, workdir: Path) -> Task:
         epochs=config.steps,
         seed=config.seed,
         **configs.keywords(learning_task, config[name], name),
-    )._replace(facts=building.facts(union))
+    )._replace(metadata=building.metadata(union))
 
 
 def kept_matrices(

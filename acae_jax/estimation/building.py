@@ -268,7 +268,7 @@ def pose_program(
     return Program(init, shapes, update, model, variant, union)
 
 
-def facts(union: JointUnion) -> dict[str, list[str]]:
+def metadata(union: JointUnion) -> dict[str, list[str]]:
     """What checkpoints tell, so that later stages match joints by name: see `initial_weights`."""
     return {"joint_names": list(union.joint_names)}
 
@@ -295,5 +295,5 @@ def pose_task(config: ConfigDict, program: Program) -> Task:
         evaluate=evaluate if crop_evals.entries(config) else None,
         group_size=config.data.ghost_size,
         parts=config.data.parts,
-        facts=facts(program.union),
+        metadata=metadata(program.union),
     )

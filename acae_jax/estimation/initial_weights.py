@@ -88,7 +88,7 @@ def joint_names(folder: str | Path) -> tuple[str, ...]:
 
     Checkpoints tell them; for those of version 0.1, the run's config does.
     """
-    stored = checkpoints.newest_facts(folder).get("joint_names")
+    stored = checkpoints.newest_metadata(folder).get("joint_names")
     return tuple(stored or building.joint_union(configs.read(folder).data).joint_names)
 
 

@@ -44,7 +44,7 @@ def origin(run: str) -> dict[str, Any]:
     steps = checkpoints.complete_steps(run)
     if not steps:
         return {}
-    return {"run": run, "step": steps[-1], "crc32": checkpoints.newest_facts(run)["crc32"]}
+    return {"run": run, "step": steps[-1], "crc32": checkpoints.newest_metadata(run)["crc32"]}
 
 
 def has_changed(facts: Mapping[str, Any], run: str) -> bool:

@@ -1,16 +1,16 @@
-"""What every system trains with: one loop, checkpoints that change nothing, optimisers, logs.
+"""The machinery of training, shared by all systems: the loop, checkpoints, optimisers, logs.
 
-A system gives the loop a `Task`; the loop gets batches from it, places them on the devices, has the
-state updated, writes the log, evaluates and saves.
+A system gives the loop a `Task`. The loop takes batches from the task, places them on the devices,
+calls the task's update, writes the log, evaluates and saves.
 
-loop          Task and fit: the order of all that
+loop          `Task`, and `fit`, which trains one
 state         the pytree that training changes
-checkpoints   save, restore, start from another run's weights
-layout        how checkpoints of version 0.1 lie
-best          the best state by a score, kept apart
-parallel      the only place that knows of several devices
-optimizers    schedules, weight decay and the kernel-norm limit of the published recipe
+checkpoints   save and restore a state; start from another run's weights
+layout        the layout of checkpoints of version 0.1
+best          the best state by a score
+parallel      data parallelism over several devices
+optimizers    schedules, weight decay and kernel-norm limit of the published recipe; Muon
 logs          metrics.jsonl and the progress bar
-goodput       where the time of a run goes
+goodput       how a run spends its time
 tensorboard   the rows of the log as event files
 """

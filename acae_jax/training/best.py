@@ -1,4 +1,4 @@
-"""The best state of a run by one score of its evaluation, kept beside the newest ones."""
+"""The best state of a run by one score of its evaluations, stored beside the newest states."""
 
 import math
 from collections.abc import Collection, Mapping
@@ -7,25 +7,25 @@ from pathlib import Path
 from typing import Any
 
 from acae_jax.training import logs
-from acae_jax.training.checkpoints import BEST, Checkpoints, newest_facts
+from acae_jax.training.checkpoints import BEST, Checkpoints, newest_metadata
 from acae_jax.training.state import TrainState
 
 
 class Best:
-    """Keeps the state with the best score called `name` in WORKDIR/best; nothing without a name.
+    """Keeps the state with the best score `name` in WORKDIR/best; does nothing if `name` is None.
 
-    A state that was kept by another score is replaced by the first one that is offered. Use as a
-    context, which waits for the last save.
+    If the folder holds a state that was chosen by another score, the first offer replaces it. Use
+    this as a context; leaving it waits for the last save.
     """
 
-    def __init__(self, workdir: Path, facts: Mapping[str, Any], name: str | None):
+    def __init__(self, workdir: Path, metadata: Mapping[str, Any], name: str | None):
         self._name = name
         self._stack = ExitStack()
         if name is not None:
-            opened = Checkpoints(workdir, {**facts, "best": name}, BEST, kept=1)
-            self._checkpoints = self._stack.enter_context(opened)
-            kept = newest_facts(workdir, BEST)
-            self._best = kept["score"] if kept.get("best") == name else None
+            checkpoints = Checkpoints(workdir, {**metadata, "best": name}, BEST, keep=1)
+            self._checkpoints = self._stack.enter_context(checkpoints)
+            before = newest_metadata(workdir, BEST)
+            self._best = before["score"] if before.get("best") == name else None
 
     def offer(
         self,
@@ -33,9 +33,10 @@ class Best:
         scores: Mapping[str, float],
         higher_is_better: Collection[str] | None = None,
     ) -> None:
-        """Save the state if its score is the best so far; a ValueError if it has no such one.
+        """Save the state if its score is the best so far; ValueError if it lacks this score.
 
-        `higher_is_better` names the scores that are best when high; without, names decide.
+        `higher_is_better` names the scores for which higher is better; None leaves that to
+        `logs.hits_by_name`.
         """
         name = self._name
         if name is None:
@@ -48,7 +49,7 @@ class Best:
             return
         if best is None or (score > best if higher else score < best):
             self._best = score
-            # A run that went on from before its best state may reach that step again.
+            # A run that resumed from an older state may reach the step of its best state again.
             self._checkpoints.forget_from(int(state.step))
             self._checkpoints.save(state, score=score)
 

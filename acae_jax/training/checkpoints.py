@@ -1,10 +1,10 @@
-"""Checkpoints: what is saved is what is restored, to the bit.
+"""Checkpoints: a restored state equals the saved one, to the bit.
 
-A checkpoint holds the whole `TrainState` and the run's facts (seed, steps). It needs no separate
-data position: the batch of step t is a pure function of (seed, t), so `state.step` *is* the
-position in the data. Checkpoints are written in the background to `WORKDIR/checkpoints/STEP`; a
-directory gets its final name only when it is complete, and the previous checkpoint is kept beside
-it. A checksum finds what the file format does not: flipped bits inside an array. Nothing is ever
+A checkpoint holds the whole `TrainState` and metadata of the run (seed, steps). It needs no
+separate data position: the batch of step t is a pure function of (seed, t), so `state.step` *is*
+the position in the data. Checkpoints are written in the background to `WORKDIR/checkpoints/STEP`. A
+folder gets its final name only when it is complete, and the previous checkpoint stays beside it. A
+checksum detects flipped bits inside an array, which the file format does not. Nothing is ever
 unpickled.
 """
 
@@ -31,28 +31,33 @@ from acae_jax.training.state import TrainState
 
 FOLDER = "checkpoints"
 BEST = "best"
-KEPT = 2
-ATTEMPTS, PAUSE_SECONDS = 2, 1.0  # of reading a checkpoint
+KEEP = 2
+ATTEMPTS, PAUSE_SECONDS = 2, 1.0  # when reading a checkpoint
 
 
 class Checkpoints:
-    """The newest `kept` checkpoints of one run; use as a context, which waits for the last save.
+    """The newest `keep` checkpoints of one run. Use it as a context; leaving it waits for the last
+    save.
 
-    `facts` are stored with each of them: what does not change in a run, such as seed and config.
+    `metadata` are stored with each checkpoint: what stays the same during a run, such as the seed
+    and the config.
     """
 
     def __init__(
-        self, workdir: str | Path, facts: Mapping[str, Any], folder: str = FOLDER, kept: int = KEPT
+        self,
+        workdir: str | Path,
+        metadata: Mapping[str, Any],
+        folder: str = FOLDER,
+        keep: int = KEEP,
     ):
         self._folder = Path(workdir).absolute() / folder
-        self._facts = dict(facts)
-        self._manager = _manager(self._folder, kept)
+        self._metadata = dict(metadata)
+        self._manager = _manager(self._folder, keep)
 
-    def save(self, state: TrainState, wait: bool = False, **facts: float) -> None:
-        """Save in the background, with facts of this moment; with `wait`, return when it is on the
-        disk.
+    def save(self, state: TrainState, wait: bool = False, **metadata: float) -> None:
+        """Save in the background, with more metadata; with `wait`, return when it is on the disk.
 
-        An OSError with one line if the disk is full, also for the save before this one.
+        Raises OSError, in one line, if the disk was full for this save or for the one before.
         """
         step = int(state.step)
         try:
@@ -60,7 +65,7 @@ class Checkpoints:
                 step,
                 args=ocp.args.Composite(
                     state=ocp.args.PyTreeSave(state),
-                    facts=ocp.args.JsonSave(self._facts | facts | {"crc32": checksum(state)}),
+                    facts=ocp.args.JsonSave(self._metadata | metadata | {"crc32": checksum(state)}),
                 ),
                 force=True,
             )
@@ -70,7 +75,7 @@ class Checkpoints:
             raise self._explained(error) from error
 
     def latest_step(self) -> int | None:
-        """The newest complete checkpoint, or None."""
+        """The step of the newest complete checkpoint, or None."""
         return self._manager.latest_step()
 
     def forget_from(self, step: int) -> None:
@@ -80,11 +85,11 @@ class Checkpoints:
                 self._manager.delete(later)
 
     def restore(self, like: TrainState, sharding: Sharding) -> TrainState | None:
-        """The newest checkpoint that can be read, placed as told; None if there is none at all.
+        """The newest readable checkpoint, placed by `sharding`; None if there is none at all.
 
-        `like` gives the structure, shapes and types. A damaged newest checkpoint is set aside with
-        a warning and the one before is used; all processes do the same. A ValueError if none can be
-        read or another seed wrote it.
+        `like` gives structure, shapes and types. If the newest checkpoint is damaged, it is moved
+        away with a warning, and the one before is used; all processes agree on that. Raises
+        ValueError if no checkpoint can be read, or if the run had another seed.
         """
         steps = sorted(self._manager.all_steps(), reverse=True)
         failures: dict[int, Exception] = {}
@@ -93,8 +98,8 @@ class Checkpoints:
             if isinstance(content, Exception):
                 failures[step] = content
                 continue
-            state, facts = content
-            self._check_facts(facts)
+            state, metadata = content
+            self._check_seed(metadata)
             for damaged, error in failures.items():
                 self._set_aside(damaged, step, error)
             return state
@@ -124,15 +129,15 @@ class Checkpoints:
         try:
             self.close()
         except OSError:
-            if error is None:  # else the first error is the one to show
+            if error is None:  # otherwise the first error is shown
                 raise
 
     def _read_by_all(
         self, step: int, like: TrainState, sharding: Sharding
     ) -> tuple[TrainState, Mapping[str, Any]] | Exception:
-        """What every process reads, or an error for all if one of them cannot read it.
+        """State and metadata of a checkpoint, or an error in all processes if one cannot read it.
 
-        An error may pass, such as one of the network's: each checkpoint gets a second attempt.
+        Errors may pass, such as those of a network, so there is a second attempt.
         """
         error: Exception | None = None
         for attempt in range(ATTEMPTS):
@@ -150,8 +155,8 @@ class Checkpoints:
     def _read(
         self, step: int, like: TrainState, sharding: Sharding
     ) -> tuple[TrainState, Mapping[str, Any]]:
-        """Read by this process alone: one that fails leaves no other waiting."""
-        folder: Any = self._folder / f"{step}"  # orbax asks for a class of its own
+        """Read in this process alone, so that no other process waits if this one fails."""
+        folder: Any = self._folder / f"{step}"  # orbax declares a path class of its own
         with closing(ocp.PyTreeCheckpointHandler()) as handler:
             names = handler.metadata(folder / "state").tree
             expected = layout.stored(like, names)
@@ -159,15 +164,16 @@ class Checkpoints:
             as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), expected)
             reading = ocp.args.PyTreeRestore(expected, restore_args=as_numpy)
             state: Any = handler.restore(folder / "state", args=reading)
-        facts = _facts(folder)
-        if checksum(state) != facts["crc32"]:
+        metadata = _metadata(folder)
+        if checksum(state) != metadata["crc32"]:
             raise ValueError("its numbers do not match their checksum")
-        return layout.restored(parallel.placed(state, sharding)), facts
+        return layout.restored(parallel.placed(state, sharding)), metadata
 
-    def _check_facts(self, facts: Mapping[str, Any]) -> None:
-        if facts["seed"] != self._facts["seed"]:
+    def _check_seed(self, metadata: Mapping[str, Any]) -> None:
+        theirs, ours = metadata["seed"], self._metadata["seed"]
+        if theirs != ours:
             raise ValueError(
-                f"{self._folder} was begun with seed {facts['seed']}, not {self._facts['seed']}: "
+                f"{self._folder} was begun with seed {theirs}, not {ours}: "
                 "use that seed or another --workdir"
             )
 
@@ -177,7 +183,7 @@ class Checkpoints:
         if jax.process_index() == 0:
             aside.mkdir(exist_ok=True)
             (self._folder / f"{damaged}").rename(_unused(aside / f"{damaged}"))
-        multihost_utils.sync_global_devices("it is gone")
+        multihost_utils.sync_global_devices("it has been moved")
         self._manager.reload()
         logging.warning(
             "checkpoint %d is damaged (%s); it is now in %s, training continues from step %d",
@@ -191,8 +197,8 @@ class Checkpoints:
         full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
         if not full and "No space left on device" not in str(error):
             return error
-        kept = self._manager.latest_step()
-        safe = "nothing was saved yet" if kept is None else f"the checkpoint of step {kept} is safe"
+        step = self._manager.latest_step()
+        safe = "nothing was saved yet" if step is None else f"the checkpoint of step {step} is safe"
         return OSError(
             errno.ENOSPC,
             f"the disk of {self._folder} is full, so the newest checkpoint could not be written; "
@@ -201,7 +207,7 @@ class Checkpoints:
 
 
 def checksum(tree: Any) -> int:
-    """CRC-32 of all numbers of the tree, in its order; a GB takes 0.2 s."""
+    """CRC-32 of all numbers of the tree, in the order of its leaves; 0.2 s for a GB."""
     total = 0
     for leaf in jax.tree.leaves(jax.device_get(tree)):
         numbers = np.ascontiguousarray(leaf).reshape(-1)
@@ -210,11 +216,11 @@ def checksum(tree: Any) -> int:
 
 
 def load_params(path: str | Path, step: int | None = None, folder: str = FOLDER) -> dict[str, Any]:
-    """The network of a finished or running run: {"params": …} and the other collections of
-    `TrainState` as host arrays, the moving average of them if the run keeps one.
+    """The network of a finished or running run, as host arrays: {"params": …} and the other
+    collections of `TrainState`, or their moving average if the run has one.
 
-    `path` is the run's workdir, `folder` its "checkpoints" or the "best" one; without `step`, the
-    newest checkpoint. A FileNotFoundError if there is none.
+    `path` is the run's workdir, `folder` is "checkpoints" or "best" in it. Without `step`, the
+    newest checkpoint is read. Raises FileNotFoundError if there is none.
     """
     folder_path = Path(path).absolute() / folder
     steps = complete_steps(path, folder)
@@ -242,32 +248,32 @@ def complete_steps(path: str | Path, folder: str = FOLDER) -> list[int]:
     return sorted(ocp.utils.checkpoint_steps(folder_path)) if folder_path.is_dir() else []
 
 
-def newest_facts(path: str | Path, folder: str = FOLDER) -> dict[str, Any]:
-    """What was stored with the newest checkpoint of a finished or running run, such as its version;
-    empty if there is none. Uses no device. `folder` as in `load_params`.
+def newest_metadata(path: str | Path, folder: str = FOLDER) -> dict[str, Any]:
+    """The metadata of the newest checkpoint of a finished or running run, such as its version;
+    empty if there is none. Uses no device. `folder` is as in `load_params`.
     """
     steps = complete_steps(path, folder)
     if not steps:
         return {}
-    return _facts(Path(path).absolute() / folder / f"{steps[-1]}")
+    return _metadata(Path(path).absolute() / folder / f"{steps[-1]}")
 
 
 def init_from(
     fresh: Mapping[str, Any], loaded: Mapping[str, Any], without: Collection[str] = ()
 ) -> tuple[dict[str, Any], list[str]]:
-    """Fresh variables with another run's weights in their place, and the names that stayed fresh.
+    """The variables `fresh` with the values of `loaded`, and the names of those that stayed fresh.
 
     Both are {"params": …} and other collections. Parts whose name is in `without`, such as "head",
-    stay fresh. A ValueError if the name or shape of anything else does not fit.
+    stay fresh. Raises ValueError if any other variable is missing or has another shape.
     """
     source = {_name(path): leaf for path, leaf in _leaves(loaded)}
-    kept: list[str] = []
+    stayed: list[str] = []
     wrong: list[str] = []
 
     def choose(path: tuple, leaf: Any) -> Any:
         name = _name(path)
         if not set(without).isdisjoint(name.split("/")):
-            kept.append(name)
+            stayed.append(name)
             return leaf
         if name not in source or source[name].shape != leaf.shape:
             wrong.append(name)
@@ -280,13 +286,13 @@ def init_from(
             f"{len(wrong)} variables are missing in the loaded weights or have another shape, "
             f"first '{wrong[0]}': load a run of the same network, or fewer of its parts"
         )
-    return merged, kept
+    return merged, stayed
 
 
-def _manager(folder: Path, kept: int) -> ocp.CheckpointManager:
+def _manager(folder: Path, keep: int) -> ocp.CheckpointManager:
     plain_names.check_utf8(folder)
     options = ocp.CheckpointManagerOptions(
-        max_to_keep=kept, create=True, cleanup_tmp_directories=True
+        max_to_keep=keep, create=True, cleanup_tmp_directories=True
     )
     return ocp.CheckpointManager(folder, options=options, item_handlers=_handlers())
 
@@ -295,12 +301,12 @@ def _handlers() -> dict[str, ocp.CheckpointHandler]:
     return {"state": ocp.PyTreeCheckpointHandler(), "facts": ocp.JsonCheckpointHandler()}
 
 
-def _facts(checkpoint: Path) -> dict[str, Any]:
+def _metadata(checkpoint: Path) -> dict[str, Any]:
     return json.loads((checkpoint / "facts" / "metadata").read_text("utf-8"))
 
 
 def _check_structure(stored: Any, like: Any) -> None:
-    """A ValueError that names the first array of another name, shape or type."""
+    """Raise ValueError naming the first array that differs in name, shape or type."""
     held, needed = (
         {_name(path): (leaf.shape, leaf.dtype) for path, leaf in _leaves(tree)}
         for tree in (stored, like)
@@ -319,7 +325,7 @@ def _name(path: tuple) -> str:
 
 
 def _unused(path: Path) -> Path:
-    """The path, or with a number behind it if it exists."""
+    """This path, with a number at the end if it exists already."""
     number = 1
     free = path
     while free.exists():

@@ -1,4 +1,4 @@
-"""Where the time of a run goes: waiting for data, compiling, saving, evaluating, or training."""
+"""How a run spends its time: waiting for data, compiling, saving, evaluating, or training."""
 
 import time
 from collections.abc import Iterator
@@ -11,10 +11,10 @@ _COMPILED = "/jax/core/compile/backend_compile_duration"
 
 
 class Goodput:
-    """A clock with one hand for each kind of time that is not training.
+    """Measures the time of each kind that is not training.
 
-    Use as a context: while it is open it hears of every compilation in this process. What is
-    compiled within another kind of time counts as compiling only.
+    Use it as a context: while it is open, it is told of every compilation in this process.
+    Compiling within another kind of time counts as compiling only.
     """
 
     def __init__(self) -> None:
@@ -23,7 +23,7 @@ class Goodput:
 
     @contextmanager
     def spent(self, kind: str) -> Iterator[None]:
-        """The time of this block is of that kind."""
+        """Count the time of this block as time of this kind."""
         start, compiled = time.monotonic(), self._seconds["compile"]
         try:
             yield
@@ -32,14 +32,14 @@ class Goodput:
             self._seconds[kind] += max(elapsed - (self._seconds["compile"] - compiled), 0.0)
 
     def seconds(self) -> dict[str, float]:
-        """Seconds of each kind since the run was started or continued, as `spent_data_s`, …, and
-        the whole as `spent_s`.
+        """Seconds since the run was started or continued: `spent_s` in all, and `spent_data_s`, …
+        by kind.
         """
         parts = {f"spent_{kind}_s": round(value, 3) for kind, value in self._seconds.items()}
         return {"spent_s": round(time.monotonic() - self._start, 3), **parts}
 
     def summary(self) -> str:
-        """Percentages for people, such as "data 3 %, compile 1 %"; kinds below 1 % are left out."""
+        """Percentages as text, such as "data 3 %, compile 1 %", without kinds below 1 %."""
         whole = max(time.monotonic() - self._start, 1e-9)
         shares = {kind: 100 * value / whole for kind, value in self._seconds.items()}
         return ", ".join(f"{kind} {share:.0f} %" for kind, share in shares.items() if share >= 1)

@@ -1,4 +1,4 @@
-"""The layout of checkpoints: today's is `TrainState` itself; version 0.1 wrote another one.
+"""The layout of checkpoints: today it is that of `TrainState`; in version 0.1 it was another.
 
 In 0.1 a state had `batch_stats` in place of `collections`, and no `extra`.
 """
@@ -28,7 +28,7 @@ def stored(state: TrainState, names: Collection[str]) -> TrainState | FirstState
 
 
 def restored(state: TrainState | FirstState) -> TrainState:
-    """The state that was read in either layout."""
+    """The `TrainState` of a state in either layout."""
     if isinstance(state, TrainState):
         return state
     collections = {"batch_stats": state.batch_stats} if state.batch_stats else {}
@@ -36,17 +36,17 @@ def restored(state: TrainState | FirstState) -> TrainState:
 
 
 def network_names(names: Collection[str]) -> tuple[str, str]:
-    """The top-level names of a checkpoint that hold the newest variables of its network."""
+    """The top-level names under which a checkpoint holds its network's newest variables."""
     return ("params", "batch_stats" if is_first(names) else "collections")
 
 
 def network(parts: Mapping[str, Any]) -> dict[str, Any]:
-    """{"params": …} and the other collections, from what stands under `network_names`."""
+    """{"params": …} and the other collections, from the trees under `network_names`."""
     if is_first(parts):
         return {name: tree for name, tree in parts.items() if tree}
     return {"params": parts["params"], **parts["collections"]}
 
 
 def is_first(names: Collection[str]) -> bool:
-    """Whether top-level names are those of version 0.1."""
+    """Whether these top-level names are those of version 0.1."""
     return "batch_stats" in names

@@ -1,8 +1,9 @@
-"""The record of a run: metrics.jsonl for programs, a progress bar for people.
+"""The log of a run: metrics.jsonl for programs, and a progress bar for people.
 
-One JSON object a line: `step` (finished updates), `time` (Unix seconds), `seconds` (of training up
-to this line, interruptions left out) and the metrics. A number that is not finite is written as
-null. A line of scores may hold `higher_is_better`, the names of those that are best when high.
+Each line is a JSON object: `step` (finished updates), `time` (Unix seconds), `seconds` (of training
+up to this line, without interruptions) and the metrics. Numbers that are not finite are written as
+null. A line of scores may hold `higher_is_better`: the names of the scores for which higher is
+better.
 """
 
 import errno
@@ -19,18 +20,18 @@ from typing import Any
 import jax
 from tqdm import tqdm
 
-QUIET_SECONDS = 30.0  # between two lines where there is no terminal to draw a bar on
+QUIET_SECONDS = 30.0  # between two lines, if there is no terminal for a bar
 HIGHER = "higher_is_better"
-ABOUT = ("step", "time", "seconds", HIGHER)  # what a row holds besides metrics
+ABOUT = ("step", "time", "seconds", HIGHER)  # the names in a row that are not metrics
 
 Row = dict[str, Any]
 Listener = Callable[[Row], None]
 
 
 def read(path: str | Path) -> list[Row]:
-    """The rows of a log; a last line that a kill or a power cut left unfinished is left out.
+    """The rows of a log, without the last line if a kill or a power cut left it unfinished.
 
-    A ValueError if another line is damaged.
+    Raises ValueError if another line is damaged.
     """
     lines = Path(path).read_bytes().splitlines(keepends=True)
     if lines and _row(lines[-1]) is None:
@@ -45,7 +46,7 @@ def read(path: str | Path) -> list[Row]:
 
 
 def _row(line: bytes) -> Row | None:
-    """What a whole line says; None if it is damaged."""
+    """The row of a complete line; None if it is damaged."""
     try:
         row = json.loads(line)
     except ValueError:
@@ -55,7 +56,7 @@ def _row(line: bytes) -> Row | None:
 
 
 def higher_is_better(rows: Sequence[Row], name: str) -> bool:
-    """Whether a score is best when high: what the newest row that says so says, else its name."""
+    """Whether higher is better for a score, by the newest row that says so, else by its name."""
     for row in reversed(rows):
         if name in row and HIGHER in row:
             return name in row[HIGHER]
@@ -63,17 +64,17 @@ def higher_is_better(rows: Sequence[Row], name: str) -> bool:
 
 
 def hits_by_name(name: str) -> bool:
-    """Whether a score's name tells that it counts hits: a part of it begins with "pck" or "auc".
+    """Whether a score counts hits, by its name: a part of it begins with "pck" or "auc".
 
-    The rule for evaluations that do not tell directions, and for all logs of version 0.1.
+    This is the rule for evaluations that do not say it, and for all logs of version 0.1.
     """
     return any(part.startswith(("pck", "auc")) for part in name.split("/"))
 
 
 def truncate(path: str | Path, step: int) -> list[Row]:
-    """Drop the rows after `step`, so that a resumed run does not write them twice.
+    """Remove the rows after `step`, so that a resumed run does not write them twice.
 
-    Returns the kept rows; none if there is no log.
+    Returns the remaining rows; none if there is no log.
     """
     path = Path(path)
     if not path.exists():
@@ -86,10 +87,10 @@ def truncate(path: str | Path, step: int) -> list[Row]:
 
 
 class Log:
-    """Appends rows to metrics.jsonl; every row is on its way to the disk when `write` returns.
+    """Appends rows to metrics.jsonl, each as soon as `write` is called.
 
-    `listeners` hear every row that is in the log, also those from before the run was continued. Of
-    the processes of one run, only the first one writes and has listeners.
+    `listeners` are called with every row of the log, also with those from before the run was
+    continued. If a run has several processes, only the first one writes and calls listeners.
     """
 
     def __init__(self, path: str | Path, resumed_step: int = 0, listeners: Sequence[Listener] = ()):
@@ -99,15 +100,15 @@ class Log:
         self._listeners = listeners if first else ()
         for row in earlier:
             self._tell(row)
-        # Unbuffered: a row is out or it is not, also when the disk is full.
+        # Without a buffer, `write` knows whether a row was written, also when the disk is full.
         self._file = Path(path if first else os.devnull).open("ab", buffering=0)  # noqa: SIM115 - closed in __exit__
 
     def write(
         self, step: int, metrics: Mapping[str, Any], higher: Collection[str] | None = None
     ) -> None:
-        """One row; metrics are scalars, `higher` names those of them that are best when high.
+        """Write one row. Metrics are scalars; `higher` names those for which higher is better.
 
-        A ValueError if it names others.
+        Raises ValueError if it names others.
         """
         unknown = sorted(set(higher or ()) - metrics.keys())
         if unknown:
@@ -146,11 +147,11 @@ def _number(value: Any) -> float | int | None:
 
 
 class Progress:
-    """Rate, time left and loss: a bar on a terminal, elsewhere a line now and then."""
+    """Shows rate, remaining time and loss: as a bar on a terminal, else as a line now and then."""
 
     def __init__(self, steps: int, start: int, unit: str):
         self._quiet = not sys.stderr.isatty()
-        # The bar also does the arithmetic of the quiet form, hence no `disable`.
+        # Without a terminal the bar is still needed for its arithmetic, so it is not disabled.
         self._bar = tqdm(
             total=steps,
             initial=start,
@@ -162,7 +163,7 @@ class Progress:
         self._spoke = time.monotonic()
 
     def advance(self, loss: float, besides: str) -> None:
-        """One more step is finished; `besides` says where time went that did not train."""
+        """Count one more finished step; `besides` is text about the time that was not training."""
         self._bar.set_postfix_str(", ".join(filter(None, (f"loss {loss:.4g}", besides))), False)
         self._bar.update()
         now = time.monotonic()
@@ -171,17 +172,17 @@ class Progress:
             print(str(self._bar), file=sys.stderr, flush=True)
 
     def say(self, text: str) -> None:
-        """A line above the bar."""
+        """Print a line above the bar."""
         with self._bar.external_write_mode(file=sys.stderr):
             print(text, file=sys.stderr, flush=True)
 
     def close(self) -> None:
-        """Leave the bar as it is and go to the next line."""
+        """Leave the bar as it is, and go to the next line."""
         self._bar.close()
 
 
 class _Nowhere:
-    """A stream that forgets."""
+    """A stream that drops what is written to it."""
 
     def write(self, text: str) -> int:
         return len(text)

@@ -1,13 +1,13 @@
 """The one training loop.
 
-Order within a step: take a batch, launch the update, and only then look at the metrics of the step
-*before*, so that the host prepares the next batch while the device works, and never runs more than
-one step ahead. At a step that is due, evaluation comes before saving: the log of a killed run is
-cut at its checkpoint, and nothing is missing from it.
+Order within a step: take a batch, start the update, and only then wait for the metrics of the step
+*before*. So the host prepares the next batch while the device computes, and is never more than one
+step ahead. If a step evaluates and saves, it evaluates first. After a kill the log is cut at the
+checkpoint's step, so the scores of that step are then already in it.
 
-A run killed at any moment and started again with the same command ends in the same state, to the
-bit, as one that was never stopped: state and data position are saved together, randomness is a
-function of (seed, step).
+If a run is killed at any moment and started again with the same command, it ends in the same state,
+to the bit, as a run that was never stopped: state and data position are saved together, and
+randomness is a function of (seed, step).
 """
 
 import logging
@@ -41,10 +41,10 @@ Metrics = Mapping[str, jax.Array | float]
 
 
 class Evaluated(NamedTuple):
-    """What is said of a state: scores such as "test/mpjpe_mm", and a PNG to look at.
+    """The result of an evaluation: scores such as "test/mpjpe_mm", and a picture as PNG.
 
-    `higher_is_better` names the scores that are best when high; all others are best when low.
-    Without it the names decide, see `logs.hits_by_name`.
+    `higher_is_better` names the scores for which higher is better; for all others lower is. None
+    leaves that to `logs.hits_by_name`.
     """
 
     scores: Mapping[str, float]
@@ -55,19 +55,19 @@ class Evaluated(NamedTuple):
 class Task(NamedTuple):
     """What a system gives to the loop.
 
-    init        from a key to the first state; may read the runs before this one.
-    update      from the number of finished updates (on the host, so that it may choose between
-                compiled programs), the state, which it may donate, and a batch to the next state
-                and its metrics: scalars on the device, of which one is "loss".
-    batches     from a step to the endless batches from there on: this process's part, a pure
-                function of the step. It is called once, unless the run is finished, and opens all
-                data, so that what is missing is said before training.
-    evaluate    what is said of a state; every process calls it.
-    group_size  the ghost batch.
-    parts       if more than 1, batches are cut along a first axis, see `parallel.place_batch`.
-    shapes      shapes and types of the state, for a run that is continued; reads nothing. Without
-                it `init` is traced.
-    facts       told by every checkpoint, such as the names of the outputs, as JSON has them.
+    init        (key) → the first state; it may read earlier runs.
+    update      (number of finished updates, state, batch) → (next state, metrics). The number is on
+                the host, so that it can choose between compiled programs. The state may be donated.
+                Metrics are scalars on the device; one of them is "loss".
+    batches     (step) → an endless iterator of this process's share of the batches from that step
+                on; each batch is a pure function of its step. It is called once, unless the run is
+                finished, and opens all data, so that missing data is reported before training.
+    evaluate    (state) → its scores; every process calls it.
+    group_size  the size of a ghost group; a group is never split over devices.
+    parts       if more than 1, each batch is cut in as many parts, see `parallel.place_batch`.
+    shapes      () → shapes and types of the state, for a run that is continued; reads no files.
+                Without it, `init` is traced.
+    metadata    JSON to store with every checkpoint, such as the names of the outputs.
     """
 
     init: Callable[[jax.Array], TrainState]
@@ -77,12 +77,13 @@ class Task(NamedTuple):
     group_size: int = 1
     parts: int = 1
     shapes: Callable[[], TrainState] | None = None
-    facts: Mapping[str, Any] = MappingProxyType({})
+    metadata: Mapping[str, Any] = MappingProxyType({})
 
 
 class Interrupted(Exception):  # noqa: N818 - not an error: the run was asked to stop
-    """Training stopped on a signal after saving; `signal` is its number, SIGTERM if it came from
-    another process.
+    """Training was stopped by a signal and has saved its state.
+
+    `signal` is the number of the signal; SIGTERM if another process received it.
     """
 
     def __init__(self, number: int, step: int, workdir: Path):
@@ -106,30 +107,35 @@ def fit(
     profile: Sequence[int] = (),
     unit: str = "step",
     devices: int | None = None,
-    facts: Mapping[str, Any] | None = None,
+    metadata: Mapping[str, Any] | None = None,
     listeners: Sequence[Listener] = (),
-    begun: Callable[[], None] | None = None,
+    on_start: Callable[[], None] | None = None,
 ) -> TrainState:
-    """Train until `steps` updates are finished, from the newest checkpoint in `workdir` if any.
+    """Train until `steps` updates are finished, and return the final state.
 
-    A finished run is returned at once. With `evaluate_every` 0 nothing is evaluated; the picture of
-    an evaluation goes to WORKDIR/pictures/STEP.png. The state with the best score `best`, such as
-    "test/mpjpe_mm", is kept apart in WORKDIR/best. `profile` is
-    the first step of a trace for WORKDIR/profile, and the step after its last. `devices` defaults
-    to all. `facts` are stored with every checkpoint. `listeners` hear each row of the log. `begun`
-    is called by the first process once state and data are there, unless the run is finished.
+    Training continues from the newest checkpoint in `workdir`, if there is one; a finished run
+    returns at once.
 
-    Raises ValueError for settings that make no sense, or a checkpoint of another task or seed;
-    Interrupted on Ctrl-C or SIGTERM (after saving), FloatingPointError when the loss or a
-    parameter is no longer finite (the last good checkpoint stays), OSError when the disk is full.
+    evaluate_every  0 never evaluates. Pictures go to WORKDIR/pictures/STEP.png.
+    best            a score such as "test/mpjpe_mm": its best state is also kept in WORKDIR/best.
+    profile         the first step of a trace for WORKDIR/profile, and the step after its last.
+    devices         how many devices to use; None uses all.
+    metadata        JSON to store with every checkpoint.
+    listeners       called with each row of the log.
+    on_start        called by the first process once state and data are open, unless the run is
+                    finished.
+
+    Raises ValueError for impossible settings and for a checkpoint of another task or seed;
+    Interrupted on Ctrl-C or SIGTERM, after saving; FloatingPointError if the loss or a parameter is
+    not finite (the last good checkpoint stays); OSError if the disk is full.
     """
     every = {"save_every": save_every, "evaluate_every": evaluate_every, "log_every": log_every}
     _check_settings(task, steps, every, best)
     workdir = paths.local(workdir)
     mesh = parallel.mesh(devices)
     workdir.mkdir(parents=True, exist_ok=True)
-    facts = {**(facts or {}), **task.facts, "seed": seed, "steps": steps}
-    with Checkpoints(workdir, facts) as checkpoints, Best(workdir, facts, best) as best_one:
+    metadata = {**(metadata or {}), **task.metadata, "seed": seed, "steps": steps}
+    with Checkpoints(workdir, metadata) as checkpoints, Best(workdir, metadata, best) as best_one:
         state = _start(task, checkpoints, seed, mesh)
         start = int(state.step)
         if start >= steps:
@@ -142,8 +148,8 @@ def fit(
             Goodput() as goodput,
             _tracer(workdir, range(start, steps), profile) as trace,
         ):
-            if begun and jax.process_index() == 0:
-                begun()
+            if on_start and jax.process_index() == 0:
+                on_start()
             watch = _Watch(log, progress, goodput, log_every, steps)
             for step in range(start, steps):
                 trace(step, watch)
@@ -173,15 +179,15 @@ def fit(
 
 
 def _check_settings(task: Task, steps: int, every: Mapping[str, int], best: str | None) -> None:
-    """A ValueError in the config's words."""
+    """Raise ValueError, in the words of the config, for impossible settings."""
     for name, value in {"steps": steps, **{f"loop.{k}": v for k, v in every.items()}}.items():
         least = 0 if name == "loop.evaluate_every" else 1
         if value < least:
             raise ValueError(f"{name} is {value}; it must be at least {least}")
     if best is not None and not (every["evaluate_every"] and task.evaluate):
         raise ValueError(
-            f"loop.best is {best!r}, but nothing is evaluated: that takes a test set and "
-            "loop.evaluate_every"
+            f"loop.best is {best!r}, but nothing is evaluated: set loop.evaluate_every, and name a "
+            "dataset in evals"
         )
 
 
@@ -189,8 +195,9 @@ def _check_settings(task: Task, steps: int, every: Mapping[str, int], best: str 
 def _tracer(
     workdir: Path, steps: range, profile: Sequence[int]
 ) -> Iterator[Callable[[int, "_Watch"], None]]:
-    """A function that begins or ends the profiler's trace if it is time, to be called before each
-    of `steps`; what ends the run ends its trace.
+    """A function that starts and stops the profiler's trace; call it before each of `steps`.
+
+    If the run ends early, so does the trace.
     """
     traced = range(*profile) if profile else range(0)
     running = False
@@ -200,7 +207,7 @@ def _tracer(
         if (step in traced) == running:
             return
         if running:
-            watch.settle()  # so that the trace holds these steps whole
+            watch.settle()  # so that the trace holds these steps completely
             jax.profiler.stop_trace()
         else:
             jax.profiler.start_trace(str(workdir / "profile"))
@@ -229,7 +236,7 @@ def _start(task: Task, checkpoints: Checkpoints, seed: int, mesh: Mesh) -> Train
 
 
 def _show(workdir: Path, step: int, picture: bytes | None) -> None:
-    """The picture as WORKDIR/pictures/STEP.png, by the first process."""
+    """Write the picture to WORKDIR/pictures/STEP.png, in the first process."""
     if picture is not None and jax.process_index() == 0:
         folder = workdir / "pictures"
         folder.mkdir(exist_ok=True)
@@ -237,7 +244,7 @@ def _show(workdir: Path, step: int, picture: bytes | None) -> None:
 
 
 def _check_finite(state: TrainState) -> None:
-    """A FloatingPointError rather than a checkpoint that cannot be trained on."""
+    """Raise FloatingPointError if the state is not finite, so that it is not saved."""
     if not all_finite((state.params, state.collections, state.opt_state, state.extra)):
         raise FloatingPointError(_not_finite("a parameter or statistic is", int(state.step)))
 
@@ -257,7 +264,7 @@ def _next(batches: Iterator[Batch], step: int) -> Batch:
 
 
 class _Watch:
-    """Reads the metrics of the step before the one in flight: checks, logs and shows them."""
+    """Waits for the metrics of the previous step; checks, logs and shows them."""
 
     def __init__(self, log: Log, progress: Progress, goodput: Goodput, log_every: int, steps: int):
         self._log = log
@@ -268,13 +275,13 @@ class _Watch:
         self._pending: tuple[int, Metrics] | None = None
 
     def launched(self, step: int, metrics: Metrics) -> None:
-        """A step is in flight; wait for the one before it."""
+        """A step was started; wait for the one before it."""
         before, self._pending = self._pending, (step, metrics)
         if before is not None:
             self._read(*before)
 
     def settle(self) -> None:
-        """Wait for the step in flight too."""
+        """Wait for the last step that was started, too."""
         if self._pending is not None:
             self._read(*self._pending)
             self._pending = None
@@ -293,7 +300,7 @@ class _Watch:
 
 @contextmanager
 def _closed(batches: Iterator[Batch]) -> Iterator[Iterator[Batch]]:
-    """Closes an iterator that can be closed, and with it its worker processes."""
+    """Close the iterator at the end, if it can be closed; that ends its worker processes."""
     try:
         yield batches
     finally:
@@ -304,10 +311,11 @@ def _closed(batches: Iterator[Batch]) -> Iterator[Iterator[Batch]]:
 
 @contextmanager
 def _stop_signal() -> Iterator[Callable[[int], int | None]]:
-    """A function that tells at each step which signal asks to stop after it, if any.
+    """A function from a step to the signal that asks to stop after it, or None.
 
-    A second signal acts as usual. Several processes stop after the same step: JAX's runtime listens
-    for SIGTERM in each and agrees on it; Ctrl-C is passed on to it.
+    A second signal has its usual effect. If there are several processes, all stop after the same
+    step: JAX's runtime listens for SIGTERM in each process and agrees on the step. Ctrl-C is turned
+    into SIGTERM for it.
     """
     if threading.current_thread() is not threading.main_thread():
         yield lambda step: None  # signals reach the main thread only

@@ -1,14 +1,16 @@
-"""The published recipe: AdamW, its schedules, its decay rule and the limit on kernel norms. And
-Muon beside AdamW, for learning from nothing: it reaches the same error in half the steps.
+"""The optimisers of the published recipe: AdamW with its schedules, weight decay and limit of the
+kernel norms. Muon can replace AdamW in part: without pretrained weights, it needs half the steps
+for the same error.
 
 Decay is decoupled (Loshchilov & Hutter 2019) and scaled by the current learning rate. It acts on
-kernels only: not on biases, nor on the scales and shifts of norms. Steps are counted from 0: the
+kernels only, not on biases, nor on the scales and shifts of norms. Steps are counted from 0: the
 first update uses rate(0).
 
-Muon (Jordan et al. 2024) moves a kernel by its momentum with all singular values brought to about
-1, so that what few examples ask for is learned as fast as what all ask for. Given a rate of its
-own (`muon_rate`), which follows the backbone's schedule, it moves the backbone's kernels, all but
-depthwise ones and those so large that the singular values would cost more than the gradients.
+Muon (Jordan et al. 2024) updates a kernel by its momentum, after all singular values were brought
+to about 1. So directions that few examples need are learned as fast as those that all need. It is
+used if it has a rate (`muon_rate`), which follows the backbone's schedule. It updates the kernels
+of the backbone, except depthwise kernels and those whose singular values would cost more than the
+gradients.
 """
 
 import math
@@ -24,21 +26,22 @@ from jaxtyping import Array, Float
 BASE_RATE = 2.121e-4
 KERNEL_NORM = 20.0
 MUON_WIDTH = 256
-"""The shorter side of the largest kernel that Muon moves, as a matrix of inputs by outputs."""
+"""Muon updates kernels whose shorter side, as a matrix of inputs by outputs, is at most this."""
 
 
 def weight_decay(steps: int, base_rate: float = BASE_RATE) -> float:
-    """Decay before the learning rate multiplies it: 3e-3 / √steps / base rate."""
+    """The factor that the learning rate multiplies for the decay: 3e-3 / √steps / base rate."""
     return 3e-3 / math.sqrt(steps) / base_rate
 
 
 def two_phases(
     steps: int, base_rate: float = BASE_RATE, first: float = 0.92, warmup_steps: int = 0
 ) -> optax.Schedule:
-    """From the base rate to its third over the share `first` of steps, then from its 30th × 0.3.
+    """A schedule in two phases, each with exponential decay.
 
-    Both phases decay exponentially; with `first` 0 only the second one is left. `warmup_steps` rise
-    linearly to the schedule's own value.
+    The first phase lasts the share `first` of all steps and goes from the base rate to 1/3 of it.
+    The second goes from 1/30 of the base rate to 0.3/30. With `first` 0 there is only the second.
+    During `warmup_steps` a factor rises linearly to 1.
     """
     switch = math.ceil(first * steps)
 
@@ -64,8 +67,8 @@ def initial(
 ) -> optax.GradientTransformation:
     """The optimiser of stage 1: `two_phases` over all parameters.
 
-    `decay` defaults to the recipe's rule, `weight_decay`. `head` names entries of the parameters'
-    top level. Initialising raises a ValueError if one is missing.
+    `decay` defaults to the recipe's rule, `weight_decay`. `head` names top-level entries of the
+    parameters; the optimiser's `init` raises ValueError if one is missing.
     """
     schedule = partial(two_phases, steps, warmup_steps=warmup_steps)
     decay = weight_decay(steps, base_rate) if decay is None else decay
@@ -83,7 +86,7 @@ def fine_tuning(
     kernel_norm: float | None = KERNEL_NORM,
     head: Collection[str] = ("head",),
 ) -> optax.GradientTransformation:
-    """The optimiser of stage 3: the head restarts at the base rate, the backbone stays low.
+    """The optimiser of stage 3: the head starts from the base rate again, the backbone stays low.
 
     Arguments and errors are those of `initial`.
     """
@@ -95,10 +98,10 @@ def fine_tuning(
 
 
 def limit_kernel_norm(limit: float) -> optax.GradientTransformation:
-    """Keeps the norm of each output filter of every kernel at most `limit`, after the update.
+    """Limit the norm of each output filter of every kernel after the update.
 
-    Keras' max_norm, w ← w · min(‖w‖, limit) / ‖w‖, with norms over all axes but the last. Must be
-    last in a chain.
+    It is Keras' max_norm: w ← w · min(‖w‖, limit) / ‖w‖, with norms over all axes but the last. It
+    must be the last in a chain.
     """
 
     def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
@@ -110,7 +113,7 @@ def limit_kernel_norm(limit: float) -> optax.GradientTransformation:
                 return change
             new = value + change
             norm = jnp.sqrt(jnp.sum(new**2, axis=tuple(range(new.ndim - 1)), keepdims=True))
-            # Within the limit the change passes untouched, free of a second rounding.
+            # Within the limit the change is returned as it is, without a second rounding.
             return jnp.where(norm > limit, new * (limit / jnp.maximum(norm, limit)) - value, change)
 
         return jax.tree.map(limited, kernels(params), updates, params), state
@@ -135,7 +138,7 @@ def _rules(
     muon_rate: float | None,
     decay: float,
 ) -> Rules:
-    """How each part of the parameters moves; `head` and `backbone` are schedules of any rate."""
+    """The optimiser of each part; `head` and `backbone` make a schedule from a base rate."""
     adamw = partial(optax.adamw, eps=1e-8, weight_decay=decay, mask=kernels)
     rules: Rules = {"head": adamw(head(base_rate)), "backbone": adamw(backbone(base_rate))}
     if muon_rate is not None:
@@ -150,7 +153,7 @@ def _rules(
 def _of_parts(
     rules: Rules, head: Collection[str], kernel_norm: float | None
 ) -> optax.GradientTransformation:
-    """One optimiser of these rules, of which "muon" takes from the backbone what suits it."""
+    """One optimiser of these rules; if there is a rule "muon", it gets the kernels that suit it."""
 
     def labels(params: Mapping[str, Any]) -> dict[str, Any]:
         missing = set(head) - set(params)
@@ -170,13 +173,13 @@ def _of_parts(
 
 
 def _suits_muon(is_kernel: bool, value: Array) -> bool:
-    if not is_kernel or value.shape[-2] == 1:  # depthwise: a filter for each channel, no matrix
+    if not is_kernel or value.shape[-2] == 1:  # depthwise: one filter for each channel, no matrix
         return False
     return min(math.prod(value.shape[:-1]), value.shape[-1]) <= MUON_WIDTH
 
 
 def _as_matrices(params: Any) -> Any:
-    """All axes of a kernel but the last are its inputs."""
+    """Take all axes of a kernel but the last as its inputs."""
     return jax.tree.map(
         lambda value: optax.contrib.MuonDimensionNumbers(tuple(range(value.ndim - 1)), -1), params
     )

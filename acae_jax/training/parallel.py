@@ -1,9 +1,9 @@
-"""Data parallelism: the only module that knows of several devices.
+"""Data parallelism; no other module deals with several devices.
 
-One mesh axis, 'data'. The state is replicated, a batch is cut into contiguous equal shares along
-its first axis, and the compiler inserts the sums over devices. A ghost group is never cut: its
-statistics stay on one device, so results do not depend on the number of devices. Every process
-passes its own share of the batch. A batch that is computed in parts has them as its first axis, and
+The mesh has one axis, 'data'. The state is replicated. A batch is cut into equal contiguous shares
+along its first axis, and the compiler inserts the sums over devices. A ghost group is never cut:
+its statistics stay on one device, so results do not depend on the number of devices. Every process
+passes its own share of the batch. If a batch is computed in parts, they are its first axis, and
 each part is cut over the devices.
 """
 
@@ -22,7 +22,7 @@ AXIS = "data"
 def mesh(count: int | None = None) -> Mesh:
     """The mesh over all devices, or over the first `count`.
 
-    A ValueError if there are fewer devices than that, or some but not all of several processes'.
+    Raises ValueError if there are fewer devices, or if several processes would not use all of them.
     """
     devices = jax.devices()
     if count is not None and not (isinstance(count, int) and 1 <= count <= len(devices)):
@@ -37,34 +37,34 @@ def mesh(count: int | None = None) -> Mesh:
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
-    """Placement of the state: whole on every device."""
+    """The placement of the state: a full copy on every device."""
     return NamedSharding(mesh, PartitionSpec())
 
 
 def replicate(tree: Tree, mesh: Mesh) -> Tree:
-    """The tree on every device."""
+    """The tree with a full copy on every device."""
     return jax.device_put(tree, replicated(mesh))
 
 
 def placed(tree: Tree, sharding: Sharding) -> Tree:
-    """Host arrays, equal in every process, placed as told; no process waits for another."""
+    """Host arrays, equal in every process, placed by `sharding`; no process waits for another."""
     return jax.tree.map(
         lambda x: jax.make_array_from_callback(x.shape, sharding, lambda index: x[index]), tree
     )
 
 
 def batch_spec(parts: int = 1) -> PartitionSpec:
-    """How a batch lies on the mesh."""
+    """How a batch is cut over the mesh."""
     return PartitionSpec(AXIS) if parts == 1 else PartitionSpec(None, AXIS)
 
 
 def place_batch(
     batch: Mapping[str, np.ndarray | jax.Array], mesh: Mesh, group_size: int = 1, parts: int = 1
 ) -> dict[str, jax.Array]:
-    """This process's batch as arrays cut over the devices, whole groups of `group_size` on each.
+    """Cut this process's batch over the devices, with whole groups of `group_size` on each.
 
-    With more than one of `parts` their number becomes the arrays' first axis. A ValueError if the
-    batch has no equal number of whole groups for every device and part.
+    If there is more than one part, `parts` becomes a first axis of the arrays. Raises ValueError
+    unless every device gets the same number of whole groups in every part.
     """
     sharding = NamedSharding(mesh, batch_spec(parts))
     local = len(sharding.addressable_devices)
@@ -76,7 +76,7 @@ def place_batch(
 
 
 def gathered(tree: Any) -> Any:
-    """Every process's host arrays, stacked; their shapes must be equal."""
+    """The host arrays of all processes, stacked; their shapes must be equal."""
     if jax.process_count() == 1:
         return jax.tree.map(lambda value: np.asarray(value)[None], tree)
     return multihost_utils.process_allgather(tree)
@@ -89,7 +89,7 @@ def _place(value: np.ndarray | jax.Array, sharding: NamedSharding) -> jax.Array:
 
 
 def check_division(name: str, examples: int, devices: int, group_size: int, parts: int) -> None:
-    """A ValueError unless every device gets the same number of whole groups in every part."""
+    """Raise ValueError unless every device gets the same number of whole groups in every part."""
     if examples % (devices * group_size * parts):
         groups = f"groups of {group_size} on {devices} devices"
         groups += f" in {parts} parts" if parts > 1 else ""

@@ -1,7 +1,7 @@
 """The rows of a run's log as TensorBoard's event files.
 
-metrics.jsonl stays the record. When a run is continued, its earlier rows are written anew into a
-fresh file, so that no reader finds one twice, or one that came after the checkpoint.
+metrics.jsonl remains the log. When a run is continued, its earlier rows are written again, to a new
+file. So no row is there twice, and no row is from after the checkpoint.
 """
 
 import time
@@ -16,9 +16,10 @@ FLUSH_SECONDS = 10.0  # the library waits for the disk at each flush
 
 
 class Events:
-    """A listener of `logs.Log` that writes event files into `folder`; use as a context.
+    """A listener of `logs.Log` that writes event files to `folder`; use it as a context.
 
-    The folder is left as it is until the first row. A ValueError without the extra [tensorboard].
+    Nothing in the folder changes before the first row. Raises ValueError if the extra
+    [tensorboard] is not installed.
     """
 
     def __init__(self, folder: Path):
@@ -38,7 +39,7 @@ class Events:
         self._flushed = 0.0
 
     def __call__(self, row: Row) -> None:
-        """Write the row's metrics at its step and time; what is not finite as NaN."""
+        """Write the row's metrics with its step and time; values that are not finite become NaN."""
         self._file = self._file or self._start(row["time"])
         values = [
             self._summary.Summary.Value(tag=tag, simple_value=float("nan") if y is None else y)
@@ -52,13 +53,13 @@ class Events:
             self._flushed = time.monotonic()
 
     def _start(self, wall_time: float) -> Any:
-        """A fresh file in place of those that there are."""
+        """A new file in place of the existing ones."""
         self._folder.mkdir(parents=True, exist_ok=True)
         for earlier in self._folder.glob(f"{FILES}*"):
             earlier.unlink()
         file = self._open_file(str(self._folder / f"{FILES}{time.time_ns()}"))
         self._write(file, wall_time=wall_time, file_version="brain.Event:2")
-        # A TensorBoard that is looking on forgets what it has read of the files before.
+        # This makes a running TensorBoard drop what it has read from the earlier files.
         start = self._event.SessionLog(status=self._event.SessionLog.START)
         self._write(file, step=0, wall_time=wall_time, session_log=start)
         return file

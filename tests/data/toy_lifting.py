@@ -156,7 +156,7 @@ def task(config: ConfigDict, workdir) -> loop.Task:
         update=lambda step, now, batch: update(now, batch),
         batches=batches,
         evaluate=evaluate,
-        facts={"joint_names": list(NAMES)},
+        metadata={"joint_names": list(NAMES)},
     )
 
 

@@ -40,7 +40,7 @@ def test_it_trains_on_windows_of_tracks(trained):
     errors = runs.series(one, "test/mpjpe_mm").values
     # The mean pose is about 140 mm off: all of it at the hand, which is anywhere on a circle.
     assert errors[-1] < errors[0] < 100
-    assert checkpoints.newest_facts(folder / "whole")["joint_names"] == list(toy_lifting.NAMES)
+    assert checkpoints.newest_metadata(folder / "whole")["joint_names"] == list(toy_lifting.NAMES)
 
 
 def test_it_is_continued_to_the_bit(trained, tmp_path):

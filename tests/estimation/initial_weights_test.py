@@ -21,7 +21,7 @@ BLOCKS = 3  # of head channels for each joint
 def saved(folder, params, union):
     """The folder of a run with these parameters of this union."""
     state = TrainState(jnp.array(1), params, {"batch_stats": {}}, ())
-    facts = {"seed": 0, **building.facts(union)}
+    facts = {"seed": 0, **building.metadata(union)}
     with checkpoints.Checkpoints(folder, facts) as run:
         run.save(state, wait=True)
     return folder

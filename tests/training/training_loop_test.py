@@ -294,7 +294,7 @@ def test_the_best_state_has_most_hits_and_is_found_anew_when_the_score_is_anothe
     hits[20] = {"pck150": 0.6, "error": 0.9}
     with pytest.raises(KeyError, match="40"):
         loop.fit(task(hits), tmp_path, steps=50, best="pck150", **every)
-    assert checkpoints.newest_facts(tmp_path, "best")["score"] == 0.6
+    assert checkpoints.newest_metadata(tmp_path, "best")["score"] == 0.6
     hits[10] = {"pck150": 0.7, "error": 0.8}
     with pytest.raises(KeyError, match="40"):
         loop.fit(task(hits), tmp_path, steps=50, best="pck150", **every)
