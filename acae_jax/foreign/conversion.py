@@ -1,8 +1,9 @@
-"""A torch state dict as the variables of one of our networks, each number in its place or an error.
+"""A torch state dict as the variables of one of our networks; any array that does not fit is an
+error.
 
-torch keeps kernels as (out, in, height, width), flax as (height, width, in, out); for depthwise
-kernels "in" is 1 in both. What torch calls weight, bias, running_mean and running_var of a norm are
-scale, bias, mean and var here.
+torch stores kernels as (out, in, height, width), flax as (height, width, in, out); for depthwise
+kernels "in" is 1 in both. A norm's weight, bias, running_mean and running_var in torch are scale,
+bias, mean and var here.
 """
 
 import re
@@ -16,7 +17,7 @@ from acae_jax.foreign.layouts import Layers
 
 State = Mapping[str, np.ndarray]
 
-# What holds a model: compiled, data-parallel or of a task (Lightning, MMSegmentation, …).
+# Names of modules that hold a model: compiled, data-parallel, of a framework (Lightning, …).
 _PREFIX = re.compile(r"(?:(?:_orig_mod|module|model|backbone|encoder|net)\.)*")
 _LEAVES = {
     "kernel": "weight",
@@ -32,13 +33,13 @@ def variables(state: State, layers: Layers, like: Any, ignored: Sequence[str] = 
 
     Args:
         state: the arrays by torch's names.
-        layers: torch's name of every module of ours, by its path.
+        layers: torch's name of each of our modules, by our path.
         like: params and batch_stats of our network, as arrays or shapes.
         ignored: beginnings of names that may be left over, such as "classifier.".
 
     Raises:
-        ValueError: which names the first array that is missing, of another shape, not of finite
-            numbers, or left over.
+        ValueError: naming the first array that is missing, left over, of another shape or not
+            finite.
     """
     first_path, first = jax.tree_util.tree_leaves_with_path(like)[0]
     state = without_prefix(state, counterpart(first_path, first.shape, layers)[0])
@@ -51,8 +52,8 @@ def variables(state: State, layers: Layers, like: Any, ignored: Sequence[str] = 
 
     converted = jax.tree_util.tree_map_with_path(array_for, like)
     for key in state:
-        counted = key.endswith(".num_batches_tracked")
-        if key not in used and not counted and not key.startswith(tuple(ignored)):
+        is_counter = key.endswith(".num_batches_tracked")
+        if key not in used and not is_counter and not key.startswith(tuple(ignored)):
             raise ValueError(
                 f"it also holds {key[:80]!r}, which this model does not have: is it of another "
                 "model or size?"
@@ -61,14 +62,14 @@ def variables(state: State, layers: Layers, like: Any, ignored: Sequence[str] = 
 
 
 def counterpart(path: tuple, shape: tuple[int, ...], layers: Layers) -> tuple[str, tuple[int, ...]]:
-    """The name and shape that torch has for the variable at this path of params and batch_stats."""
+    """Torch's name and shape of the variable at this path in params or batch_stats."""
     _, *modules, name = jax.tree_util.keystr(path, simple=True, separator="/").split("/")
     order = (3, 2, 0, 1) if len(shape) == 4 else (0,)
     return f"{layers['/'.join(modules)]}.{_LEAVES[name]}", tuple(shape[axis] for axis in order)
 
 
 def with_epsilon(variables: Any, theirs: float, ours: float) -> Any:
-    """The same function for norms that add `ours` to the variance where torch's added `theirs`.
+    """Change the scales of norms, so that `ours` added to the variance has the effect of `theirs`.
 
     scale · (x − mean) / √(var + theirs) = scale' · (x − mean) / √(var + ours).
     """
@@ -85,13 +86,13 @@ def with_epsilon(variables: Any, theirs: float, ours: float) -> Any:
 
 
 def without_prefix(state: State, key: str) -> dict[str, np.ndarray]:
-    """The arrays under the names that they have in a model which has one called `key`.
+    """The arrays of the model that has an array called `key`, without the prefix of their names.
 
-    Training scripts put the names of what holds the model before it, such as "module." or
-    "model.backbone."; what these do not hold is left out.
+    Training scripts put prefixes such as "module." or "model.backbone." before the names. Arrays
+    without the model's prefix are left out.
     """
-    leads = [name.removesuffix(key) for name in state if name.endswith(key)]
-    prefixes = [lead for lead in leads if _PREFIX.fullmatch(lead)]
+    beginnings = [name.removesuffix(key) for name in state if name.endswith(key)]
+    prefixes = [beginning for beginning in beginnings if _PREFIX.fullmatch(beginning)]
     if "" in prefixes or not prefixes:
         return dict(state)
     if len(prefixes) > 1:
@@ -102,7 +103,7 @@ def without_prefix(state: State, key: str) -> dict[str, np.ndarray]:
 
 
 def _array(state: State, key: str, shape: tuple[int, ...]) -> np.ndarray:
-    """One array of this shape, in our order of axes."""
+    """One array, which must have this shape, in our order of axes."""
     if key not in state:
         raise ValueError(
             f"it lacks {key} of shape {shape}, which this model has: is it of another model or "
@@ -117,5 +118,5 @@ def _array(state: State, key: str, shape: tuple[int, ...]) -> np.ndarray:
         raise ValueError(f"{key} is of type {array.dtype}; weights must be floating-point numbers")
     array = np.asarray(array, np.float32)
     if not np.isfinite(array).all():
-        raise ValueError(f"{key} holds numbers that are not finite: the file is of no use")
+        raise ValueError(f"{key} holds numbers that are not finite: the file cannot be used")
     return np.ascontiguousarray(array.transpose(2, 3, 1, 0) if array.ndim == 4 else array)

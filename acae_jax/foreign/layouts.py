@@ -1,7 +1,7 @@
-"""Which of a torch network's layers is which of ours.
+"""Which layer of a torch network is which of ours.
 
-Each function gives {our module's path: their module's name}, both without the parameters' own
-names, for all layers of the feature extractor, in the order of the layers. Sources: the layouts of
+Each function returns {path of our module: name of their module} for all layers of the feature
+extractor, in their order; the names of parameters are not part of it. Sources: the layouts of
 torchvision (models/resnet, efficientnet, mobilenetv3) and timm (resnet, _efficientnet_blocks).
 """
 
@@ -24,7 +24,7 @@ def layers(backbone: str, library: str) -> Layers:
 
 
 def _resnet(depth: int) -> Layers:
-    """ResNet is the same in both libraries."""
+    """The layers of a ResNet, which have the same names in both libraries."""
     result = _conv_norm("stem", "conv1", "bn1")
     for stage, blocks in enumerate(resnet.BLOCKS_PER_STAGE[depth], start=1):
         for index in range(blocks):
@@ -57,7 +57,7 @@ def _efficientnet(size: str, library: str) -> Layers:
 
 
 def _ends(library: str, between: int, timm_last: tuple[str, str]) -> tuple[Layers, Layers]:
-    """The stem, and the last convolution and norm behind `between` stages or blocks."""
+    """The stem, and the last convolution and norm, with `between` stages or blocks in between."""
     if library == "torchvision":
         end = f"features.{between + 1}"
         return (
@@ -84,14 +84,14 @@ def _mobilenet(size: str, library: str) -> Layers:
 
 
 def _timm_places(blocks: Sequence[mobilenet.Block]) -> Iterator[str]:
-    """ "stage.index" of each block: timm's stages are the runs of equal width."""
+    """The name "stage.index" of each block; a stage of timm is a run of blocks of equal width."""
     runs = itertools.groupby(blocks, key=lambda block: block.features)
     for stage, (_, run) in enumerate(runs):
         yield from (f"{stage}.{index}" for index, _ in enumerate(run))
 
 
 def _torchvision_block(ours: str, theirs: str, parts: Sequence[str]) -> Layers:
-    """The parts are numbered."""
+    """The layers of a block, whose parts have numbers in torchvision."""
     result: Layers = {}
     for number, part in enumerate(parts):
         name = f"{theirs}.block.{number}"
@@ -103,7 +103,9 @@ def _torchvision_block(ours: str, theirs: str, parts: Sequence[str]) -> Layers:
 
 
 def _timm_block(ours: str, theirs: str, parts: Sequence[str]) -> Layers:
-    """Convolutions have names that depend on the kind of block; norms are numbered."""
+    """The layers of a block in timm: norms have numbers, convolutions names that depend on the
+    block's kind.
+    """
     convolutions = tuple(part for part in parts if part != "excite")
     names = {
         ("convolve",): ("conv",),
@@ -120,7 +122,7 @@ def _timm_block(ours: str, theirs: str, parts: Sequence[str]) -> Layers:
 
 
 def _conv_norm(ours: str, convolution: str, norm: str) -> Layers:
-    """The depthwise convolution is a module by itself, the others lie in a ConvNorm."""
+    """A convolution and its norm; ours are in one ConvNorm, unless the convolution is depthwise."""
     if ours.endswith("/depthwise"):
         return {ours: convolution, f"{ours}_norm": norm}
     return {f"{ours}/conv": convolution, f"{ours}/norm": norm}

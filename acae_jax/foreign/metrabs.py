@@ -1,14 +1,14 @@
-"""Published MeTRAbs models (Sárándi et al. 2021, 2023) in their PyTorch layout: what the folder
-holds, and where its crop model computes otherwise than ours.
+"""Published MeTRAbs models (Sárándi et al. 2021, 2023) in their PyTorch layout: reading the folder,
+and the steps of the crop model that differ from ours.
 
     ckpt.pt                     the state dict of backbone and heat map head
     config.yaml                 settings by name
     joint_info.npz              joint_names, and joint_edges between them
-    joint_transform_matrix.npy  optional: (J, J'), from the head's joints to those that come out
+    joint_transform_matrix.npy  optional: (J, J'), from the head's joints to the output joints
     skeleton_infos.pkl          for each skeleton: indices into J', names, edges within it
 
-Nothing of them is run: see `pickled`; NumPy's files are read without objects, YAML by its safe
-loader and without aliases.
+No code of these files is run: `pickled` reads the pickle; NumPy files are read without objects,
+and YAML with its safe loader and without aliases.
 """
 
 import re
@@ -38,14 +38,14 @@ BORDER_PX = 0.75 * STRIDE
 LIMIT_BYTES = 64 << 20
 LIMIT_SETTINGS_BYTES = 64 << 10
 LARGEST = pickled_arrays.LARGEST
-"""Names of joints, or edges, of all skeletons together: 100 times the published ones."""
+"""The largest number of joints or edges of all skeletons together; published models have 1/100."""
 LONGEST_TEXT = pickled_arrays.LONGEST_TEXT
 OFF_AFFINE = 1e-3
-"""How far from 1 the weights of a joint may sum."""
+"""The largest deviation of the sum of a joint's weights from 1."""
 
 
 class PublishedSettings(NamedTuple):
-    """What config.yaml says of the crop model. `legacy` is its legacy_centered_stride_bug."""
+    """The settings of the crop model in config.yaml; `legacy` is legacy_centered_stride_bug."""
 
     size: str
     side_px: int
@@ -57,7 +57,7 @@ class PublishedSettings(NamedTuple):
 
 
 class Skeleton(NamedTuple):
-    """A choice of the joints that come out; edges count within it."""
+    """A selection of the output joints; edges are indices within the selection."""
 
     indices: tuple[int, ...]
     names: tuple[str, ...]
@@ -65,7 +65,7 @@ class Skeleton(NamedTuple):
 
 
 class Published(NamedTuple):
-    """A published folder; `matrix` gives the joints that come out from those of the head."""
+    """The content of a published folder; `matrix` leads from the head's joints to the output."""
 
     settings: PublishedSettings
     points: int
@@ -77,10 +77,10 @@ class Published(NamedTuple):
 
 
 def read(folder: str | Path) -> Published:
-    """Everything in a published folder, checked.
+    """Read and check everything in a published folder.
 
-    An OSError if a file is missing; a ValueError of one line, which names the file, if one is
-    damaged or asks for what is not supported.
+    Raises OSError if a file is missing; ValueError, in one line that names the file, if a file is
+    damaged or needs something that is not supported.
     """
     folder = Path(folder)
     settings = _in_file(folder / "config.yaml", _settings)
@@ -107,15 +107,15 @@ def read(folder: str | Path) -> Published:
 
 
 def variables(published: Published, like: Any) -> Any:
-    """The weights in the structure of our pose network, which `like` gives as shapes.
+    """The weights in the structure of our pose network; `like` are its shapes.
 
-    A ValueError, which names the first array that does not fit.
+    Raises ValueError naming the first array that does not fit.
     """
     return conversion.variables(published.state, layers(published.settings.size), like)
 
 
 def layers(size: str) -> layouts.Layers:
-    """Which of their layers is which of our pose network's."""
+    """Which layer of theirs is which of our pose network."""
     backbone = layouts.layers(f"efficientnetv2_{size}", "torchvision")
     renamed = {
         f"backbone/{ours}": theirs.replace("features.", "backbone.1.", 1)
@@ -127,8 +127,9 @@ def layers(size: str) -> layouts.Layers:
 def shifted(
     px: Float[Array, "b j 2"], relative_mm: Float[Array, "b j 3"], settings: PublishedSettings
 ) -> tuple[Float[Array, "b j 2"], Float[Array, "b j 3"]]:
-    """Pixels and metric positions of the head as these models mean them: with `legacy` half a
-    stride further right and down.
+    """Change the head's pixels and metric positions to the convention of these models.
+
+    With `legacy` they lie half a stride further right and down.
     """
     by_px = STRIDE / 2 if settings.legacy else 0.0
     by_mm = by_px * settings.box_mm / settings.side_px
@@ -141,11 +142,12 @@ def locate(
     intrinsics: Float[Array, "b 3 3"],
     settings: PublishedSettings,
 ) -> Float[Array, "b j 3"]:
-    """Absolute joints in mm from what `shifted` gives.
+    """Absolute joints in mm, from the result of `shifted`.
 
-    Otherwise than in `geometry.absolute.reconstruct` the image's edges are at 0 and its side (at
-    half a stride less, if strides are not centred), rows of the least squares are weighted and not
-    their squares, and the third column's root mean square is that of all joints.
+    This differs from `geometry.absolute.reconstruct` in three ways. The edges of the image are at 0
+    and its side (minus half a stride, if strides are not centred). The weights multiply the rows of
+    the least squares, not their squares. The root mean square of the third column is over all
+    joints.
     """
     first = BORDER_PX - (0 if settings.centred else STRIDE / 2)
     last = settings.side_px - BORDER_PX - (0 if settings.centred else STRIDE / 2)
@@ -158,7 +160,7 @@ def locate(
 
 
 def _in_file(path: Path, read: Any) -> Any:
-    """What `read` makes of a file, whose name stands before its errors."""
+    """Call `read` with a file, and put the file's path before its errors."""
     if not path.is_file():
         raise FileNotFoundError(
             f"{path} is missing: give the whole folder of a published PyTorch model "
@@ -174,7 +176,7 @@ def _in_file(path: Path, read: Any) -> Any:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML without aliases, by which a small file can mean more than any memory holds."""
+    """YAML without aliases, because with them a small file can need any amount of memory."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         """The next node; an error if it is an alias."""
@@ -188,12 +190,12 @@ def _yaml(path: Path) -> Any:
         raise ValueError(f"it has more than {LIMIT_SETTINGS_BYTES} bytes")
     try:
         return yaml.load(path.read_bytes(), _Loader)
-    except Exception as error:  # values that are not of the type they say raise whatever they like
+    except Exception as error:  # values with a wrong type tag can raise any exception
         raise ValueError(f"it is not plain YAML: {messages.one_line(error)}") from error
 
 
-def _told(value: Any) -> str:
-    """A value for a message: containers and long texts only by their type."""
+def _shown(value: Any) -> str:
+    """A value as text for a message; only the type of containers and long texts."""
     text = repr(value) if value is None or isinstance(value, bool | float | str) else ""
     if isinstance(value, int) and abs(value) < 2**63:
         text = str(value)
@@ -209,7 +211,7 @@ def _settings(path: Path) -> PublishedSettings:
             raise ValueError(f"{name} is set: models with this setting cannot be imported")
     for name in ("stride_train", "stride_test"):
         if config.get(name, STRIDE) != STRIDE:
-            raise ValueError(f"{name} is {_told(config[name])}; only {STRIDE} can be imported")
+            raise ValueError(f"{name} is {_shown(config[name])}; only {STRIDE} can be imported")
     mix = config["mix_3d_inside_fov"]
     settings = PublishedSettings(
         size=config["efficientnet_size"],
@@ -223,15 +225,17 @@ def _settings(path: Path) -> PublishedSettings:
     kinds = (str, int, bool, bool, int, int | float, int | float)
     for value, kind, name in zip(settings, kinds, PublishedSettings._fields, strict=True):
         if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-            raise ValueError(f"its value {_told(value)} for {name} is of the wrong type")
+            raise ValueError(f"its value {_shown(value)} for {name} is of the wrong type")
     if settings.size not in efficientnet.STAGES:
-        raise ValueError(f"efficientnet_size is {_told(settings.size)}; it must be s, m or l")
+        raise ValueError(f"efficientnet_size is {_shown(settings.size)}; it must be s, m or l")
     side_px, bins = settings.side_px, settings.depth_bins
     if side_px < STRIDE or side_px > 4096 or side_px % STRIDE or not 1 <= bins <= 256:
-        raise ValueError(f"a side of {_told(side_px)} px with {_told(bins)} depths makes no sense")
+        raise ValueError(
+            f"a side of {_shown(side_px)} px with {_shown(bins)} depths makes no sense"
+        )
     if not 0 < settings.box_mm < 1e6 or not 0 <= settings.mix_3d <= 1:
         raise ValueError(
-            f"a box of {_told(settings.box_mm)} mm with {_told(settings.mix_3d)} for "
+            f"a box of {_shown(settings.box_mm)} mm with {_shown(settings.mix_3d)} for "
             "mix_3d_inside_fov makes no sense"
         )
     return settings
@@ -251,8 +255,8 @@ def _matrix(path: Path) -> Float[np.ndarray, "k j"]:
     worst = int(np.argmax(np.abs(sums - 1)))
     if abs(sums[worst] - 1) > OFF_AFFINE:
         raise ValueError(
-            f"the weights in column {worst} of its (J, J') sum to {sums[worst]:.6g}, by "
-            f"{abs(sums[worst] - 1):.2g} not to 1: joints that come out must be weighted averages"
+            f"the weights in column {worst} of its (J, J') sum to {sums[worst]:.6g}; they must sum "
+            "to 1, because output joints are weighted averages"
         )
     return np.ascontiguousarray(matrix.T, np.float32)
 
@@ -290,8 +294,10 @@ def _skeletons(path: Path, count: int) -> dict[str, Skeleton]:
 def _all_names(
     names: tuple[str, ...], skeletons: dict[str, Skeleton], count: int
 ) -> tuple[str, ...]:
-    """A name for each joint that comes out: those beyond the head's are called as in the first
-    skeleton that has them, with its name for a suffix (kinectv2_25: head_kinectv2).
+    """A name for each output joint.
+
+    Joints beyond the head's get their name in the first skeleton that has them, with this
+    skeleton's name as suffix (head of kinectv2_25: head_kinectv2).
     """
     names_at = dict(enumerate(names))
     for skeleton_name, skeleton in skeletons.items():

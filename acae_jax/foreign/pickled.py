@@ -1,19 +1,20 @@
-"""Pickles as data: containers, numbers, text, and what a caller's table makes of a few names.
+"""Pickles as data: containers, numbers, text, and objects for which the caller has a function.
 
-A pickle is a program for a small stack machine, and Python's Unpickler runs it: it imports what the
-program names, calls it, and hashes, copies and sets attributes as told. Restricting what may be
-imported leaves the rest open – attributes of the permitted functions can be overwritten, a memo
-index of 2³¹ claims 16 GB, nested tuples as keys take exponential time or overflow the stack.
+A pickle is a program for a small stack machine, and Python's Unpickler runs it: it imports the
+names in the program, calls them, and hashes, copies and sets attributes as the program says. To
+restrict the imports is not enough: attributes of the permitted functions can be overwritten, a memo
+index of 2³¹ allocates 16 GB, and nested tuples as keys take exponential time or overflow the stack.
+
 So nothing is unpickled here. `pickletools` of the standard library splits the bytes into
-operations, and the interpreter below carries out those that build data. A global is only its name;
-"calling" it looks the name up in the table of the caller, whose functions get plain data. What
-any other call would make is an `Opaque`, which holds only the name of what was called: settings
-and histories of every kind may stand beside weights. Who needs the value itself refuses it.
+operations, and the interpreter below carries out those that build data. A global is only its name.
+To "call" it, the interpreter looks the name up in the caller's table, whose functions get plain
+data. Any other call gives an `Opaque`, which holds only the name of the called function: a file may
+hold settings and histories of any kind beside the weights. Code that needs such a value refuses it.
 
-Every operation takes time and memory in proportion to its bytes, and these are limited. But values
-are shared however often they are referred to: a few bytes may be a list of a trillion items, or a
-number as long as the file a thousand times. So whoever gets plain data looks at types, lengths and
-sizes before anything else, and never prints or copies it whole.
+Every operation takes time and memory in proportion to its bytes, which are limited. But a value can
+be referred to many times: a few bytes may describe a list of a trillion items, or a thousand copies
+of a number as long as the file. So code that gets plain data checks types, lengths and sizes first,
+and never prints or copies all of it.
 """
 
 import pickletools
@@ -23,11 +24,11 @@ from typing import Any, NamedTuple
 from acae_jax import messages
 
 LIMIT_BYTES = 32 << 20
-"""A model's whole table of contents takes 1 MB; each MB takes a second."""
+"""The pickle that describes all tensors of a model has about 1 MB; each MB takes a second."""
 
 
 class Name(NamedTuple):
-    """A global that a pickle refers to, such as collections.OrderedDict: only its name."""
+    """The name of a global that a pickle refers to, such as collections.OrderedDict."""
 
     module: str
     name: str
@@ -37,9 +38,9 @@ class Name(NamedTuple):
 
 
 class Opaque:
-    """What only code could make, and nothing runs here: what the pickle calls to make it.
+    """A value that only code could make; `call` is the name of the function that would make it.
 
-    `items` are the keys and values that the pickle sets in it, as in a subclass of dict.
+    `items` are the keys and values that the pickle sets in it, as for a subclass of dict.
     """
 
     def __init__(self, call: str):
@@ -47,15 +48,15 @@ class Opaque:
         self.items: dict[str | int, Any] = {}
 
     def refusal(self) -> ValueError:
-        """The error for those who need the value."""
+        """The error for code that needs the value."""
         return ValueError(
             f"it calls {self.call}, which is code and not data: nothing was run. Do not open this "
-            "file with torch or pickle unless you trust where it comes from"
+            "file with torch or pickle unless you trust its source"
         )
 
 
 class Stateful:
-    """What a maker returns of an object whose state follows (the operation BUILD)."""
+    """An object whose state follows in the pickle (the operation BUILD)."""
 
     state: Any = None
 
@@ -82,17 +83,18 @@ def read(
     makers: Makers,
     persistent: Callable[[Any], Any] | None = None,
 ) -> Any:
-    """The data that a pickle describes, without running anything of it.
+    """The data that a pickle describes; none of its code is run.
 
     Args:
-        data: the pickle, at most LIMIT_BYTES; whatever follows its end is ignored.
-        makers: functions by full name, such as "collections.OrderedDict", that get the arguments
-            which the pickle passes to this name. They must be harmless whatever these are, and
-            their errors should be ValueErrors or TypeErrors. Calls of other names are `Opaque`.
-        persistent: gives the object of a persistent id; without it such ids are an error.
+        data: the pickle, at most LIMIT_BYTES; bytes after its end are ignored.
+        makers: functions by full name, such as "collections.OrderedDict". Each gets the arguments
+            that the pickle passes to this name. It must be harmless for any arguments, and may
+            raise ValueError or TypeError. Calls of other names become `Opaque`.
+        persistent: the function from a persistent id to its object; without it, such ids are an
+            error.
 
     Raises:
-        ValueError: for operations that only programs need, and for damaged data.
+        ValueError: for operations that data do not need, and for damaged data.
     """
     if len(data) > LIMIT_BYTES:
         raise ValueError(f"its pickle has {len(data)} bytes; at most {LIMIT_BYTES} are read")
@@ -108,14 +110,14 @@ def read(
 
 
 def is_size(number: Any) -> bool:
-    """Whether it is a whole number from 0 that can be reckoned with at no cost: far above any
-    offset, size or stride, but sums and products of a few such numbers are short.
+    """Whether it is a whole number from 0 to 2⁴⁸: enough for any offset, size or stride, and small
+    enough to compute with at no cost.
     """
     return type(number) is int and 0 <= number < 1 << 48
 
 
 class _Machine:
-    """The stack, the marks under it and the memo of one pickle."""
+    """The stack, the marks and the memo of one pickle."""
 
     def __init__(self, makers: Makers, persistent: Callable[[Any], Any] | None):
         self.stack: list[Any] = []
@@ -162,7 +164,7 @@ class _Machine:
             self._name(name, argument)
 
     def _name(self, name: str, argument: Any) -> None:
-        """The operations that would import, call or change something."""
+        """Carry out an operation by which an Unpickler would import, call or change something."""
         stack = self.stack
         if name == "GLOBAL":
             stack.append(_named(*argument.split(" ", 1)))
@@ -180,7 +182,7 @@ class _Machine:
             (state,) = self._popped(1)
             if isinstance(stack[-1], Stateful):
                 stack[-1].state = state
-            elif not isinstance(stack[-1], dict | Opaque):  # torch hangs notes on ordered dicts
+            elif not isinstance(stack[-1], dict | Opaque):  # torch sets notes on ordered dicts
                 raise ValueError("it sets attributes of an object, which weights do not need")
         elif name == "BINPERSID" and self._persistent is not None:
             stack.append(self._persistent(stack.pop()))
@@ -194,12 +196,12 @@ class _Machine:
         return _opaque(called) if maker is None else maker(*arguments)
 
     def _marked(self) -> list[Any]:
-        """Everything above the last mark, taken off the stack."""
+        """Take everything above the last mark off the stack."""
         marked, self.stack = self.stack, self._marks.pop()
         return marked
 
     def _with_marked(self, name: str) -> None:
-        """The operations on everything above the last mark."""
+        """Carry out an operation on everything above the last mark."""
         marked = self._marked()
         if name == "TUPLE":
             self.stack.append(tuple(marked))
@@ -220,7 +222,7 @@ class _Machine:
             raise ValueError("it adds to something that is not a set")
 
     def _popped(self, count: int) -> list[Any]:
-        """The uppermost values, taken off the stack."""
+        """Take the last values off the stack."""
         if count > len(self.stack):
             raise IndexError("too few values on the stack")
         values = self.stack[len(self.stack) - count :]
@@ -251,8 +253,9 @@ def _extend(target: Any, values: list[Any]) -> None:
 
 
 def _update(target: Any, flat: list[Any]) -> None:
-    """Set keys that are text or small numbers: others, which can be made to collide or never end,
-    are left out with their values.
+    """Set the items whose keys are text or small numbers.
+
+    Others are left out, because their hashes could collide on purpose or take forever.
     """
     keys, values = flat[::2], flat[1::2]
     items = target.items if isinstance(target, Opaque) else target

@@ -1,7 +1,7 @@
-"""NumPy's arrays in pickles (see `pickled`): what they are made of, checked, as arrays again.
+"""NumPy arrays in pickles (see `pickled`), checked.
 
-Numbers, truth values and text of fixed length; the forms that NumPy 1 and 2 write in the pickle
-protocols 0 to 5.
+They may hold numbers, truth values and text of fixed length, in the forms that NumPy 1 and 2 write
+in the pickle protocols 0 to 5.
 """
 
 import re
@@ -12,22 +12,22 @@ import numpy as np
 from acae_jax.foreign import pickled
 
 LONGEST_TEXT = 200
-"""Characters; in an array each text takes the room of the longest."""
+"""Characters; in an array every text takes as much memory as the longest."""
 LARGEST = 100_000
-"""Items of a list with those of the lists in it: the same list may stand in it many times."""
+"""The largest number of items of a list, with the items of lists in it (each time they occur)."""
 _LONGEST_ROW = 16
 _CODE = re.compile(r"[<>|=]?(b1|[iu][1248]|f[248]|U[0-9]{1,3})")
 _ENCODINGS = ("latin1", "latin-1")
 
 
 class PickledType(pickled.Stateful):
-    """An element type; its state, where one follows, holds the byte order."""
+    """The type of an array's elements; its state, if there is one, holds the byte order."""
 
     def __init__(self, code: str):
         self._code = code
 
     def dtype(self) -> np.dtype:
-        """NumPy's type; a ValueError if it is none of numbers or text."""
+        """The type in NumPy; ValueError unless it is one of numbers or text."""
         if _CODE.fullmatch(self._code[:20]) is None:
             raise ValueError(f"it holds an array of type {self._code[:20]!r}, not numbers or text")
         order = self.state[1] if isinstance(self.state, tuple) and len(self.state) > 1 else "="
@@ -40,10 +40,10 @@ class PickledType(pickled.Stateful):
 
 
 class PickledArray(pickled.Stateful):
-    """An array whose shape, type and bytes follow as its state."""
+    """An array; its state holds its shape, type and bytes."""
 
     def array(self) -> np.ndarray:
-        """The array; a ValueError if its bytes are not as many as shape and type say."""
+        """The array; ValueError if the number of bytes does not fit shape and type."""
         if not isinstance(self.state, tuple) or len(self.state) != 5:
             raise ValueError("it holds an array without content")
         _, shape, kind, fortran, content = self.state
@@ -51,7 +51,7 @@ class PickledArray(pickled.Stateful):
 
 
 def array_of(value: Any) -> np.ndarray:
-    """A list or array of a pickle as an array of numbers or text; a ValueError otherwise."""
+    """A list or array of a pickle as a NumPy array of numbers or text; ValueError for all else."""
     if isinstance(value, PickledArray):
         return value.array()
     if isinstance(value, pickled.Opaque):
@@ -78,7 +78,7 @@ def array_of(value: Any) -> np.ndarray:
 
 
 def _small(shell: PickledArray) -> Any:
-    """A number, a text or a short list: what an array within a list may be."""
+    """An array within a list, which may be a number, a text or a short list."""
     array = shell.array()
     if array.ndim > 1 or array.size > _LONGEST_ROW:
         raise ValueError("it holds lists that are longer or deeper than any array here")
@@ -86,7 +86,7 @@ def _small(shell: PickledArray) -> Any:
 
 
 def _check(values: list[Any]) -> None:
-    """Raise a ValueError unless these are numbers or texts that make an array of their size."""
+    """Raise ValueError unless these are numbers or texts of limited length."""
     if any(isinstance(one, list | tuple) for one in values):
         raise ValueError("it holds lists that are longer or deeper than any array here")
     if not all(isinstance(one, bool | int | float | str) for one in values):
@@ -131,7 +131,7 @@ def _scalar(kind: Any, content: Any) -> PickledArray:
 
 
 def _encode(text: Any, encoding: Any = "") -> str:
-    """The text as it is: `_array` encodes what it needs, not every call that a pickle makes."""
+    """The text unchanged; `_array` encodes it only when it is needed."""
     if not isinstance(text, str) or encoding not in _ENCODINGS:
         raise ValueError("it encodes something other than the bytes of an array")
     return text
@@ -152,4 +152,4 @@ def _makers() -> dict[str, Any]:
 
 
 MAKERS: pickled.Makers = _makers()
-"""What `pickled.read` needs to read arrays."""
+"""The makers with which `pickled.read` reads arrays."""

@@ -1,13 +1,13 @@
-"""Published image classifiers as backbones to start stage 1 from.
+"""Published image classifiers as backbones for stage 1.
 
-What can be imported: ResNet-18 to -152 (ours is the v1.5 of both libraries; timm's resnetv2_* are
-other networks), EfficientNetV2-S, -M and -L, MobileNetV3 small and large of full width. Classifiers
-are left out. Features are equal to torch's for a backbone that is not `centred`. timm's tf_* models
-pad as TensorFlow does, which moves the sampling grid by some pixels: with our padding their weights
-compute the same function on a grid that lies elsewhere.
+These can be imported: ResNet-18 to -152 (v1.5, as in both libraries; timm's resnetv2_* are other
+networks), EfficientNetV2-S, -M and -L, MobileNetV3 small and large of full width. The classifiers
+themselves are left out. Features equal torch's if the backbone is not `centred`. timm's tf_* models
+pad as TensorFlow does, which moves the sampling grid by some pixels: with our padding, their
+weights compute the same function on another grid.
 
 The result is a folder with one file, backbone.safetensors: the variables by path, such as
-"params/stem/conv/kernel", and in its metadata what the backbone is.
+"params/stem/conv/kernel", and metadata that say which backbone it is.
 """
 
 from collections.abc import Mapping
@@ -32,15 +32,15 @@ SUFFIXES = (".pth", ".pth.tar", ".pt", ".bin", ".safetensors")
 
 
 class Model(NamedTuple):
-    """A published model: our backbone, and what its makers chose."""
+    """A published model: the backbone that takes its weights, and two settings of its authors."""
 
     backbone: str
-    pixels: str  # of layers.PIXELS
-    epsilon: float  # that its norms add to the variance
+    pixels: str  # a key of layers.PIXELS
+    epsilon: float  # its norms add this to the variance
 
 
 class Backbone(NamedTuple):
-    """An imported backbone: its variables, and what a config must say to use them."""
+    """An imported backbone: its variables, and the settings that a config needs for them."""
 
     name: str
     pixels: str
@@ -49,7 +49,7 @@ class Backbone(NamedTuple):
 
 
 def models(library: str) -> dict[str, Model]:
-    """What can be imported from "torchvision" or "timm", by the names that it has there."""
+    """The models that can be imported from "torchvision" or "timm", by their names there."""
     result = {f"resnet{n}": Model(f"resnet{n}", "imagenet", 1e-5) for n in resnet.BLOCKS_PER_STAGE}
     for size in efficientnet.STAGES:
         ours = f"efficientnetv2_{size}"
@@ -72,16 +72,16 @@ def models(library: str) -> dict[str, Model]:
 def model(library: str, name: str) -> Model:
     """The published model of this name, with or without underscores and timm's tag (".in1k").
 
-    A ValueError with suggestions for an unknown one.
+    Raises ValueError with suggestions if there is none.
     """
-    known = models(library)
+    by_name = models(library)
     base, _, tag = name.partition(".")
-    plain = {key.replace("_", ""): key for key in known}
+    plain = {key.replace("_", ""): key for key in by_name}
     plain_name = base.lower().replace("_", "")
     if plain_name not in plain:
-        hint = messages.near_misses(base.lower(), known)
+        hint = messages.near_misses(base.lower(), by_name)
         raise ValueError(f"no model {name!r} of {library} can be imported; {hint}")
-    published = known[plain[plain_name]]
+    published = by_name[plain[plain_name]]
     if tag.startswith("miil"):
         raise ValueError(f"{name} takes pixels from 0 to 1, which no backbone here does")
     return published._replace(pixels="symmetric") if tag.startswith("ra4_") else published
@@ -90,7 +90,7 @@ def model(library: str, name: str) -> Model:
 def read_state(path: str | Path) -> dict[str, np.ndarray]:
     """The arrays of a .pth, .pth.tar, .pt, .bin or .safetensors file by name; no code of it is run.
 
-    A ValueError or OSError of one line if it cannot be read.
+    Raises ValueError or OSError, in one line, if it cannot be read.
     """
     path = Path(path)
     if not path.name.endswith(SUFFIXES):
@@ -101,7 +101,7 @@ def read_state(path: str | Path) -> dict[str, np.ndarray]:
 
 
 def convert(state: Mapping[str, np.ndarray], library: str, name: str, source: str) -> Backbone:
-    """A published model's state dict as our backbone; a ValueError if it does not fit."""
+    """Convert a published model's state dict to our backbone; ValueError if it does not fit."""
     published = model(library, name)
     layers = layouts.layers(published.backbone, library)
     arrays = conversion.variables(state, layers, shapes(published.backbone), HEADS)
@@ -112,21 +112,21 @@ def convert(state: Mapping[str, np.ndarray], library: str, name: str, source: st
 
 
 def write(folder: str | Path, backbone: Backbone) -> None:
-    """Write backbone.safetensors into the folder; a FileExistsError if there is one."""
+    """Write backbone.safetensors to the folder; FileExistsError if it exists."""
     folder = Path(folder)
     if (folder / FILE).exists():
         raise FileExistsError(f"{folder / FILE} exists: choose another folder, or remove it first")
     folder.mkdir(parents=True, exist_ok=True)
     leaves = jax.tree_util.tree_leaves_with_path(backbone.variables)
     arrays = {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
-    facts = {
+    metadata = {
         "kind": KIND,
         "backbone": backbone.name,
         "pixels": backbone.pixels,
         "source": backbone.source,
     }
     unfinished = folder / f"{FILE}.tmp"
-    safetensors.numpy.save_file(arrays, unfinished, facts)
+    safetensors.numpy.save_file(arrays, unfinished, metadata)
     unfinished.replace(folder / FILE)
 
 
@@ -136,10 +136,10 @@ def is_import(folder: str | Path) -> bool:
 
 
 def read(folder: str | Path) -> Backbone:
-    """What `write` wrote; a ValueError if it is something else or damaged."""
+    """Read what `write` wrote; ValueError if the file is something else or damaged."""
     path = Path(folder) / FILE
-    arrays, facts = _opened(path)
-    if facts.get("kind") != KIND or not {"backbone", "pixels", "source"} <= facts.keys():
+    arrays, metadata = _opened(path)
+    if metadata.get("kind") != KIND or not {"backbone", "pixels", "source"} <= metadata.keys():
         raise ValueError(f"{path} was not written by acae_jax.import_weights")
     variables: dict[str, Any] = {}
     for name, array in arrays.items():
@@ -148,16 +148,16 @@ def read(folder: str | Path) -> Backbone:
         for module in modules:
             place = place.setdefault(module, {})
         place[leaf] = array
-    return Backbone(facts["backbone"], facts["pixels"], facts["source"], variables)
+    return Backbone(metadata["backbone"], metadata["pixels"], metadata["source"], variables)
 
 
 def usual_pixels(name: str) -> str:
-    """How a backbone normalises pixels if its config does not say."""
+    """How a backbone normalises pixels if its config does not say it."""
     return getattr(backbones.create(name, ghost_size=1), "pixels", "")
 
 
 def shapes(name: str) -> dict[str, Any]:
-    """The variables of a backbone by shape, without computing anything."""
+    """The shapes of a backbone's variables; nothing is computed."""
     module = backbones.create(name, ghost_size=1)
     images = jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.float32)
     return jax.eval_shape(partial(module.init, train=False), jax.random.key(0), images)
@@ -171,7 +171,7 @@ def _opened(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         with safe_open(path, framework="np") as file:
             names = file.keys()
             return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
-    except AttributeError as error:  # how types that NumPy does not have end, such as float8
+    except AttributeError as error:  # raised for types that NumPy does not have, such as float8
         raise ValueError(f"{path} holds numbers of a type that cannot be read ({error})") from error
     except (SafetensorError, KeyError, ValueError, TypeError) as error:
         raise ValueError(f"{path} is no safetensors file, or is damaged: {error}") from error

@@ -1,11 +1,11 @@
-"""PyTorch's weight files (.pt, .pth, torch ≥ 1.6) as numpy arrays, without torch and without
+"""PyTorch's weight files (.pt, .pth, torch ≥ 1.6) as NumPy arrays, without torch and without
 running code.
 
-Such a file is a zip archive of uncompressed entries: NAME/data.pkl, which describes the tensors,
-and NAME/data/KEY, the numbers of one storage each, in which a tensor is a window with an offset
-and strides. Nothing of the file is executed (see `pickled`), and no memory is claimed beyond the
-bytes that are there: entries must be stored as they are, must not overlap in sum, and arrays are
-views of them.
+Such a file is a zip archive of uncompressed entries. NAME/data.pkl describes the tensors, and each
+NAME/data/KEY holds the numbers of one storage; a tensor is a window into a storage, with an offset
+and strides. No code of the file is run (see `pickled`). Memory stays within the size of the file:
+entries must be uncompressed, must not sum to more bytes than the file has, and arrays are views of
+them.
 """
 
 import zipfile
@@ -50,10 +50,12 @@ class Tensor(NamedTuple):
 def read(path: str | Path) -> dict[str, np.ndarray]:
     """The tensors of a state dict by name, in the file's types; they are read-only.
 
-    The state dict may stand under "state_dict", "model_state_dict" or "model", as in training
-    checkpoints; whatever stands beside it is not read, such as settings of any type or a moving
-    average of the weights. An OSError if the file cannot be opened; a ValueError of one line if it
-    is no state dict in the zip format, is damaged, or code would have to make an array of it.
+    As in training checkpoints, the state dict may stand under "state_dict", "model_state_dict" or
+    "model". What stands beside it is not read, such as settings of any type or a moving average of
+    the weights.
+
+    Raises OSError if the file cannot be opened; ValueError, in one line, if it is damaged, is no
+    state dict in the zip format, or has a weight that only code could make.
     """
     with Path(path).open("rb") as file:
         beginning = file.read(len(_LEGACY))
@@ -103,14 +105,14 @@ def _tensors(archive: zipfile.ZipFile, file_bytes: int) -> dict[str, np.ndarray]
 
 
 def _state_dict(content: Any) -> Mapping[str, Tensor]:
-    """The named tensors of what stands in the content under a usual name, or else of itself.
+    """The tensors by name: of the state dict under a usual name, else of the content itself.
 
-    Beside the state dict of a checkpoint there may be single tensors, such as the best accuracy.
+    A checkpoint may hold single tensors beside its state dict, such as the best accuracy.
     """
     top = _items(content)
     for candidate in (*(_items(top[key]) for key in _STATE_DICTS if key in top), top):
         tensors = {str(k): v for k, v in candidate.items() if isinstance(v, Tensor)}
-        _check_made(candidate, beside=candidate is top)
+        _check_weights(candidate, beside=candidate is top)
         if tensors:
             return tensors
     for value in (content, *(top[key] for key in _STATE_DICTS if key in top)):
@@ -126,16 +128,16 @@ def _state_dict(content: Any) -> Mapping[str, Tensor]:
 
 
 def _items(value: Any) -> Mapping[Any, Any]:
-    """The items of a dict, or of a subclass of dict, whose own code does not run."""
+    """The items of a dict, or of a subclass of dict (whose code does not run)."""
     if isinstance(value, pickled.Opaque):
         return value.items
     return value if isinstance(value, dict) else {}
 
 
-def _check_made(items: Mapping[Any, Any], beside: bool) -> None:
-    """A ValueError if code would have to make one of the weights.
+def _check_weights(items: Mapping[Any, Any], beside: bool) -> None:
+    """Raise ValueError if only code could make one of the weights.
 
-    With `beside` other things may stand beside the weights, but no tensors of other kinds.
+    With `beside`, other values may stand beside the weights, but no tensors of other kinds.
     """
     for name, value in items.items():
         if not isinstance(value, pickled.Opaque):
@@ -158,7 +160,7 @@ def _numbers(content: bytes, entry: str, storage: Tensor) -> np.ndarray:
 
 
 def _view(numbers: np.ndarray, tensor: Tensor, name: str) -> np.ndarray:
-    """The tensor's window into its storage, which must cover it."""
+    """The tensor as a window into its storage; ValueError if it reaches beyond."""
     shape, strides = tensor.shape, tensor.strides
     count = int(np.prod(shape, dtype=object)) if shape else 1
     last = tensor.offset + sum((n - 1) * step for n, step in zip(shape, strides, strict=True))
@@ -172,9 +174,9 @@ def _view(numbers: np.ndarray, tensor: Tensor, name: str) -> np.ndarray:
 
 
 def _storage(identity: Any) -> Tensor | pickled.Opaque:
-    """The whole storage that a persistent id ("storage", type, key, device, count) names.
+    """The whole storage of a persistent id ("storage", type, key, device, count).
 
-    Opaque if NumPy has no such numbers.
+    It is `Opaque` if NumPy has no such type of numbers.
     """
     if not isinstance(identity, tuple) or len(identity) != 5 or identity[0] != "storage":
         raise ValueError("it refers to something that is not a storage")
@@ -202,7 +204,10 @@ def _parameter(tensor: Any, *_: Any) -> Any:
 
 
 def _ordered(pairs: Any = ()) -> Any:
-    """torch fills ordered dicts after it made them; others stand beside the weights."""
+    """An empty dict, because torch creates its ordered dicts empty and then fills them.
+
+    One that is created with items is none of its state dicts, so it is `Opaque`.
+    """
     return pickled.Opaque("collections.OrderedDict") if pairs else {}
 
 
@@ -214,6 +219,6 @@ _MAKERS: pickled.Makers = {
 
 
 def _is_tar(path: str | Path) -> bool:
-    """Whether the file is a tar archive, by the mark in its first header."""
+    """Whether the file is a tar archive, by the marker in its first header."""
     with Path(path).open("rb") as file:
         return file.read(262)[257:] == b"ustar"

@@ -196,7 +196,7 @@ def test_a_matrix_whose_joints_are_no_averages(folder):
     matrix = published_layout.matrix()
     matrix[1, 2] = 0.25
     np.save(folder / "joint_transform_matrix.npy", matrix)
-    refused(folder, r"joint_transform_matrix\.npy", r"column 2 .* sum to 1\.25, by 0\.25 not to 1")
+    refused(folder, r"joint_transform_matrix\.npy", r"column 2 .* sum to 1\.25; they must sum to 1")
 
 
 def test_a_head_whose_bias_is_a_single_number(tmp_path):
