@@ -19,10 +19,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import safetensors.numpy
-from safetensors import SafetensorError, safe_open
 
 from acae_jax import messages
-from acae_jax.foreign import conversion, layouts, torch_file
+from acae_jax.foreign import conversion, layouts, safetensors_file, torch_file
 from acae_jax.models import backbones, efficientnet, mobilenet, resnet
 
 FILE = "backbone.safetensors"
@@ -97,7 +96,7 @@ def read_state(path: str | Path) -> dict[str, np.ndarray]:
         raise ValueError(f"{path} must be a file of weights: {', '.join(SUFFIXES)}")
     if path.suffix != ".safetensors":
         return torch_file.read(path)
-    return _opened(path)[0]
+    return safetensors_file.read(path)[0]
 
 
 def convert(state: Mapping[str, np.ndarray], library: str, name: str, source: str) -> Backbone:
@@ -138,7 +137,7 @@ def is_import(folder: str | Path) -> bool:
 def read(folder: str | Path) -> Backbone:
     """Read what `write` wrote; ValueError if the file is something else or damaged."""
     path = Path(folder) / FILE
-    arrays, metadata = _opened(path)
+    arrays, metadata = safetensors_file.read(path)
     if metadata.get("kind") != KIND or not {"backbone", "pixels", "source"} <= metadata.keys():
         raise ValueError(f"{path} was not written by acae_jax.import_weights")
     variables: dict[str, Any] = {}
@@ -161,17 +160,3 @@ def shapes(name: str) -> dict[str, Any]:
     module = backbones.create(name, ghost_size=1)
     images = jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.float32)
     return jax.eval_shape(partial(module.init, train=False), jax.random.key(0), images)
-
-
-def _opened(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """Arrays and metadata of a safetensors file."""
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}")
-    try:
-        with safe_open(path, framework="np") as file:
-            names = file.keys()
-            return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
-    except AttributeError as error:  # raised for types that NumPy does not have, such as float8
-        raise ValueError(f"{path} holds numbers of a type that cannot be read ({error})") from error
-    except (SafetensorError, KeyError, ValueError, TypeError) as error:
-        raise ValueError(f"{path} is no safetensors file, or is damaged: {error}") from error

@@ -7,5 +7,6 @@ layers  inverted  depthwise  the parts they share; depthwise convolution per pla
 ghost_norm                   batch norm over groups of 16 examples, whole groups on a device
 folding                      norms folded into convolutions, for networks that are trained no more
 nanodet                      the person detector
+blazepose                    the landmark network
 platform                     for which kind of device a network is traced
 """
