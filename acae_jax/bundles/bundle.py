@@ -210,6 +210,9 @@ def _check_fit(path: Path, exported: jax.export.Exported, contents: Contents) ->
             f"{path} gives {joints} joints, {rows} of {columns} with {JOINTS}; {HEADER} names "
             f"{name_count}"
         )
+    looks = contents.facts.looks
+    if looks and max(looks.middle, looks.top) >= joints:
+        raise ValueError(f"{HEADER}: looks names joints beyond the network's {joints}")
     calibration = contents.facts.uncertainty
     if calibration and len(calibration.factors) != joints:
         raise ValueError(

@@ -36,6 +36,22 @@ class Variation(NamedTuple):
 PUBLISHED = Variation()
 
 
+class Looks(NamedTuple):
+    """How a network that tells where the person is wants its crops.
+
+    The first crop's side is `margin` times the box's longer side. The network's point `middle` is
+    the centre of the next, whose side is `radii` times the distance to its point `top`, which is
+    above it. Where the spread of `top` is more than `doubt_mm`, other turns of the crop may be
+    better.
+    """
+
+    middle: int
+    top: int
+    margin: float = 1.25
+    radii: float = 2.5
+    doubt_mm: float = 40.0
+
+
 class Facts(NamedTuple):
     """What a model needs to be used, and what people want to know of it.
 
@@ -54,6 +70,7 @@ class Facts(NamedTuple):
     uncertainty: Calibration | None
     about: dict[str, Any]
     trained: Variation = PUBLISHED
+    looks: Looks | None = None
 
 
 def to_json(facts: Facts) -> dict[str, Any]:
@@ -62,11 +79,14 @@ def to_json(facts: Facts) -> dict[str, Any]:
     calibration = facts.uncertainty and facts.uncertainty._asdict()
     plain = {**facts._asdict(), "skeletons": skeletons, "uncertainty": calibration}
     plain["trained"] = facts.trained._asdict()
+    plain["looks"] = facts.looks and facts.looks._asdict()
     return json.loads(json.dumps(plain, allow_nan=False))
 
 
 def of_json(content: Any) -> Facts:
     """The facts in decoded JSON; a ValueError of one line that names what is wrong in it."""
+    if isinstance(content, Mapping):
+        content = {"looks": None, **content}  # bundles of version 0.1 have none
     _check_keys(content, Facts._fields, "facts")
     joint_names = _texts(content["joint_names"], "joint_names")
     edges = _edges(content["edges"], len(joint_names), "edges")
@@ -97,6 +117,7 @@ def of_json(content: Any) -> Facts:
         uncertainty=_calibration(content["uncertainty"]),
         about=content["about"],
         trained=_variation(content["trained"]),
+        looks=_looks(content["looks"]),
     )
 
 
@@ -133,6 +154,24 @@ def _variation(content: Any) -> Variation:
         "trained must be a roll from 0 to π and two zooms, around 1",
     )
     return Variation(roll, (zoom[0], zoom[1]))
+
+
+def _looks(content: Any) -> Looks | None:
+    if content is None:
+        return None
+    _check_keys(content, Looks._fields, "looks")
+    lengths = [content[name] for name in ("margin", "radii", "doubt_mm")]
+    margin, radii, doubt_mm = _numbers(lengths, "looks.margin, .radii and .doubt_mm")
+    middle, top = (content[name] for name in ("middle", "top"))
+    _check(
+        all(type(one) is int and one >= 0 for one in (middle, top)),
+        "looks.middle and .top must be indices of the network's points",
+    )
+    _check(
+        0.1 <= margin <= 10 and 0.1 <= radii <= 10,
+        "looks.margin and .radii must lie between 0.1 and 10",
+    )
+    return Looks(middle, top, margin, radii, doubt_mm)
 
 
 def _edges(content: Any, joints: int, where: str) -> Edges:

@@ -59,16 +59,58 @@ def camera(
         turn = _turn_upright(*forward, *(stored.rotation @ up).tolist())
     (x0, y0), (x1, y1) = (_image_point(turn, end) for end in ends)
     focal = view.zoom * side_px / math.hypot(x1 - x0, y1 - y0)
+    rotation = (_last_turn(view) @ np.array(turn)).astype(points_px.dtype) @ stored.rotation
+    return _centred(focal, side_px, rotation, stored.position_mm)
+
+
+def varied(crop: cameras.Camera, view: View) -> cameras.Camera:
+    """Return a plain crop camera with the zoom, roll and flip of a view."""
+    intrinsics = crop.intrinsics.copy()
+    intrinsics[[0, 1], [0, 1]] *= view.zoom
+    turn = _last_turn(view).astype(crop.rotation.dtype)
+    return crop._replace(intrinsics=intrinsics, rotation=turn @ crop.rotation)
+
+
+def around(
+    crop: cameras.Camera,
+    centre_px: Float[np.ndarray, "2"],
+    top_px: Float[np.ndarray, "2"],
+    side_px: int,
+    radii: float,
+) -> cameras.Camera:
+    """Return a crop camera from the same place that looks at `centre_px` of another crop camera's
+    image and has `top_px` above it.
+
+    Its side is `radii` times as long as from the centre to the top. ValueError if these coincide.
+    """
+    if not np.linalg.norm(top_px - centre_px) > 0:  # also if they are not finite
+        raise ValueError("the centre and the top of a region must be two points")
+    centre, top = cameras.image_to_camera(crop, np.stack([centre_px, top_px])).tolist()
+    turn = _turn_upright(*centre, *(b - a for a, b in zip(centre, top, strict=True)))
+    radius = math.hypot(*_image_point(turn, top))
+    rotation = np.array(turn, crop.rotation.dtype) @ crop.rotation
+    return _centred(side_px / (radii * radius), side_px, rotation, crop.position_mm)
+
+
+def _centred(
+    focal: float,
+    side_px: int,
+    rotation: Float[np.ndarray, "3 3"],
+    position_mm: Float[np.ndarray, "3"],
+) -> cameras.Camera:
     middle = (side_px - 1) / 2
+    intrinsics = [[focal, 0, middle], [0, focal, middle], [0, 0, 1]]
+    dtype = rotation.dtype
+    return cameras.Camera(
+        np.array(intrinsics, dtype), rotation, position_mm.astype(dtype), np.zeros(12, dtype)
+    )
+
+
+def _last_turn(view: View) -> Float[np.ndarray, "3 3"]:
+    """What roll and flip of a view do to the space of a crop camera."""
     cosine, sine = math.cos(view.roll), math.sin(view.roll)
     hand = -1 if view.flip else 1
-    roll = np.array([[hand * cosine, hand * sine, 0], [-sine, cosine, 0], [0, 0, 1]])
-    return cameras.Camera(
-        np.array([[focal, 0, middle], [0, focal, middle], [0, 0, 1]], points_px.dtype),
-        (roll @ np.array(turn)).astype(points_px.dtype) @ stored.rotation,
-        stored.position_mm,
-        np.zeros(12, points_px.dtype),
-    )
+    return np.array([[hand * cosine, hand * sine, 0], [-sine, cosine, 0], [0, 0, 1]])
 
 
 def _turn_towards(x: float, y: float, z: float) -> list[list[float]]:

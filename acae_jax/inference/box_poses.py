@@ -2,7 +2,6 @@
 
 import itertools
 from collections.abc import Iterator, Sequence
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -11,9 +10,9 @@ from jaxtyping import Float
 from acae_jax.bundles import uncertainty
 from acae_jax.bundles.bundle import Bundle
 from acae_jax.geometry import cameras, lens
-from acae_jax.images import crops as virtual
-from acae_jax.inference import batches, cropping
+from acae_jax.inference import batches, framing, looks
 from acae_jax.inference.arguments import Scene
+from acae_jax.inference.framing import Frame
 from acae_jax.inference.variants import Variant
 from acae_jax.skeletons import skeleton
 
@@ -45,7 +44,13 @@ def estimate(
     crops = (
         crop
         for scene, of_scene in zip(scenes, boxes, strict=True)
-        for crop in crops_of(scene, of_scene, variants, up, facts.side_px, antialias)
+        for crop in framing.crops_of(
+            scene,
+            _frames(bundle, scene, of_scene, up, antialias, batch_size),
+            variants,
+            facts.side_px,
+            antialias,
+        )
     )
     predictions = batches.predict(bundle.crop_model, crops, batch_size)
     for scene, of_scene in zip(scenes, boxes, strict=True):
@@ -55,6 +60,31 @@ def estimate(
             for prediction in itertools.islice(predictions, count)
         ]
         yield _people(pairs, variants, len(facts.joint_names), mirror)
+
+
+def _frames(
+    bundle: Bundle,
+    scene: Scene,
+    boxes: Float[np.ndarray, "n 4"],
+    up: Float[np.ndarray, "3"],
+    antialias: int,
+    batch_size: int,
+) -> list[Frame]:
+    """What to crop of a scene: the boxes, or where the network's first looks lead from there."""
+    side_px, looked = bundle.facts.side_px, bundle.facts.looks
+    if looked is None:
+        return [framing.of_box(scene, box, side_px, up) for box in boxes]
+    region = [looked.middle, looked.top]
+
+    def look(frames: Sequence[Frame]) -> list[looks.Seen]:
+        crops = framing.crops_of(scene, frames, [Variant()], side_px, antialias)
+        seen = []
+        for prediction in batches.predict(bundle.crop_model, crops, batch_size):
+            region_px = cameras.camera_to_image(prediction.camera, prediction.joints_mm[region])
+            seen.append(looks.Seen(region_px, float(prediction.spread_mm[looked.top])))
+        return seen
+
+    return looks.settled(look, looked, scene, boxes, side_px, up)
 
 
 def project(
@@ -72,30 +102,6 @@ def project(
         inwards = np.minimum(1, reach / np.maximum(radius, cameras.NEAREST_MM))
         joints_mm = joints_mm * np.stack([inwards, inwards, np.ones_like(inwards)], axis=-1)
     return cameras.camera_to_image(camera, joints_mm)
-
-
-def crops_of(
-    scene: Scene,
-    boxes: Float[np.ndarray, "n 4"],
-    variants: Sequence[Variant],
-    up: Float[np.ndarray, "3"],
-    side_px: int,
-    antialias: int,
-) -> Iterator[batches.Crop]:
-    """The crops to look at: the variants of the first box, of the second, …"""
-    if not len(boxes):
-        return
-    levels = cropping.Levels(scene.image)
-    for box in boxes:
-        for variant in variants:
-            camera = virtual.camera(scene.camera, box, side_px, variant.view, up)
-            level = cropping.level_of(box, side_px, variant.view.zoom, antialias)
-            level, image = levels.at_most(level)
-            stored = cameras.scale_output(scene.camera, 0.5**level)
-            yield batches.Crop(
-                camera,
-                partial(cropping.draw, image, stored, camera, side_px, variant.gamma, antialias),
-            )
 
 
 def _in_scene(

@@ -41,10 +41,9 @@ class Levels:
         return level, self._levels[level]
 
 
-def level_of(box: Float[np.ndarray, "4"], side_px: int, zoom: float, antialias: int) -> int:
-    """The level of the smallest copy of the image that a crop of this box does not enlarge."""
-    shrinks = max(float(box[2]), float(box[3])) / (side_px * antialias * zoom)
-    return max(0, math.floor(math.log2(shrinks)))
+def level_of(extent_px: float, side_px: int, antialias: int) -> int:
+    """The level of the smallest copy of the image that a crop of this part does not enlarge."""
+    return max(0, math.floor(math.log2(extent_px / (side_px * antialias))))
 
 
 def draw(

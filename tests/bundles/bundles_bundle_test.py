@@ -17,7 +17,7 @@ import safetensors.numpy
 
 from acae_jax.bundles import bundle, compiling, folders, reference
 from acae_jax.bundles.bundle import Contents, Facts, Selection
-from acae_jax.bundles.facts import Variation
+from acae_jax.bundles.facts import Looks, Variation
 from acae_jax.bundles.uncertainty import Calibration
 
 SIDE, JOINTS = 8, 3
@@ -118,6 +118,15 @@ def test_what_is_written_is_read(folder, contents):
     assert found.weights["offsets"].dtype == np.float16
     np.testing.assert_array_equal(found.weights["offsets"], contents.weights["offsets"])
     assert {path.name for path in folder.iterdir()} == {"bundle.json", "README.md", *bundle.LARGEST}
+
+
+def test_looks_are_read_and_bundles_of_before_have_none(folder, contents, tmp_path):
+    change_header(folder, "facts", "looks", to=Looks(0, 2, 1.5, 2.0, 30.0)._asdict())
+    assert bundle.read(folder).facts.looks == Looks(0, 2, 1.5, 2.0, 30.0)
+    header = json.loads((folder / "bundle.json").read_text())
+    del header["facts"]["looks"]
+    (folder / "bundle.json").write_text(json.dumps(header))
+    assert bundle.read(folder).facts == contents.facts
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
@@ -247,6 +256,7 @@ def tensors(**arrays):
     return safetensors.numpy.save(arrays)
 
 
+LOOKS = Looks(middle=0, top=2)._asdict()
 WRONG = {
     "no header": (lambda f: (f / "bundle.json").unlink(), "is no acae_jax bundle: it holds no"),
     "no weights": (lambda f: (f / bundle.WEIGHTS).unlink(), "is missing"),
@@ -284,6 +294,18 @@ WRONG = {
     "zooms": (
         lambda f: change_header(f, "facts", "trained", "zoom", to=[1.1, 1.2]),
         "trained must be a roll from 0 to π and two zooms, around 1",
+    ),
+    "a look at no point": (
+        lambda f: change_header(f, "facts", "looks", to=LOOKS | {"top": 3}),
+        "looks names joints beyond the network's 3",
+    ),
+    "a look at half a point": (
+        lambda f: change_header(f, "facts", "looks", to=LOOKS | {"top": 0.5}),
+        "looks.middle and .top must be indices",
+    ),
+    "an endless margin": (
+        lambda f: change_header(f, "facts", "looks", to=LOOKS | {"margin": 1e9}),
+        "looks.margin and .radii must lie between",
     ),
     "a fact too many": (lambda f: change_header(f, "facts", "more", to=1), "facts must be an"),
     "huge side": (lambda f: change_header(f, "facts", "side_px", to=10**9), "side_px must be"),

@@ -69,6 +69,32 @@ def test_zoom_roll_and_flip_act_about_the_crop_centre():
     np.testing.assert_allclose(np.abs(turn), 1)
 
 
+def test_a_varied_camera_is_the_camera_of_the_view():
+    stored, box, view = stored_camera(), np.array([20.0, 15, 60, 100]), crops.View(1.2, 0.3, True)
+    varied = crops.varied(crops.camera(stored, box, 65), view)
+    for part, expected in zip(varied, crops.camera(stored, box, 65, view), strict=True):
+        np.testing.assert_allclose(part, expected, atol=1e-12, rtol=1e-12)
+
+
+@pytest.mark.parametrize("view", [crops.PLAIN, crops.View(0.8, 2.0), crops.View(flip=True)])
+def test_a_camera_around_a_region_has_its_top_above_its_middle(view):
+    crop = crops.camera(stored_camera(), np.array([20.0, 15, 60, 100]), 65, view)
+    region = np.array([[20.0, 40.0], [50.0, 30.0]])
+    around = crops.around(crop, *region, side_px=81, radii=2.5)
+    seen = cameras.reproject(crop, around, region)
+    np.testing.assert_allclose(seen, [[40, 40], [40, 40 - 81 / 2.5]], atol=1e-9)
+    np.testing.assert_allclose(
+        np.linalg.det(around.rotation), np.linalg.det(crop.rotation), atol=1e-12
+    )
+    np.testing.assert_array_equal(around.position_mm, crop.position_mm)
+
+
+def test_a_region_without_extent_is_an_error():
+    crop = crops.camera(stored_camera(), np.array([20.0, 15, 60, 100]), 65)
+    with pytest.raises(ValueError, match="must be two points"):
+        crops.around(crop, np.full(2, 30.0), np.full(2, 30.0), side_px=81, radii=2.5)
+
+
 def test_a_crop_of_the_whole_image_is_the_image():
     """Half-pixel conventions: the box spans [-0.5, side - 0.5]."""
     side = 33

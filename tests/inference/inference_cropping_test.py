@@ -7,7 +7,7 @@ import pytest
 from acae_jax.bundles.facts import Variation
 from acae_jax.geometry import cameras, lens
 from acae_jax.images import crops as virtual
-from acae_jax.inference import arguments, box_poses, variants, visible_boxes
+from acae_jax.inference import arguments, box_poses, framing, variants, visible_boxes
 
 SIDE_PX = 64
 PLAIN = variants.Variant()
@@ -17,14 +17,9 @@ INTRINSICS = np.array([[420.0, 3, 300], [0, 400, 230], [0, 0, 1]])
 
 def drawn(image, camera, box, variant=PLAIN, antialias=1, up=(0, -1, 0)):
     """A crop as the estimator draws it, and its camera."""
-    (crop,) = box_poses.crops_of(
-        arguments.Scene(image, camera),
-        np.array([box], float),
-        [variant],
-        np.array(up, float),
-        SIDE_PX,
-        antialias,
-    )
+    scene = arguments.Scene(image, camera)
+    frame = framing.of_box(scene, np.array(box, float), SIDE_PX, np.array(up, float))
+    (crop,) = framing.crops_of(scene, [frame], [variant], SIDE_PX, antialias)
     return crop.draw(), crop.camera
 
 
