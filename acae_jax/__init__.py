@@ -16,8 +16,9 @@ def load(folder: str | Path | None = None, detector: Detector | None = None) -> 
 
     Args:
         folder: a bundle, as `acae_jax.export` and `acae_jax.import_weights` write them, or an ONNX
-            export, which onnxruntime then runs; by default the bundle that comes with the package,
-            trained on the embedded synthetic people.
+            export, which onnxruntime then runs; or the name of a model that comes with the
+            package: "blazepose_full", the default, which is for photographs, or "embedded", which
+            was trained on the embedded synthetic people.
         detector: any callable from (images, threshold, nms_iou_threshold, max_detections) to one
             array (n, 5) of boxes for each image; by default the packaged NanoDet.
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The model that comes with the package: the quickstart's network, trained for three times as many steps with augmentation
 # nearer to the published one, because it is to see photographs. About 40 minutes on 2 cores; run again, it continues.
-# RUN and DATA choose other folders. What it makes, $RUN/bundle, belongs into acae_jax/bundles/packaged.
+# RUN and DATA choose other folders. What it makes, $RUN/bundle, belongs into acae_jax/bundles/packaged/embedded.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source launch/environment.sh

@@ -67,11 +67,11 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--samples", type=Path, required=True)
-    parser.add_argument("--bundles", type=Path, nargs="+", default=[bundle.PACKAGED])
+    parser.add_argument("--bundles", type=Path, nargs="+", default=[bundle.PHOTOGRAPHS])
     parser.add_argument("--data", type=Path, help="folder with embedded_test")
     options = parser.parse_args()
     columns = {folder: measure(folder, options.samples, options.data) for folder in options.bundles}
-    names = ("packaged" if folder == bundle.PACKAGED else str(folder) for folder in columns)
+    names = (folder.name if folder.parent == bundle.PACKAGED else str(folder) for folder in columns)
     print("| | " + " | ".join(names) + " |")
     print("|---" * (1 + len(columns)) + "|")
     for row in dict.fromkeys(row for rows in columns.values() for row in rows):

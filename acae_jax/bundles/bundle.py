@@ -31,6 +31,7 @@ from acae_jax.bundles import compiling, folders, reference
 from acae_jax.bundles import facts as facts_files
 from acae_jax.bundles.facts import Facts, Selection
 from acae_jax.bundles.folders import MEBI
+from acae_jax.files import paths
 
 __all__ = ["Bundle", "Contents", "Facts", "Selection", "load", "read", "verify", "write"]
 
@@ -44,7 +45,9 @@ LARGEST = {
     reference.FILE: reference.LARGEST,
 }
 OPTIONAL = (JOINTS,)
-PACKAGED = Path(__file__).parent / "packaged"  # the model that comes with the package
+PACKAGED = Path(__file__).parent / "packaged"
+"""A folder for each of the models that come with the package."""
+PHOTOGRAPHS, EMBEDDED = PACKAGED / "blazepose_full", PACKAGED / "embedded"
 CALLS_ALLOWED = ("shape_assertion",)  # what jax.export makes of a symbolic batch
 
 T = TypeVar("T")
@@ -80,6 +83,17 @@ class Bundle(NamedTuple):
     facts: Facts
     matrix: Float[np.ndarray, "k j"] | None
     crop_model: CropModel
+
+
+def located(folder: str | Path | None) -> Path:
+    """The folder of a model: the one given, or of one that comes with the package by its name, or
+    by default of the one for photographs.
+    """
+    if folder is None:
+        return PHOTOGRAPHS
+    place = paths.local(folder)
+    packaged = PACKAGED / place
+    return packaged if len(place.parts) == 1 and not place.exists() and packaged.is_dir() else place
 
 
 def load(folder: str | Path) -> Bundle:

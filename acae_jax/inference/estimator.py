@@ -19,7 +19,6 @@ import numpy as np
 from acae_jax import messages
 from acae_jax.bundles import bundle as bundles
 from acae_jax.bundles import onnx_backend
-from acae_jax.files import paths
 from acae_jax.geometry import cameras
 from acae_jax.inference import (
     arguments,
@@ -85,7 +84,7 @@ class DetectArguments(EstimateArguments, total=False):
 
 def load(folder: str | Path | None = None, detector: Detector | None = None) -> "Estimator":
     """Open a bundle; see `acae_jax.load`."""
-    folder = paths.local(folder or bundles.PACKAGED)
+    folder = bundles.located(folder)
     is_onnx = (folder / onnx_backend.HEADER).is_file()
     return Estimator((onnx_backend if is_onnx else bundles).load(folder), detector)
 

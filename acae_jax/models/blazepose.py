@@ -172,7 +172,7 @@ class Regression(nn.Module):
             x = Separable(v.head[0][0], name="skip32")(skips[-1])
         for stride, (features, blocks) in zip((64, 128), v.head, strict=True):
             x = Level(features, blocks, name=f"head{stride}")(x)
-        return x.reshape(len(x), -1)
+        return x.reshape(x.shape[0], -1)
 
 
 class Level(nn.Module):

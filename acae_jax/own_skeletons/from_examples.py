@@ -22,7 +22,7 @@ def fit(
 
     Without `folder` it starts from the packaged model; without `picture` that lies beside `out`.
     """
-    folder = folder or bundles.PACKAGED
+    folder = bundles.located(folder)
     contents = bundles.read(folder)
     joint_names = contents.facts.joint_names
     new, moments = examples_file.read(examples, len(joint_names))

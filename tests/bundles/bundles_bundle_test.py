@@ -153,7 +153,7 @@ def test_verify_sees_another_output(folder, contents):
 
 
 def test_the_packaged_model_gives_what_it_gave():
-    folder = bundle.PACKAGED
+    folder = bundle.EMBEDDED
     assert bundle.verify(folder).poses_mm < reference.TOLERANCE_MM
     facts = bundle.read(folder).facts
     assert facts.uncertainty is not None and len(facts.bones_mm) == len(facts.edges)

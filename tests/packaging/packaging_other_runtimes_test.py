@@ -21,9 +21,9 @@ NEEDED = {"onnx": "jax2onnx", "savedmodel": "tensorflow"}
 @pytest.mark.parametrize("form", NEEDED)
 def test_it_leaves_and_gives_the_same(form, tmp_path, capsys):
     pytest.importorskip(NEEDED[form])
-    opened = bundle.load(bundle.PACKAGED)
+    opened = bundle.load(bundle.EMBEDDED)
     out = tmp_path / form
-    assert export.main([str(bundle.PACKAGED), "--to", form, "--out", str(out)]) == 0
+    assert export.main([str(bundle.EMBEDDED), "--to", form, "--out", str(out)]) == 0
     assert "all files are as written" in capsys.readouterr().out
     assert max(one.largest for one in forms.verify(out).values()) < 0.02
 

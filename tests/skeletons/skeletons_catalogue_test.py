@@ -37,7 +37,7 @@ def by_first_letter(joint_names):
 
 
 def test_other_spellings_of_sides_change_nothing_in_the_catalogue():
-    embedded = bundle.PACKAGED
+    embedded = bundle.EMBEDDED
     formats = [catalogue.load(name) for name in catalogue.formats()]
     every = [
         *(catalogue.load(name).joint_names for name in ALL),

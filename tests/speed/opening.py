@@ -25,7 +25,7 @@ from acae_jax.estimation.packing import architecture, bundle_contents, program
 from acae_jax.skeletons import union as unions
 
 REPEATS = 3
-PACKAGED = bundle.PACKAGED
+PACKAGED = bundle.EMBEDDED
 FIRST = """
 import json, sys, time
 start = time.perf_counter()

@@ -8,7 +8,8 @@ from acae_jax.bundles import bundle
 from acae_jax.bundles import facts as facts_files
 from acae_jax.bundles.bundle import Contents
 from acae_jax.bundles.facts import Facts
-from acae_jax.estimation.packing import architecture, pose_card, program
+from acae_jax.estimation.packing import architecture, landmarks, pose_card, program
+from acae_jax.models.blazepose import BlazePose
 from acae_jax.packaging import forms, weights_file
 from acae_jax.packaging.signature import Function
 
@@ -55,8 +56,12 @@ def weights_alone(folder: Path) -> forms.Run:
 
 
 def _of_network(facts: Facts) -> Function:
-    network = architecture.network(architecture.of(facts))
-    return partial(_with_matrix, program.crop_model(network))
+    variant = facts.about.get(landmarks.NETWORK)
+    if isinstance(variant, str):
+        model = landmarks.crop_model(BlazePose(variant))
+    else:
+        model = program.crop_model(architecture.network(architecture.of(facts)))
+    return partial(_with_matrix, model)
 
 
 def _with_matrix(function: Function, weights: dict[str, Any], *inputs: Any) -> tuple:
