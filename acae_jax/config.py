@@ -1,12 +1,12 @@
-"""Configs: python files with `get_config(arg)`, and how a run chooses, changes and keeps one.
+"""Configs: Python files with `get_config(arg)`; loading, changing, saving and comparing them.
 
     --config configs/estimation/initial.py:runlocal,steps=100 --config.optimizer.rate=1e-3
 
-Behind the colon stand the file's own arguments (`parse_arg`), then overrides of single values. Both
-are strict: a name that does not exist, or a value of the wrong type, is a ValueError of one line
+The arguments of the file stand after the colon (`parse_arg`); overrides of single values follow.
+Both are strict: an unknown name or a value of the wrong type is a ValueError of one line.
 (ml_collections' config_flags answers a misspelt override with a traceback, and a missing file with
-an object that fails later). A config is the user's own python and is run when it is loaded. It may
-import its neighbours (`from configs import mixtures`), wherever the command runs.
+an object that fails later.) A config is the user's own Python code, which runs when it is loaded.
+It may import its neighbours (`from configs import mixtures`) from any working directory.
 """
 
 import ast
@@ -29,21 +29,21 @@ _WORDS = {"true": True, "1": True, "false": False, "0": False}
 
 
 def parse_arg(arg: str | None, **defaults: Any) -> ConfigDict:
-    """Return a config's arguments: "runlocal,steps=100" over the defaults, in the defaults' types.
+    """Return the arguments of a config: `defaults`, changed by text such as "runlocal,steps=100".
 
-    A bare name stands for name=True. Raises ValueError for a name that is not among the defaults, a
-    name given twice, or a value that is not of its default's type (bool, int, float or str).
+    A bare name stands for name=True. Raises ValueError for a name that is not in the defaults, a
+    name given twice, or a value of another type than the default (bool, int, float or str).
     """
-    values, seen = dict(defaults), set()
+    values, names = dict(defaults), set()
     for part in filter(None, (arg or "").split(",")):
         name, equals, text = part.partition("=")
         if name not in defaults:
             raise ValueError(
                 f"config has no argument {name!r}; {messages.near_misses(name, defaults)}"
             )
-        if name in seen:
+        if name in names:
             raise ValueError(f"config argument {name!r} is given twice")
-        seen.add(name)
+        names.add(name)
         if not equals and not isinstance(defaults[name], bool):
             raise ValueError(f"config argument {name!r} needs a value: {name}=…")
         values[name] = _parsed(name, text if equals else "true", defaults[name])
@@ -53,9 +53,9 @@ def parse_arg(arg: str | None, **defaults: Any) -> ConfigDict:
 def load(path_with_arg: str, overrides: Sequence[str] = ()) -> ConfigDict:
     """Load "file.py" or "file.py:args", then apply overrides such as "optimizer.rate=1e-3".
 
-    The result is locked: it takes no new names. Raises ValueError for a file that is not there or
-    has no get_config, for overrides of names that do not exist or of another type, and for folders
-    that are a bucket's address.
+    The result is locked: no names can be added. Raises ValueError for a file that is missing or has
+    no get_config, for overrides with an unknown name or of another type, and for folders that are
+    addresses of buckets.
     """
     path_text, _, arg = path_with_arg.partition(":")
     path = Path(path_text).expanduser()
@@ -84,7 +84,7 @@ def keywords(
 ) -> dict[str, Any]:
     """The block `config.NAME` as keyword arguments of a function or a NamedTuple.
 
-    A ValueError for a name that the function does not take.
+    Raises ValueError for a name that the function does not take.
     """
     names = signature(function).parameters
     for key in block:
@@ -94,9 +94,9 @@ def keywords(
 
 
 def split_overrides(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Take every --config.a.b=value out of a command line.
+    """Separate the overrides --config.a.b=value from the other arguments of a command line.
 
-    Returns the other arguments and the overrides "a.b=value", in the form that `load` takes.
+    Returns the other arguments, and the overrides as "a.b=value", for `load`.
     """
     rest, overrides = [], []
     remaining = iter(arguments)
@@ -112,19 +112,19 @@ def split_overrides(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def save(config: ConfigDict, workdir: str | Path) -> None:
-    """Write the config to config.json in the run's folder, so that results keep what made them."""
+    """Write the config to config.json in the run's folder, so that it stays with the results."""
     folder = Path(workdir)
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(config.to_dict(), indent=2)
     temporary = folder / "config.json.tmp"
     temporary.write_text(text + "\n", encoding="utf-8")
-    temporary.replace(folder / "config.json")  # complete or absent, whatever happens meanwhile
+    temporary.replace(folder / "config.json")  # so the file is complete or absent
 
 
 def read(workdir: str | Path) -> ConfigDict:
-    """Read the config.json of a run's folder, locked. Tuples come back as tuples.
+    """Read the config.json of a run's folder; the config is locked, and its lists are tuples.
 
-    A ValueError if there is none or it is damaged.
+    Raises ValueError if the file is missing or damaged.
     """
     path = Path(workdir) / "config.json"
     if not path.is_file():
@@ -139,12 +139,12 @@ def read(workdir: str | Path) -> ConfigDict:
 
 
 def changes(config: ConfigDict, workdir: str | Path) -> list[str]:
-    """What differs from the config.json in a run's folder, as "name: old → new"; nothing if there
-    is none.
+    """The differences from the config.json in a run's folder, as "name: old → new"; none if there
+    is no such file.
     """
     if not (Path(workdir) / "config.json").is_file():
         return []
-    as_read = _tuples(json.loads(json.dumps(config.to_dict())))  # lists come back as tuples
+    as_read = _tuples(json.loads(json.dumps(config.to_dict())))  # `read` turns lists into tuples
     before, now = dict(flat(read(workdir).to_dict())), dict(flat(as_read))
     return [
         f"{name}: {before.get(name, 'absent')} → {now.get(name, 'absent')}"
@@ -154,7 +154,7 @@ def changes(config: ConfigDict, workdir: str | Path) -> list[str]:
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Single values of nested blocks by dotted name, such as ("optimizer.rate", 1e-3)."""
+    """The single values of nested blocks, with dotted names: ("optimizer.rate", 1e-3)."""
     for name, value in values.items():
         if isinstance(value, dict):
             yield from flat(value, f"{prefix}{name}.")
@@ -169,8 +169,8 @@ def _override(config: ConfigDict, override: str) -> None:
         raise ValueError(f"override {override!r} needs a value: --config.{dotted}=…")
     *blocks, name = dotted.split(".")
     block = config
-    for done, part in enumerate([*blocks, name]):
-        path = ".".join(["config", *blocks[:done]])
+    for depth, part in enumerate([*blocks, name]):
+        path = ".".join(["config", *blocks[:depth]])
         if not isinstance(block, ConfigDict):
             raise ValueError(f"{path} is the value {block!r}; it has no {part!r}")
         if part not in block:
@@ -190,7 +190,7 @@ def _as_folder(name: str, text: str) -> Path:
 
 
 def _parsed(name: str, text: str, default: Any) -> Any:
-    """The text as a value of the default's type; any literal or text where the default is None."""
+    """The text as a value of the default's type; any literal or text if the default is None."""
     kind = type(default)
     try:
         if kind is bool:
@@ -210,7 +210,7 @@ def _parsed(name: str, text: str, default: Any) -> Any:
 
 
 def _beside(path: Path) -> str:
-    """A hint at the config files near a missing one."""
+    """A hint at config files in the folder of a missing one."""
     if not path.parent.is_dir():
         return f"; the folder {path.parent} does not exist"
     names = [file.name for file in path.parent.glob("*.py")]
@@ -219,9 +219,9 @@ def _beside(path: Path) -> str:
 
 @contextlib.contextmanager
 def _importable(path: Path) -> Iterator[None]:
-    """While loading, let a config import from the `configs` folder that it lies in.
+    """Let a config import from the `configs` folder around it while it is loaded.
 
-    What it imports from there is forgotten afterwards: the next config may lie in another one.
+    These modules are forgotten afterwards, because the next config may lie in another such folder.
     """
     roots = [str(p.parent) for p in path.resolve().parents if p.name == "configs"]
     others = {name: sys.modules.pop(name) for name in _configs_modules()}
@@ -241,7 +241,7 @@ def _configs_modules() -> list[str]:
 
 
 def _tuples(value: Any) -> Any:
-    """Lists of JSON as the tuples that they were."""
+    """The lists of JSON as tuples."""
     if isinstance(value, dict):
         return {name: _tuples(item) for name, item in value.items()}
     return tuple(_tuples(item) for item in value) if isinstance(value, list) else value

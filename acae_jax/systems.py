@@ -1,11 +1,11 @@
-"""What a config names of its system, by dotted paths: `config.task`, `config.report` and
+"""The functions of a system that a config names by dotted paths: `config.task`, `config.report` and
 `config.export`.
 
 task     (config, …) → what to train, see `acae_jax.train`
 report   (folder of a workflow, seconds that it took) → text to print; writes the report there
 export   (folder of a run, form, folder to write, options) → None, see `acae_jax.export`
 
-An empty path says that the system has none.
+An empty path means that the system has no such function.
 """
 
 import importlib
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ml_collections import ConfigDict
 
-# What configs of version 0.1 call a task, and what it is called today; they name their task only.
+# The tasks of version 0.1, whose configs name only their task: name in the config → name today.
 OF_VERSION_0_1 = {
     "acae_jax.estimation.initial.task": "acae_jax.estimation.initial.task",
     "acae_jax.estimation.bottleneck.task": "acae_jax.estimation.autoencoder_stage.task",
@@ -28,7 +28,7 @@ PATHS = {
 
 
 def path(config: "ConfigDict", what: str) -> str:
-    """The dotted path that a config has for `what`, or "" if it names nothing."""
+    """The dotted path of a config's "report" or "export"; "" if it has none."""
     if what in config:
         return config[what] or ""
     ours = today(config.get("task", "")) in OF_VERSION_0_1.values()
@@ -36,12 +36,12 @@ def path(config: "ConfigDict", what: str) -> str:
 
 
 def today(task: str) -> str:
-    """The dotted path of a task, also where a config has its name of version 0.1."""
+    """The dotted path of a task today, which may differ from that in a config of version 0.1."""
     return OF_VERSION_0_1.get(task, task)
 
 
 def function(dotted: str, what: str) -> Callable[..., Any]:
-    """The function at a dotted path; a ValueError if there is none. `what` is named in it."""
+    """The function at a dotted path; ValueError, which names `what`, if there is none."""
     module, _, name = dotted.rpartition(".")
     try:
         return getattr(importlib.import_module(module), name)

@@ -1,10 +1,10 @@
-"""config.evals: any number of evaluations of a model while it trains, each with a name.
+"""config.evals: any number of evaluations of a model during training, each with a name.
 
     config.evals.test = {"dataset": "embedded_test", "split": "test", "batch_size": 60}
 
-Each entry is built by the function whose dotted path is its `builder`, or by the system's own one.
-A builder takes what the system says of its model and the other values of the entry, opens the data,
-and gives the function from a state to what is `Evaluated`; scores are logged as NAME/score.
+An entry is built by the function whose dotted path is its `builder`, or by the system's builder. A
+builder takes the system's description of its model and the other values of the entry. It opens the
+data and returns the function from a state to an `Evaluated`, whose scores are logged as NAME/score.
 """
 
 import inspect
@@ -25,9 +25,9 @@ Builder = Callable[..., Evaluation]
 
 
 def build(entries: Mapping[str, Entry], model: Any, own: Builder) -> Evaluation:
-    """All evaluations as one; entries without a builder are built by `own`.
+    """All evaluations as one function; `own` builds the entries without a builder.
 
-    A ValueError names the entry at fault.
+    Raises ValueError naming the entry at fault.
     """
     evaluations = {}
     for name, entry in entries.items():
@@ -47,7 +47,7 @@ def build(entries: Mapping[str, Entry], model: Any, own: Builder) -> Evaluation:
 
 
 def check_settings(function: Callable[..., Any], model: Any, settings: Entry) -> None:
-    """A ValueError unless the function takes these settings after the model."""
+    """Raise ValueError unless these settings are arguments of the function, after the model."""
     signature = inspect.signature(function)
     try:
         signature.bind(model, **settings)
@@ -57,7 +57,7 @@ def check_settings(function: Callable[..., Any], model: Any, settings: Entry) ->
 
 
 def joined(results: Mapping[str, Evaluated]) -> Evaluated:
-    """Several evaluations as one: scores as NAME/score, pictures one below the other."""
+    """Join the results of several evaluations: scores as NAME/score, pictures below each other."""
     scores, higher, pictures = {}, [], []
     for name, (own_scores, picture, own_higher) in results.items():
         scores |= {f"{name}/{score}": value for score, value in own_scores.items()}
@@ -69,7 +69,7 @@ def joined(results: Mapping[str, Evaluated]) -> Evaluated:
 
 
 def _stacked(pictures: Sequence[bytes]) -> bytes | None:
-    """PNGs one below the other, as one; None of none."""
+    """One PNG of several, below each other; None if there are none."""
     if len(pictures) < 2:
         return pictures[0] if pictures else None
     images = [Image.open(io.BytesIO(picture)).convert("RGB") for picture in pictures]

@@ -1,7 +1,7 @@
-"""Scores of 2D keypoints of people in pictures, and which predicted person is which labelled one.
+"""Scores of 2D keypoints of people in pictures, and the matching of predicted and labelled people.
 
-Points are px of the picture, people are rows, joints are those of COCO in its order (`JOINTS`).
-What is not labelled is NaN and never counts; a prediction that is NaN is wrong.
+Points are in px of the picture, people are rows, joints are those of COCO in its order (`JOINTS`).
+Joints without a label are NaN and never count; a predicted joint that is NaN counts as wrong.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from acae_jax.skeletons import body_parts, catalogue
 
 JOINTS = catalogue.load("coco_2d").joint_names
 LIMBS = np.arange(5, len(JOINTS))  # shoulders to ankles: the joints that every vocabulary has
-# How far annotators are from each other, in square roots of the person's area.
+# The spread of several annotators' points, in square roots of the person's area.
 SIGMAS = {
     **{"nose": 0.026, "eye": 0.025, "ear": 0.035, "shoulder": 0.079, "elbow": 0.072},
     **{"wrist": 0.062, "hip": 0.107, "knee": 0.087, "ankle": 0.089},
@@ -26,7 +26,7 @@ SIGMAS = {
 def in_order(
     values: Float[np.ndarray, "*n j c"], joint_names: Sequence[str]
 ) -> Float[np.ndarray, "*n k c"]:
-    """Points of joints in any vocabulary as those of COCO's joints; NaN for those that it lacks."""
+    """Points of any joint names, in the order of COCO's joints; NaN for joints that are missing."""
     parts = body_parts.of(joint_names)
     ordered = np.full((*values.shape[:-2], len(JOINTS), values.shape[-1]), np.nan, values.dtype)
     for place, part in enumerate(body_parts.of(JOINTS)):
@@ -38,10 +38,10 @@ def in_order(
 def pck_torso(
     predicted_px: Float[np.ndarray, "n k 2"], true_px: Float[np.ndarray, "n k 2"], share: float
 ) -> Masked:
-    """Percent of a person's limbs that lie nearer to the truth than a share of the torso.
+    """Percent of a person's limb joints that are nearer to the truth than a share of the torso.
 
-    The torso is the longer of the two lines from a shoulder to the other side's hip. People of whom
-    neither is labelled do not count.
+    The torso is the longer of the two lines from a shoulder to the hip of the other side. People
+    without a labelled torso do not count.
     """
     place = {name: index for index, name in enumerate(JOINTS)}
     lines_px = [
@@ -59,10 +59,10 @@ def oks(
     true_px: Float[np.ndarray, "n k 2"],
     area_px2: Float[np.ndarray, " n"],
 ) -> Masked:
-    """Object keypoint similarity of each person, 0 to 1, as COCO defines it.
+    """Object keypoint similarity of each person, from 0 to 1, as COCO defines it.
 
-    The mean over labelled joints of exp(-d² / 2 s² (2σ)²), where s² is the person's area. People
-    without labelled joints do not count.
+    It is the mean over labelled joints of exp(-d² / 2 s² (2σ)²), where s² is the person's area.
+    People without labelled joints do not count.
     """
     sigmas = np.array([SIGMAS[part.name] for part in body_parts.of(JOINTS)])
     labelled = ~np.isnan(true_px).any(-1)
@@ -76,9 +76,9 @@ def oks(
 def partners(
     boxes: Float[np.ndarray, "n 4"], true_boxes: Float[np.ndarray, "m 4"], least_iou: float
 ) -> Int[np.ndarray, " m"]:
-    """For each true box the index of its own predicted one, -1 without.
+    """The index of the predicted box that belongs to each true box; -1 if there is none.
 
-    Pairs overlap by at least `least_iou`, and are those whose overlaps have the largest sum.
+    Pairs overlap by at least `least_iou`, and their overlaps have the largest possible sum.
     """
     overlap = box_geometry.iou(
         *np.broadcast_arrays(true_boxes[:, None].astype(boxes.dtype), boxes[None])

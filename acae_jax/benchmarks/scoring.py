@@ -25,15 +25,15 @@ class Tally:
         self._sums: dict[str, dict[str, tuple[float, int]]] = {}
 
     def add(self, group: str, errors: Mapping[str, Masked]) -> None:
-        """Add what counts of a batch's errors to a group's sums."""
+        """Add the errors of a batch that count to a group's sums."""
         sums = self._sums.setdefault(group, {})
         for name, (values, mask) in errors.items():
             total, count = sums.get(name, (0.0, 0))
-            chosen = np.asarray(values[mask], np.float64)
-            sums[name] = total + float(chosen.sum()), count + chosen.size
+            counting = np.asarray(values[mask], np.float64)
+            sums[name] = total + float(counting.sum()), count + counting.size
 
     def means(self) -> dict[str, dict[str, float]]:
-        """Each group's mean of each metric, without those of which nothing counted."""
+        """The mean of each metric in each group, without those for which nothing counts."""
         by_group = {
             group: {name: total / count for name, (total, count) in sums.items() if count}
             for group, sums in self._sums.items()
@@ -42,7 +42,7 @@ class Tally:
 
 
 def mean_over_groups(means: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
-    """The plain mean of each metric over the groups that have it, however large they are."""
+    """The plain mean of each metric over the groups that have it, whatever their size."""
     names = dict.fromkeys(name for each in means.values() for name in each)
     return {
         name: float(np.mean([each[name] for each in means.values() if name in each]))
@@ -53,31 +53,31 @@ def mean_over_groups(means: Mapping[str, Mapping[str, float]]) -> dict[str, floa
 def streamed(
     predict: Callable[[Batch], Any], batches: Iterable[Batch]
 ) -> Iterator[tuple[Batch, Any]]:
-    """Each batch with what the model says of it, as host arrays.
+    """Each batch and the model's output for it, as host arrays.
 
-    The next batch is made while devices work on this one; they never hold more than two.
+    The next batch is made while the devices work on this one; they never hold more than two.
     """
-    launched: list[tuple[Batch, Any]] = []
+    waiting: list[tuple[Batch, Any]] = []
     for batch in batches:
-        launched.append((batch, predict(batch)))
-        if len(launched) > 1:
-            yield _on_host(launched.pop(0))
-    yield from map(_on_host, launched)
+        waiting.append((batch, predict(batch)))
+        if len(waiting) > 1:
+            yield _on_host(*waiting.pop(0))
+    for batch, output in waiting:
+        yield _on_host(batch, output)
 
 
-def _on_host(launched: tuple[Batch, Any]) -> tuple[Batch, Any]:
-    batch, output = launched
+def _on_host(batch: Batch, output: Any) -> tuple[Batch, Any]:
     return batch, jax.tree.map(np.asarray, output)
 
 
 def padded_rows(count: int, size: int) -> Int[np.ndarray, "batches size"]:
-    """Which examples stand in which batch; the last one is repeated to fill the last batch."""
+    """The indices of the examples in each batch; the last example is repeated in the last batch."""
     rows = np.arange(-(-count // size) * size).reshape(-1, size)
     return np.minimum(rows, count - 1)
 
 
 def stacked(examples: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """One batch of the examples."""
+    """The examples as one batch."""
     return {name: np.stack([example[name] for example in examples]) for name in examples[0]}
 
 
@@ -86,7 +86,7 @@ def predictions(
     examples: Sequence[Mapping[str, np.ndarray]],
     batch_size: int,
 ) -> np.ndarray:
-    """What the model says of each of these examples, run in batches of one size."""
+    """The model's output for each of these examples; all batches have the same size."""
     rows = padded_rows(len(examples), batch_size)
     batches = (stacked([examples[row] for row in batch]) for batch in rows)
     return np.concatenate([output for _, output in streamed(predict, batches)])[: len(examples)]

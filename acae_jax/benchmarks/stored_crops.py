@@ -1,8 +1,8 @@
 """A split of a stored dataset as a stream of clean crops, ready for the network, and their labels.
 
-Nothing is kept between batches, however large the split is, unless it is held in memory on purpose.
-Of several processes, each makes the images of its own share of a batch and the labels of all of it,
-so that every process comes to the same scores without asking the others.
+Nothing stays in memory between batches, unless that is asked for. If there are several processes,
+each makes the images of its own share of a batch, but the labels of the whole batch. So every
+process computes the same scores without communication.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,11 +19,11 @@ from acae_jax.skeletons.union import JointUnion
 
 
 class CropModel(NamedTuple):
-    """What evaluations are built from: a model that sees crops, and where labelled ones lie.
+    """What a builder of evaluations gets: a model of crops, and the folder of the datasets.
 
-    `predict` takes variables and this process's share of a batch, and gives the joints (n, p, 3) of
-    all in mm; `members` says where among them each format's joints are. `layout` is that of the
-    labels.
+    `predict` takes variables and this process's share of a batch, and returns the joints
+    (n, p, 3) of the whole batch in mm. `members` has the indices of each format's joints among
+    them. `layout` is that of the labels.
     """
 
     predict: Callable[[dict, dict[str, np.ndarray]], jax.Array]
@@ -34,8 +34,8 @@ class CropModel(NamedTuple):
 
 
 class Crops(NamedTuple):
-    """A batch: what the network gets (this process's share, padded), and what it should say of the
-    whole batch, without the padding.
+    """A batch: the network's input (this process's share, padded), and the labels of the whole
+    batch, without padding.
     """
 
     inputs: dict[str, np.ndarray]
@@ -44,10 +44,10 @@ class Crops(NamedTuple):
 
 
 class StoredCrops:
-    """The crops of a dataset in batches, which may be run through again and again.
+    """The crops of a dataset in batches; it can be iterated over any number of times.
 
-    `devices` get equal shares of a batch. `scored` has those formats of the layout that count, by
-    default all. `in_memory` keeps the batches from the first time on.
+    `devices` get equal shares of a batch. `scored` has the formats of the layout that count, by
+    default all. With `in_memory`, the batches are kept after the first iteration.
     """
 
     def __init__(
@@ -68,48 +68,49 @@ class StoredCrops:
         self._kept: list[Crops] | None = [] if in_memory else None
 
     def __len__(self) -> int:
-        """How many crops there are."""
+        """The number of crops."""
         return len(self.source)
 
     def __iter__(self) -> Iterator[Crops]:
         if self._kept:
             yield from self._kept
             return
-        made = []
+        batches = []
         for rows in self._rows:
             crops = self._crops(rows)
             if self._kept is not None:
-                made.append(crops)
+                batches.append(crops)
             yield crops
-        self._kept = made or self._kept
+        self._kept = batches or self._kept
 
     def labels(self) -> Iterator[tuple[Float[np.ndarray, "n j 3"], Bool[np.ndarray, "n j"]]]:
-        """True joints in mm, and which are labelled, batch by batch; no image is decoded."""
+        """The true joints in mm and which are labelled, batch by batch; no image is decoded."""
         for rows in self._rows:
-            yield _labels([self._arranged(row) for row in np.unique(rows).tolist()])
+            yield _labels([self._example(row) for row in np.unique(rows).tolist()])
 
     def intrinsics(self) -> Float[np.ndarray, "n 3 3"]:
-        """The camera of every crop."""
-        return np.stack([self._arranged(row)["intrinsics"] for row in range(len(self))])
+        """The intrinsic matrix of every crop."""
+        return np.stack([self._example(row)["intrinsics"] for row in range(len(self))])
 
     def image(self, index: int) -> UInt8[np.ndarray, "s s 3"]:
         """The image of one crop."""
-        return self._arranged(index)["image"]()
+        return self._example(index)["image"]()
 
-    def _arranged(self, row: int) -> dict[str, Any]:
+    def _example(self, row: int) -> dict[str, Any]:
+        """One example, with a function in place of its image."""
         settings = self.layout._asdict()
         return examples.arrange(self.source[row], (0, 0, row), augmentation=None, **settings)
 
     def _crops(self, rows: Int[np.ndarray, " n"]) -> Crops:
-        arranged = {row: self._arranged(row) for row in np.unique(rows).tolist()}
+        by_row = {row: self._example(row) for row in np.unique(rows).tolist()}
         own = np.split(rows, jax.process_count())[jax.process_index()].tolist()
-        drawn = {row: arranged[row]["image"]() for row in dict.fromkeys(own)}
-        inputs = [{"image": drawn[i], "intrinsics": arranged[i]["intrinsics"]} for i in own]
-        return Crops(scoring.stacked(inputs), *_labels([*arranged.values()]))
+        images = {row: by_row[row]["image"]() for row in dict.fromkeys(own)}
+        inputs = [{"image": images[row], "intrinsics": by_row[row]["intrinsics"]} for row in own]
+        return Crops(scoring.stacked(inputs), *_labels([*by_row.values()]))
 
 
 def _labels(
-    arranged: Sequence[Mapping[str, Any]],
+    batch: Sequence[Mapping[str, Any]],
 ) -> tuple[Float[np.ndarray, "n j 3"], Bool[np.ndarray, "n j"]]:
-    joints_mm, valid = ([each[name] for each in arranged] for name in ("joints_mm", "valid"))
+    joints_mm, valid = ([example[name] for example in batch] for name in ("joints_mm", "valid"))
     return np.stack(joints_mm), np.stack(valid)

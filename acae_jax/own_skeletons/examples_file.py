@@ -1,4 +1,4 @@
-"""Examples of a skeleton of one's own: a JSON file of annotated poses, and a model's view of them.
+"""The JSON file of annotated poses for a skeleton of one's own, and a model's predictions for them.
 
     {
       "skeleton": {"name": "mine", "joint_names": ["pelv", "lhip", "rhip"],
@@ -14,17 +14,18 @@
       ]
     }
 
-* skeleton: as in a skeleton file, or the path of one, or a name of the catalogue.
-* An example is one moment in one or several `views`; of a single view the keys may stand in the
-  example itself. Its joints are either `joints_mm`, in the example, in world space, or `joints_px`
-  in at least two views, which are triangulated. Joints that are null or left out are missing.
-* A view has `image` (a path, from the file's folder) and `box` (x, y of the top-left corner, width,
-  height in px), which the model is run on; or `predicted_mm`, the bundle's joints as it gave them
-  for this view in its camera's space.
-* Cameras as the estimator takes them: `intrinsic_matrix` (3, 3) in px, pixel centres at integers;
-  `distortion_coeffs` (4, 5, 8 or 12 of OpenCV's); `extrinsic_matrix` (3, 4) or (4, 4), world to
-  camera, in mm. Without an extrinsic matrix the world is the camera's space: x right, y down,
-  z forward. `joints_px` need an intrinsic matrix; without one the model assumes 55 degrees.
+* `skeleton` is the content of a skeleton file, or the path of one, or a name of the catalogue.
+* An example is one moment in one or several `views`. The keys of a single view may stand in the
+  example itself. The joints are either `joints_mm` of the example, in world space, or `joints_px`
+  of at least two views, which are triangulated. Joints that are null or left out are missing.
+* A view has an `image` (a path relative to the file's folder) and a `box` (x and y of the top-left
+  corner, width and height, in px) for the model. Or it has `predicted_mm`: all joints that the
+  bundle predicted for this view, in its camera's space.
+* Cameras have the estimator's arguments: `intrinsic_matrix` (3, 3) in px, with pixel centres at
+  integers; `distortion_coeffs` (4, 5, 8 or 12 of OpenCV's); `extrinsic_matrix` (3, 4) or (4, 4),
+  from world to camera, in mm. Without an extrinsic matrix, world space is the camera's space:
+  x right, y down, z forward. `joints_px` need an intrinsic matrix. Without one, the model assumes a
+  field of view of 55 degrees.
 """
 
 from collections.abc import Callable, Sequence
@@ -49,39 +50,39 @@ FEWEST = 3
 CAMERA_KEYS = ("intrinsic_matrix", "distortion_coeffs", "extrinsic_matrix")
 VIEW_KEYS = ("image", "box", "predicted_mm", "joints_px", *CAMERA_KEYS)
 UNIT_INTRINSICS = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
-METRES = 50.0  # coordinates that are all smaller than so many mm must be metres
-DISAGREEMENT_PX = 30.0  # median in the image, above which views cannot be of one pose
-BESIDE_MM = 1000.0  # more than a part of a person can lie beside the person
+METRES = 50.0  # if all coordinates are below this, they are in metres, not mm
+DISAGREEMENT_PX = 30.0  # if the median is above this, the views cannot show one pose
+BESIDE_MM = 1000.0  # no part of a person lies farther from the person's middle
 
 
 class Picture(NamedTuple):
-    """What a model is asked about: the person in a box of an image."""
+    """The model's input: a person in a box of an image."""
 
     path: Path
     box: Float[np.ndarray, "4"]
-    camera: Camera | None  # of which the model needs to know the lens; None if it is not known
+    camera: Camera | None  # for its lens; None if unknown
 
 
 class View(NamedTuple):
-    """One camera's share of an example: the model's joints in its space, or what to ask it."""
+    """One camera's part of an example: the model's input, or its joints in the camera's space."""
 
     predicted: Picture | Float[np.ndarray, "j 3"]
-    camera: Camera  # its intrinsics mean nothing unless they are known
+    camera: Camera  # with unit intrinsics if they are unknown
     knows_intrinsics: bool
 
 
 class Moment(NamedTuple):
-    """An annotated pose in world space, NaN where missing, and the views of it."""
+    """An annotated pose in world space, NaN where missing, and its views."""
 
     joints_mm: Float[np.ndarray, "k 3"]
     views: tuple[View, ...]
 
 
 def read(path: str | Path, model_joints: int) -> tuple[Skeleton, list[Moment]]:
-    """The skeleton and the examples in a file as the module describes.
+    """Read the skeleton and the examples of a file in the form above.
 
-    `model_joints` is how many joints predicted_mm must have. Whatever is wrong is one line with the
-    place in the file and the fix: OSError for a missing file, ValueError for the rest.
+    `model_joints` is the number of joints in predicted_mm. Raises OSError for a missing file;
+    ValueError, in one line with the place in the file and the fix, for everything else.
     """
     path = Path(path)
     try:
@@ -92,7 +93,7 @@ def read(path: str | Path, model_joints: int) -> tuple[Skeleton, list[Moment]]:
         _check_keys(content, "the file", ("skeleton", "examples"), ())
         new = _skeleton(content["skeleton"], path.parent)
         if not isinstance(content["examples"], list) or len(content["examples"]) < FEWEST:
-            raise ValueError(f"examples must be a list of at least {FEWEST}; 50 are a good number")
+            raise ValueError(f"examples must be a list of at least {FEWEST}; 50 is a good number")
         moments = [
             _moment(one, f"examples[{index}]", new, path.parent, model_joints)
             for index, one in enumerate(content["examples"])
@@ -103,15 +104,15 @@ def read(path: str | Path, model_joints: int) -> tuple[Skeleton, list[Moment]]:
     return new, moments
 
 
-def seen_by(
+def predict(
     moments: Sequence[Moment],
     model: Callable[[Picture], Float[np.ndarray, "j 3"]],
     bar: bool = False,
 ) -> Examples:
-    """Every view as an example: the model's joints in the camera's space, and the annotated ones.
+    """The model's joints and the annotated ones of every view, in the camera's space.
 
-    `model` gives all joints of the person in a picture, in the camera's space. A ValueError if a
-    predicted pose is not in front of the camera, or the annotated one lies elsewhere.
+    `model` gives all joints of the person in a picture, in the camera's space. Raises ValueError
+    if a predicted pose is not in front of the camera, or far from the annotated one.
     """
     predicted, annotated, number = [], [], []
     views = [(index, view) for index, moment in enumerate(moments) for view in moment.views]
@@ -208,7 +209,7 @@ def _camera(content: dict[str, Any], where: str) -> Camera:
 def _triangulated(
     points_px: Float[np.ndarray, "v k 2"], views: Sequence[View], where: str
 ) -> Float[np.ndarray, "k 3"]:
-    """World joints from the views; ValueError if their cameras cannot tell them, or disagree."""
+    """World joints from the views; ValueError if the cameras do not determine them, or disagree."""
     if not all(view.knows_intrinsics for view in views):
         raise ValueError(f"{where}: views with joints_px need their intrinsic_matrix")
     together = Camera(*(np.stack(parts) for parts in zip(*(v.camera for v in views), strict=True)))
@@ -222,8 +223,8 @@ def _triangulated(
     off_px = np.linalg.norm(cameras.project(together, in_every_view) - points_px, axis=-1)
     if np.nanmedian(off_px) > DISAGREEMENT_PX:
         raise ValueError(
-            f"{where}: its views disagree, by {np.nanmedian(off_px):.0f} px; check that "
-            "extrinsic_matrix leads from world to camera in mm, and left and right of the joints"
+            f"{where}: its views disagree by {np.nanmedian(off_px):.0f} px; check that "
+            "extrinsic_matrix goes from world to camera in mm, and left and right of the joints"
         )
     return joints_mm
 
@@ -257,21 +258,21 @@ def _check_keys(
     for key in content:
         if key not in (*required, *optional):
             hint = messages.near_misses(key, (*required, *optional))
-            raise ValueError(f"{where} has a key '{key}' that nobody reads; {hint}")
+            raise ValueError(f"{where} has an unknown key '{key}'; {hint}")
     for key in required:
         if key not in content:
             raise ValueError(f"{where} lacks the key '{key}'")
 
 
 def _check_together(new: Skeleton, moments: Sequence[Moment]) -> None:
-    """Raise for joints without annotation, and for poses in other units or another space."""
+    """Raise ValueError for joints without annotation, and for poses in wrong units or space."""
     joints_mm = np.stack([moment.joints_mm for moment in moments])
     has_label = fitting.known(joints_mm)
     mirror = skeleton.mirror_map(new.joint_names)
-    often = has_label.sum(0) + np.where(
+    counts = has_label.sum(0) + np.where(
         mirror == np.arange(len(mirror)), 0, has_label[:, mirror].sum(0)
     )
-    for name, count in zip(new.joint_names, often.tolist(), strict=True):
+    for name, count in zip(new.joint_names, counts.tolist(), strict=True):
         if count < 2:
             raise ValueError(
                 f"joint '{name}' is annotated {('nowhere', 'once')[count]}; annotate it (or its "

@@ -1,4 +1,4 @@
-"""A bundle with one more skeleton: more rows in its matrix, and one more name in its facts."""
+"""A bundle with one more skeleton: more rows in its matrix, and one more skeleton in its facts."""
 
 import numpy as np
 from jaxtyping import Float
@@ -15,10 +15,10 @@ def with_skeleton(
     bones_mm: Float[np.ndarray, " e"],
     note: str,
 ) -> Contents:
-    """What a bundle holds, with a skeleton whose joints are `weights` times the bundle's joints.
+    """The contents of a bundle, with a skeleton whose joints are `weights` times the bundle's.
 
-    `bones_mm` are the mean lengths of its edges; `note`, for people, goes to the facts and the
-    model card. A ValueError if the bundle has a skeleton of that name.
+    `bones_mm` are the mean lengths of its edges. `note` is text for the facts and the model card.
+    Raises ValueError if the bundle has a skeleton of that name.
     """
     facts = contents.facts
     check_name(facts, new.name)
@@ -43,7 +43,7 @@ def with_skeleton(
 
 
 def check_name(facts: Facts, name: str) -> None:
-    """Raise a ValueError if a bundle with these facts cannot take a skeleton of this name."""
+    """Raise ValueError if the bundle has a skeleton of this name."""
     if name in facts.skeletons:
         raise ValueError(
             f"the bundle has a skeleton '{name}' already; choose another name with --name"

@@ -1,4 +1,4 @@
-"""From a file of examples to a bundle with one more skeleton: what `acae skeletons fit` does."""
+"""All steps of `acae skeletons fit`, from a file of examples to a bundle with one more skeleton."""
 
 import functools
 from collections.abc import Callable
@@ -18,50 +18,50 @@ from acae_jax.skeletons import skeleton
 def fit(
     examples: Path, folder: Path | None, out: Path | None, name: str | None, picture: Path | None
 ) -> None:
-    """Learn, report, write, draw.
+    """Learn the skeleton, print a report, write the bundle and the picture.
 
-    Without `folder` it starts from the packaged model; without `picture` that lies beside `out`.
+    Without `folder` the packaged model is used; without `picture` the picture lies beside `out`.
     """
     folder = bundles.located(folder)
     contents = bundles.read(folder)
     joint_names = contents.facts.joint_names
     new, moments = examples_file.read(examples, len(joint_names))
     new = skeleton.validate(new._replace(name=name or new.name))
-    # What would fail in the end fails before the work.
+    # Check before the work what would fail after it.
     extended_bundle.check_name(contents.facts, new.name)
     if out is not None:
-        out = out.resolve()  # which has a name, as "." has not
+        out = out.resolve()  # "." has no name
         beside = out.with_name(f"{out.name}.png")
         for path in (out,) if picture else (out, beside):
             if path.exists():
                 raise FileExistsError(f"{path} exists: choose another --out, or remove it first")
         picture = picture or beside
-    seen = examples_file.seen_by(moments, model(folder), bar=True)
+    poses = examples_file.predict(moments, model(folder), bar=True)
     sides = fitting.mirrors(joint_names, new.joint_names)
-    fitted = fitting.fit(seen, sides, bar=True)
+    fitted = fitting.fit(poses, sides, bar=True)
     print(summary.table(fitted, new, joint_names))
     if out is not None:
         note = (
-            f"{len(new.joint_names)} joints learned from {len(moments)} examples; mean error of a "
-            f"joint in examples that were left out {np.nanmean(fitted.left_out_mm):.1f} mm."
+            f"{len(new.joint_names)} joints learned from {len(moments)} examples. Mean error of a "
+            f"joint in left-out examples: {np.nanmean(fitted.left_out_mm):.1f} mm."
         )
-        bones_mm = fitting.bones_mm(seen, fitted.weights, new.edges)
+        bones_mm = fitting.bones_mm(poses, fitted.weights, new.edges)
         changed = extended_bundle.with_skeleton(contents, new, fitted.weights, bones_mm, note)
         bundles.write(out, changed)
         print(f"\nBundle: {out}; use it with skeleton='{new.name}'")
     if picture is not None:
         picture.parent.mkdir(parents=True, exist_ok=True)
-        picture.write_bytes(summary.picture(seen, fitted, new))
+        picture.write_bytes(summary.picture(poses, fitted, new))
         print(f"\nPicture: {picture}")
 
 
 def model(folder: Path) -> Callable[[Picture], Float[np.ndarray, "j 3"]]:
     """The function from a picture to the bundle's joints in the camera's space."""
-    opened = functools.cache(lambda: estimators.load(folder))  # not for examples that bring poses
+    estimator = functools.cache(lambda: estimators.load(folder))  # only if a view has no poses
 
     def joints_mm(picture: Picture) -> Float[np.ndarray, "j 3"]:
         camera = picture.camera
-        people = opened().estimate_poses(
+        people = estimator().estimate_poses(
             stills.read(picture.path),
             picture.box[None],
             intrinsic_matrix=None if camera is None else camera.intrinsics,

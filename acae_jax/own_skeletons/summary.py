@@ -1,4 +1,4 @@
-"""What was learned of a skeleton of one's own: a table for the terminal, and a picture."""
+"""The result of learning a skeleton: a table for the terminal, and a picture."""
 
 import io
 
@@ -14,12 +14,12 @@ from acae_jax.pages import charts
 from acae_jax.skeletons import skeleton
 from acae_jax.skeletons.skeleton import Skeleton
 
-CONTRIBUTORS = 4
-SHOWN = (0.05, 0.5, 0.75, 0.95)  # examples in the picture, by the rank of their error
+CONTRIBUTORS = 4  # the largest weights in the table
+RANKS = (0.05, 0.5, 0.75, 0.95)  # of the errors of the examples in the picture
 
 
 def table(fitted: Fitted, new: Skeleton, model_joint_names: tuple[str, ...]) -> str:
-    """For each joint, or pair of mirrored joints: left-out error and largest weights."""
+    """The left-out error and the largest weights of each joint, or pair of mirrored joints."""
     mirror = skeleton.mirror_map(new.joint_names).tolist()
     rows = []
     for index, other in enumerate(mirror):
@@ -35,16 +35,17 @@ def table(fitted: Fitted, new: Skeleton, model_joint_names: tuple[str, ...]) -> 
     lines += [f"{name:{width}}  {error:>8}  {text}" for name, error, text in rows]
     taking_part = fitted.weights != 0
     lines.append(
-        f"\nMean error of a joint {np.nanmean(fitted.left_out_mm):.1f} mm, left out of what it was "
-        "learned from, with poses moved\nalong the ray to the person. "
-        f"{taking_part.any(axis=0).sum()} of {len(model_joint_names)} joints take part, "
-        f"{taking_part.sum(axis=1).mean():.1f} in a joint; locality {fitted.locality:g}."
+        f"\nMean error of a joint in left-out examples: {np.nanmean(fitted.left_out_mm):.1f} mm, "
+        "after poses were moved along the ray\nto the person. "
+        f"{taking_part.any(axis=0).sum()} of {len(model_joint_names)} joints are used, "
+        f"{taking_part.sum(axis=1).mean():.1f} for each joint on average; "
+        f"locality {fitted.locality:g}."
     )
     return "\n".join(lines)
 
 
 def made_of(weights: Float[np.ndarray, " j"], joint_names: tuple[str, ...]) -> str:
-    """The joints of largest weight: "0.61 lkne_mixamo + 0.42 lkne_markers − 0.03 lank_markers"."""
+    """The largest weights as text: "0.61 lkne_mixamo + 0.42 lkne_markers − 0.03 lank_markers"."""
     order = np.argsort(-np.abs(weights), kind="stable")
     joints = [int(j) for j in order if weights[j] != 0]
     parts = []
@@ -57,13 +58,14 @@ def made_of(weights: Float[np.ndarray, " j"], joint_names: tuple[str, ...]) -> s
 
 
 def picture(examples: Examples, fitted: Fitted, new: Skeleton) -> bytes:
-    """A PNG of good, usual and bad examples, annotated (grey) and as learned without them, from the
-    camera and from the side.
+    """A PNG of examples with small, usual and large errors, seen from the camera and from the side.
+
+    Annotated poses are grey; the others are by weights that were learned without them.
     """
     count = np.isfinite(fitted.left_out_mm).sum(axis=1)
     errors = np.nansum(fitted.left_out_mm, axis=1) / np.maximum(count, 1)
     order = np.argsort(errors)
-    rows = [int(order[int(rank * (len(order) - 1) + 0.5)]) for rank in SHOWN]
+    rows = [int(order[int(rank * (len(order) - 1) + 0.5)]) for rank in RANKS]
     annotated = moved(examples, fitted.left_out_poses_mm)
     figure = Figure((3.0 * len(rows), 6.2))
     grid = figure.subplots(2, len(rows), squeeze=False)
@@ -92,14 +94,14 @@ def _draw(
     colour: str | None,
     width: float,
 ) -> None:
-    """A skeleton's known joints and edges; without a colour, left and right in theirs."""
+    """Draw the known joints and edges; without a `colour`, left and right have different ones."""
     sides = skeleton.sides(new.joint_names)
     tones = {"l": charts.PALETTE[0], "r": charts.PALETTE[4], "": charts.PALETTE[2]}
     colours = [colour or tones[side] for side in sides]
     axes.scatter(*points.T, s=4 * width, c=colours, linewidths=0)
     has_point = known(points)
     edges = [(a, b) for a, b in new.edges if has_point[a] and has_point[b]]
-    # Of an edge between sides, the side of its sided joint.
+    # An edge has the colour of its left or right joint, if it has one.
     of_edges = [colours[a] if sides[a] else colours[b] for a, b in edges]
     lines = [points[[a, b]] for a, b in edges]
     axes.add_collection(LineCollection(lines, colors=of_edges, linewidths=width, alpha=0.8))

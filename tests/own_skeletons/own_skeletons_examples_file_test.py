@@ -92,7 +92,7 @@ def test_single_views_are_read_as_they_are(tmp_path):
     del content["examples"][3]["joints_mm"]["pelv"]
     new, moments = read(tmp_path, content)
     assert new.joint_names == ("pelv", "lhip", "rhip") and new.edges == ((0, 1), (0, 2))
-    seen = examples_file.seen_by(moments, never)
+    seen = examples_file.predict(moments, never)
     np.testing.assert_array_equal(seen.moment, range(4))
     for i in range(4):
         np.testing.assert_allclose(seen.predicted_mm[i], predicted(i))
@@ -114,7 +114,7 @@ def test_the_skeleton_may_be_a_file_or_of_the_catalogue(tmp_path):
 
 def test_two_views_are_triangulated_and_each_is_an_example_in_its_own_space(tmp_path):
     _, moments = read(tmp_path, two_views())
-    seen = examples_file.seen_by(moments, never)
+    seen = examples_file.predict(moments, never)
     np.testing.assert_array_equal(seen.moment, np.repeat(range(4), 2))
     for row, (moment, camera) in enumerate(
         (i, c) for i in range(4) for c in (looking_at((-1500, 0, 0)), looking_at((2000, -300, 500)))
@@ -142,7 +142,7 @@ def test_the_model_is_asked_with_the_camera(tmp_path):
         np.testing.assert_allclose(picture.camera.intrinsics, INTRINSICS)
         return cameras.world_to_camera(picture.camera, np.tile([0.0, 0.0, 4000.0], (4, 1)))
 
-    assert examples_file.seen_by(moments, model).predicted_mm.shape == (8, 4, 3)
+    assert examples_file.predict(moments, model).predicted_mm.shape == (8, 4, 3)
 
 
 def test_a_person_elsewhere_is_refused(tmp_path):
@@ -150,7 +150,7 @@ def test_a_person_elsewhere_is_refused(tmp_path):
     content["examples"][1]["predicted_mm"] = (predicted(1) + np.array([2500, 0, 0])).tolist()
     _, moments = read(tmp_path, content)
     with pytest.raises(ValueError, match=r"examples\[1\].* beside the person"):
-        examples_file.seen_by(moments, never)
+        examples_file.predict(moments, never)
 
 
 @pytest.mark.parametrize("wrong_mm", [0.0, -4000.0])
@@ -159,7 +159,7 @@ def test_predicted_poses_that_are_not_in_front_of_the_camera_are_refused(tmp_pat
     content["examples"][1]["predicted_mm"] = np.full((MODEL_JOINTS, 3), wrong_mm).tolist()
     _, moments = read(tmp_path, content)
     with pytest.raises(ValueError, match=r"examples\[1\]: .* not in front .* check predicted_mm"):
-        examples_file.seen_by(moments, never)
+        examples_file.predict(moments, never)
 
 
 def test_a_model_that_predicts_nan_is_refused(tmp_path):
@@ -168,7 +168,7 @@ def test_a_model_that_predicts_nan_is_refused(tmp_path):
     content["examples"][2] |= {"image": "a.png", "box": [10, 20, 30, 40]}
     _, moments = read(tmp_path, content)
     with pytest.raises(ValueError, match=r"examples\[2\]: .* check box and image"):
-        examples_file.seen_by(moments, lambda picture: np.full((MODEL_JOINTS, 3), np.nan))
+        examples_file.predict(moments, lambda picture: np.full((MODEL_JOINTS, 3), np.nan))
 
 
 def change(content, *path_and_value):
