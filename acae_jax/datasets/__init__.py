@@ -1,5 +1,6 @@
-"""Builders of datasets, and the writer that they share.
+"""Builders of datasets, and what they share.
 
 writer     records of any schema → a dataset on disk, with the names of its joints
+chunks     the records of large datasets made by several processes; builds can be continued
 synthetic  the embedded people: bodies, motions, rooms, cameras, and their builder
 """

@@ -1,8 +1,8 @@
 """Records → a TFDS dataset of ArrayRecord files, at <folder>/<name>/<version>/.
 
-Readable without builder code: `tfds.builder_from_directory(folder).as_data_source(split)`.
-TensorFlow is never needed. TFDS writes into a temporary folder and renames it at the end, so the
-version's folder is complete or absent.
+They can be read without the code of a builder:
+`tfds.builder_from_directory(folder).as_data_source(split)`. TensorFlow is never needed. TFDS writes
+to a temporary folder and renames it at the end, so the folder of a version is complete or absent.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ from acae_jax.files import plain_names
 
 
 def folder(out: str | Path, name: str, version: str) -> Path:
-    """Where a dataset lies."""
+    """The folder of a dataset."""
     return Path(out) / name / version
 
 
@@ -40,20 +40,20 @@ def write(
     metadata: Mapping[str, str | int | float] | None = None,
     schema: Schema = crop_record.SCHEMA,
 ) -> Path:
-    """Writes a dataset of records of a schema; returns its folder.
+    """Write a dataset of records of a schema; returns its folder.
 
-    `splits` gives a fresh iterable of records per split. `joint_names` are those of each skeleton
-    that the labels have, in the order of the records' joints: whoever reads the dataset matches
-    joints by them. `metadata` must tell all that the content follows from, such as seed and size: a
-    complete dataset with the same metadata is kept. Order on disk is shuffled by key, the same way
-    every time. Raises ValueError for a record that breaks the schema, a key that occurs twice, or
-    another dataset in this one's place.
+    `splits` has a function for each split, which returns a fresh iterable of its records.
+    `joint_names` are those of each skeleton of the labels, in the order of the records' joints;
+    readers of the dataset match joints by them. `metadata` must determine the content, such as seed
+    and size: a complete dataset with the same metadata is kept. The order on disk is shuffled by
+    key, the same way every time. Raises ValueError for a record that breaks the schema, for a key
+    that occurs twice, and if the folder holds another dataset.
     """
     sources.check_platform()
     plain_names.check_utf8(out)
     named = {skeleton: list(joints) for skeleton, joints in joint_names.items()}
-    facts = {**(metadata or {}), "joint_names": json.dumps(named)}
-    if _is_there(folder(out, name, version), facts, bool(metadata)):
+    stored = {**(metadata or {}), "joint_names": json.dumps(named)}
+    if _is_there(folder(out, name, version), stored, bool(metadata)):
         return folder(out, name, version)
     for left_over in Path(out).glob(f"{name}/*incomplete*"):
         shutil.rmtree(left_over)
@@ -63,7 +63,7 @@ def write(
             builder=self,
             description=description,
             features=schemas.features(schema),
-            metadata=tfds.core.MetadataDict(facts),
+            metadata=tfds.core.MetadataDict(stored),
         )
 
     def split_generators(self, download_manager):
@@ -92,28 +92,28 @@ def write(
         )
     builder = builder_class(data_dir=str(out), file_format="array_record")
     tfds.disable_progress_bar()
-    # TFDS wants a place for downloads although there are none, and announces itself on stdout.
+    # TFDS needs a folder for downloads although there are none, and prints to stdout.
     with tempfile.TemporaryDirectory() as downloads, contextlib.redirect_stdout(io.StringIO()):
         try:
             builder.download_and_prepare(download_dir=downloads)
-        except RuntimeError as error:  # ArrayRecord's only kind
+        except RuntimeError as error:  # the type of all errors of ArrayRecord
             if "No space left" not in str(error):
                 raise
             raise OSError(errno.ENOSPC, f"no space left for {name} in {out}") from error
     return folder(out, name, version)
 
 
-def _is_there(place: Path, facts: Mapping[str, Any], is_described: bool) -> bool:
-    """Whether this very dataset is complete; a ValueError if its place holds another one."""
+def _is_there(place: Path, metadata: Mapping[str, Any], is_described: bool) -> bool:
+    """Whether this dataset is there and complete; ValueError if its folder holds another one."""
     if not (place / "dataset_info.json").is_file():
         return False
     path = place / "metadata.json"
-    stored = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    if is_described and stored == dict(facts):
+    before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    if is_described and before == dict(metadata):
         return True
-    different = sorted(k for k in stored.keys() | facts if stored.get(k) != facts.get(k))
-    differs = f"it differs in {', '.join(different)}" if different else "nothing tells its content"
+    different = sorted(k for k in before.keys() | metadata if before.get(k) != metadata.get(k))
+    differs = f"it differs in {', '.join(different)}" if different else "its content is unknown"
     raise ValueError(
         f"{place} already holds a dataset, and {differs}: delete that folder, or write another "
-        "version or into another folder"
+        "version or to another folder"
     )

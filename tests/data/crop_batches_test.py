@@ -45,7 +45,7 @@ def test_a_dataset_whose_joints_have_other_names_is_refused(tmp_path):
         crop_batches.open_crops("wrong", tmp_path, "train", UNION)
     only_other = of([])._replace(member_joints={"other": names[:4]})
     crop_batches.open_crops("wrong", tmp_path, "train", only_other)  # nothing to compare
-    with pytest.raises(ValueError, match="already holds a dataset, and nothing tells its content"):
+    with pytest.raises(ValueError, match="already holds a dataset, and its content is unknown"):
         writer.write(tmp_path, "right", "1.0.0", splits, description="", joint_names={"toy": names})
 
 

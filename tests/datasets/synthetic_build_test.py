@@ -1,4 +1,4 @@
-"""The builder: same bits for any number of workers, resumable, one-line errors."""
+"""The embedded datasets: same bits for any number of workers, continued, one-line errors."""
 
 import errno
 import json
@@ -14,7 +14,7 @@ import pytest
 import tensorflow_datasets as tfds
 
 from acae_jax.data import crop_record, schema
-from acae_jax.datasets import writer
+from acae_jax.datasets import chunks, writer
 from acae_jax.datasets.synthetic import build, contact_sheet
 
 NAME = "embedded_markers"
@@ -53,40 +53,15 @@ def test_reads_back_without_builder_code(built):
     assert not list(built.rglob("*.npz")) and not list(built.rglob("*.tmp"))
 
 
-def test_one_worker_interrupted_and_resumed_gives_the_same_bits_as_two(
-    built, tmp_path, monkeypatch
-):
-    run = build._run
-
-    def interrupted(work, workers):
-        for number, chunk in enumerate(run(work, workers)):
-            if number == 1:
-                raise KeyboardInterrupt
-            yield chunk
-
-    monkeypatch.setattr(build, "_run", interrupted)
-    # The second chunk is never reported, as if the run had been stopped just before it.
-    with pytest.raises(KeyboardInterrupt):
-        build.build(tmp_path, size="tiny", workers=1, datasets=[NAME])
-    chunks = sorted(tmp_path.rglob("*.npz"))
-    assert chunks and not build.folder(tmp_path, NAME).exists()
-    chunks[-1].unlink()
-    remade = []
-
-    def counted(work, workers):
-        remade.extend(work)
-        return run(work, workers)
-
-    monkeypatch.setattr(build, "_run", counted)
+def test_one_worker_gives_the_same_bits_as_two(built, tmp_path):
     build.build(tmp_path, size="tiny", workers=1, datasets=[NAME])
-    assert [Path(chunk.path).name for chunk in remade] == [chunks[-1].name]
     for expected, found in zip(_read(built, NAME), _read(tmp_path, NAME), strict=True):
         for field, value in expected._asdict().items():
             np.testing.assert_array_equal(getattr(found, field), value, err_msg=field)
 
 
 def test_a_finished_dataset_is_kept(built, monkeypatch):
-    monkeypatch.setattr(build, "_make_chunk", None)
+    monkeypatch.setattr(build, "_make", None)
     before = _files(built)
     assert build.build(built, size="tiny", datasets=[NAME]) == [build.folder(built, NAME)]
     assert _files(built) == before
@@ -137,11 +112,12 @@ def test_chunks_hold_records_exactly(built, tmp_path):
     weak = found[0]._replace(
         joints_mm=found[0].joints_mm[:0], joints_px=np.ones((17, 2), np.float32)
     )
-    build._save(tmp_path / "chunk.npz", [*found, weak])
-    for expected, loaded in zip([*found, weak], build._load(tmp_path / "chunk.npz"), strict=True):
+    chunks.save(tmp_path / "chunk.npz", [*found, weak], crop_record.SCHEMA)
+    loaded = chunks.load(tmp_path / "chunk.npz", crop_record.SCHEMA)
+    for expected, again in zip([*found, weak], loaded, strict=True):
         for field, value in expected._asdict().items():
-            np.testing.assert_array_equal(getattr(loaded, field), value, err_msg=field)
-            assert type(getattr(loaded, field)) is type(value)
+            np.testing.assert_array_equal(getattr(again, field), value, err_msg=field)
+            assert type(getattr(again, field)) is type(value)
 
 
 def test_contact_sheet(built, tmp_path):
