@@ -23,10 +23,10 @@ from acae_jax.files import paths
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    made = argparse.ArgumentParser(
+    flags = argparse.ArgumentParser(
         "acae predict", description="Find people in images and videos and their poses in 3D."
     )
-    add = made.add_argument
+    add = flags.add_argument
     add("inputs", nargs="+", help="images, videos, folders, patterns, lists, a camera's number")
     add(
         "--out",
@@ -46,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
     add("--smooth", action=argparse.BooleanOptionalAction, default=True, help="smooth motion")
     add("--overlay", action=argparse.BooleanOptionalAction, default=True, help="draw people")
     add("--motion", default="", help="motion of each person in a video: bvh,trc,c3d")
-    return made
+    return flags
 
 
 def check(options: argparse.Namespace) -> None:
@@ -67,7 +67,7 @@ def predict(options: argparse.Namespace) -> list[str]:
     from acae_jax.files import json_files
     from acae_jax.inference import arguments
     from acae_jax.media import inputs
-    from acae_jax.prediction import outputs, pipeline
+    from acae_jax.prediction import estimates, outputs, pipeline
 
     check(options)
     out = options.out
@@ -87,7 +87,7 @@ def predict(options: argparse.Namespace) -> list[str]:
             raise ValueError(f"{options.intrinsics}: {error}") from None
     estimator = acae_jax.load(options.bundle)
     skeleton = options.skeleton or estimator.bundle.facts.default_skeleton
-    settings = pipeline.PredictionSettings(
+    settings = estimates.PredictionSettings(
         out=out,
         estimate={
             "skeleton": "" if skeleton == "all" else skeleton,

@@ -100,13 +100,13 @@ def finish_images(target: Path, settings: OutputSettings, failures: list[str]) -
 # ------------------------------------------------------------------------------------------ videos
 
 
-def is_finished(target: Path, facts: Mapping[str, Any], settings: OutputSettings) -> bool:
-    """Whether `finish_video` has come to its end with the same facts and settings."""
+def is_finished(target: Path, metadata: Mapping[str, Any], settings: OutputSettings) -> bool:
+    """Whether `finish_video` has come to its end with the same metadata and settings."""
     path = beside(target, ".jsonl")
     if not path.is_file():
         return False
     before = json_lines.read_jsonl(path)
-    return before.complete and before.facts == _final_facts(facts, settings)
+    return before.complete and before.metadata == _final_metadata(metadata, settings)
 
 
 def finish_video(
@@ -127,7 +127,7 @@ def finish_video(
     with leaving_out(failures, beside(target, ".npz").name):
         results.write_npz(beside(target, ".npz"), sequence)
     with leaving_out(failures, beside(target, ".jsonl").name):
-        json_lines.write_jsonl(beside(target, ".jsonl"), sequence, seen, seen_s, predicted.facts)
+        json_lines.write_jsonl(beside(target, ".jsonl"), sequence, seen, seen_s, predicted.metadata)
     _write_views(target, sequence, source.name, settings, failures)
     if settings.overlay:
         thumbnails = {}
@@ -138,7 +138,9 @@ def finish_video(
                 _write_page(target, sequence, source.name, thumbnails, settings)
     if len(failures) == failures_before:
         # Last, for they say that everything is there.
-        json_lines.change_facts(beside(target, ".jsonl"), _final_facts(predicted.facts, settings))
+        json_lines.change_metadata(
+            beside(target, ".jsonl"), _final_metadata(predicted.metadata, settings)
+        )
     _tell(target, sequence)
     frames_with_people = len(np.unique(predicted.sequence.frame))
     if frames_with_people and not len(sequence.frame):
@@ -219,9 +221,9 @@ def _write_views(
     motion_files.write(target, sequence, settings.motion, failures)
 
 
-def _final_facts(facts: Mapping[str, Any], settings: OutputSettings) -> dict[str, Any]:
+def _final_metadata(metadata: Mapping[str, Any], settings: OutputSettings) -> dict[str, Any]:
     options = {"smooth": settings.smooth, "overlay": settings.overlay, "motion": [*settings.motion]}
-    return {**facts, **options}
+    return {**metadata, **options}
 
 
 def _write_page(

@@ -16,28 +16,21 @@ and frames that are done. An image that was changed since is predicted again, in
 """
 
 import contextlib
-import json
 import sys
 import time
-import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from jaxtyping import UInt8
 from tqdm import tqdm
 
-from acae_jax.inference.estimator import (
-    DetectArguments,
-    EstimateArguments,
-    Estimator,
-    PosesOfMany,
-)
+from acae_jax.inference.estimator import Estimator
 from acae_jax.media import inputs, prefetch, stills, videos
-from acae_jax.prediction import left_out, motion_files, outputs, user_boxes
-from acae_jax.recordings import json_lines, results, smoothing, tracking
+from acae_jax.prediction import estimates, left_out, motion_files, outputs, user_boxes
+from acae_jax.prediction.estimates import PredictionSettings
+from acae_jax.recordings import json_lines, smoothing, tracking
 
 BATCH = 8  # images, at most, that are predicted together
 BATCH_PX = 40_000_000  # of their pixels together, if they are several
@@ -45,21 +38,6 @@ QUIET_SECONDS = 30.0  # between two lines where there is no terminal to draw a b
 IMAGES = "images"
 IMAGES_FPS = 1.0
 NOBODY = np.zeros((0, 5), np.float32)
-Image = UInt8[np.ndarray, "h w 3"]
-
-
-class PredictionSettings(NamedTuple):
-    """How to predict: where results go, and the arguments of the estimator, all and to detect.
-
-    `boxes` are people given instead of detected, as `user_boxes` says.
-    """
-
-    out: Path
-    estimate: EstimateArguments
-    detect: DetectArguments
-    boxes: user_boxes.Boxes | None
-    every: int
-    finish: outputs.OutputSettings
 
 
 def run(estimator: Estimator, sources: inputs.Inputs, settings: PredictionSettings) -> list[str]:
@@ -115,8 +93,10 @@ def predict_images(
 ) -> None:
     """Predict images into one recording; those that cannot be read are left out."""
     target = settings.out / IMAGES
-    path, facts = outputs.beside(target, ".jsonl"), _facts(estimator, settings)
-    with json_lines.Lines(path, _blank(estimator, settings, IMAGES_FPS), facts) as lines:
+    path, metadata = outputs.beside(target, ".jsonl"), estimates.metadata(estimator, settings)
+    with json_lines.Lines(
+        path, estimates.blank(estimator, settings, IMAGES_FPS), metadata
+    ) as lines:
         done = _stamps(lines.recorded)
         index_of = {source: index for index, source in enumerate(done)}
         stamps = {path: inputs.stamp(path) for path in paths}
@@ -129,11 +109,13 @@ def predict_images(
                 images, boxes = [image for _, image in batch], None
                 if settings.boxes is not None:
                     boxes = [user_boxes.of_image(settings.boxes, path) for path, _ in batch]
-                people = _predict(estimator, settings, images, boxes)
+                people = estimates.predict(estimator, settings, images, boxes)
                 for place, (path, image) in enumerate(batch):
                     source = str(path.absolute())
                     index = index_of.setdefault(source, len(index_of))
-                    frame = _frame(index, index / IMAGES_FPS, people, place, source, stamps[path])
+                    frame = estimates.frame(
+                        index, index / IMAGES_FPS, people, place, source, stamps[path]
+                    )
                     if pictures is not None:
                         with left_out.leaving_out(failures, f"picture of {path.name}"):
                             outputs.write_picture(pictures, path.stem, image, frame, lines.empty)
@@ -155,15 +137,17 @@ def predict_video(
     Results go beside `target`, a path without suffix. Those that cannot be written are left out; an
     OSError if these are the poses.
     """
-    facts = _facts(estimator, settings)
-    facts |= {"input": str(path), "stamp": inputs.stamp(path), "every": settings.every}
-    if outputs.is_finished(target, facts, settings.finish):
+    metadata = estimates.metadata(estimator, settings)
+    metadata |= {"input": str(path), "stamp": inputs.stamp(path), "every": settings.every}
+    if outputs.is_finished(target, metadata, settings.finish):
         print(f"{path.name} was done before: {outputs.beside(target, '.html')}")
         return
     video = videos.open_file(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     predicted = outputs.beside(target, ".predicted.jsonl")
-    with json_lines.Lines(predicted, _blank(estimator, settings, video.fps), facts) as lines:
+    with json_lines.Lines(
+        predicted, estimates.blank(estimator, settings, video.fps), metadata
+    ) as lines:
         if lines.recorded is None or not lines.recorded.complete:
             _predict_frames(estimator, path, settings, lines)
     recorded = json_lines.read_jsonl(predicted)
@@ -184,9 +168,9 @@ def _predict_frames(
             boxes = None
             if boxes_of_frames is not None:
                 boxes = [boxes_of_frames.get(frame.index, NOBODY) for frame in batch]
-            people = _predict(estimator, settings, [frame.image for frame in batch], boxes)
+            people = estimates.predict(estimator, settings, [frame.image for frame in batch], boxes)
             for place, (last, _, time_s) in enumerate(batch):
-                lines.write(_frame(last, time_s, people, place))
+                lines.write(estimates.frame(last, time_s, people, place))
                 bar.update()
     lines.end(last + 1)
 
@@ -202,9 +186,9 @@ def predict_camera(
     target = settings.out / time.strftime(f"camera{index}-%Y%m%d-%H%M%S")
     print(f"camera {index} is on; Ctrl-C ends the recording", file=sys.stderr)
     path = outputs.beside(target, ".jsonl")
-    facts = _facts(estimator, settings) | {"input": f"camera {index}"}
+    metadata = estimates.metadata(estimator, settings) | {"input": f"camera {index}"}
     with (
-        json_lines.Lines(path, _blank(estimator, settings, video.fps), facts) as lines,
+        json_lines.Lines(path, estimates.blank(estimator, settings, video.fps), metadata) as lines,
         outputs.LiveVideo(outputs.beside(target, ".overlay.mp4"), video.fps, failures) as record,
     ):
         watch(estimator, video, settings, lines, record)
@@ -227,8 +211,8 @@ def watch(
     with _bar(None, 0, "frame") as bar:
         try:
             for index, image, time_s in frames:
-                people = _predict(estimator, settings, [image], None)
-                frame = _frame(index, time_s, people, 0)
+                people = estimates.predict(estimator, settings, [image], None)
+                frame = estimates.frame(index, time_s, people, 0)
                 tracks, numbers = tracking.advance(tracks, time_s, frame.boxes, frame.poses_mm)
                 frame = frame._replace(track=numbers)
                 if settings.finish.smooth:
@@ -256,65 +240,12 @@ def _is_made(folder: Path, failures: list[str]) -> bool:
     return folder.is_dir()
 
 
-def _predict(
-    estimator: Estimator,
-    settings: PredictionSettings,
-    images: list[Image],
-    boxes: list[np.ndarray] | None,
-) -> PosesOfMany:
-    if boxes is not None:
-        return estimator.estimate_poses_batched(images, boxes, **settings.estimate)
-    arguments: DetectArguments = {**settings.estimate, **settings.detect}
-    return estimator.detect_poses_batched(images, **arguments)
-
-
 def _stamps(recorded: json_lines.Recording | None) -> dict[str, str]:
     """The stamps of the recorded images, by file."""
     return dict(zip(recorded.sources, recorded.stamps, strict=True)) if recorded else {}
 
 
-def _frame(
-    index: int,
-    time_s: float,
-    people: PosesOfMany,
-    place: int,
-    source: str = "",
-    stamp: str = "",
-) -> results.Frame:
-    """The people of one image of several, numbered in order."""
-    boxes = people["boxes"][place]
-    return results.Frame(
-        index,
-        time_s,
-        np.arange(len(boxes), dtype=np.int32),
-        boxes,
-        people["poses3d"][place],
-        people["poses2d"][place],
-        people["uncertainties"][place],
-        source,
-        stamp,
-    )
-
-
-def _blank(estimator: Estimator, settings: PredictionSettings, fps: float) -> results.Sequence:
-    facts = estimator.bundle.facts
-    empty = results.blank(facts.joint_names, facts.edges, facts.skeletons, fps)
-    skeleton = settings.estimate.get("skeleton", "")
-    return results.select(empty, skeleton) if skeleton else empty
-
-
-def _facts(estimator: Estimator, settings: PredictionSettings) -> dict[str, Any]:
-    """What poses depend on: they are only continued with the same."""
-    arguments = {**settings.estimate, **settings.detect}
-    bundle = estimator.bundle
-    facts: dict[str, Any] = {"model": bundle.facts.name, "digest": bundle.digest}
-    facts |= {name: np.asarray(value).tolist() for name, value in arguments.items()}
-    if settings.boxes is not None:
-        facts["boxes"] = zlib.crc32(json.dumps(settings.boxes, sort_keys=True).encode())
-    return facts
-
-
-def _readable(paths: Sequence[Path], failures: list[str]) -> Iterator[tuple[Path, Image]]:
+def _readable(paths: Sequence[Path], failures: list[str]) -> Iterator[tuple[Path, estimates.Image]]:
     """Images that can be read, read ahead; the others are left out."""
     for path, image in prefetch.prefetched(((path, _attempt(path)) for path in paths), 2):
         if isinstance(image, Exception):
@@ -323,7 +254,7 @@ def _readable(paths: Sequence[Path], failures: list[str]) -> Iterator[tuple[Path
             yield path, image
 
 
-def _attempt(path: Path) -> Image | Exception:
+def _attempt(path: Path) -> estimates.Image | Exception:
     try:
         return stills.read(path)
     except (ValueError, OSError) as error:

@@ -1,9 +1,9 @@
 """Results as JSON-lines, which are written while poses are predicted and continued after a stop.
 
-The first line describes (joints, skeletons, fps, units, facts about the run), each other one is a
-frame with its people, and the last one gives the number of frames: without it, the file is not
-complete. A frame that is there twice was predicted again: the later one counts. Numbers are rounded
-to thousandths; null is a number that is not known.
+The first line is the description: joints, skeletons, fps, units, metadata of the run. Each other
+line is a frame with its people. The last line is the number of frames; without it, the file is not
+complete. If a frame is there twice, it was predicted again, and the later one counts. Numbers are
+rounded to thousandths; null is an unknown number.
 """
 
 import json
@@ -32,10 +32,10 @@ from acae_jax.recordings.results import (
 
 
 class Recording(NamedTuple):
-    """What a JSON-lines file holds: frames, images' files and their stamps, facts about the run.
+    """The content of a JSON-lines file: frames, files of images and their stamps, metadata.
 
-    `complete` if it was written to its end; `seen` are all frames, also those without people, and
-    `seen_s` their times.
+    `metadata` say everything that the poses depend on. `complete` tells whether the file was
+    written to its end. `seen` are all frames, also those without people, and `seen_s` their times.
     """
 
     sequence: Sequence
@@ -43,7 +43,7 @@ class Recording(NamedTuple):
     seen_s: Float64[np.ndarray, " f"]
     sources: tuple[str, ...]
     stamps: tuple[str, ...]
-    facts: dict[str, Any]
+    metadata: dict[str, Any]
     complete: bool
 
 
@@ -51,19 +51,21 @@ class Lines:
     """Appends frames to a JSON-lines file; each is on its way to the disk when `write` returns.
 
     A file that is there already is continued: `recorded` is what it holds. A ValueError if it holds
-    other joints, or was made from other facts, than what is to come.
+    other joints, or was made from other metadata, than what is to come.
     """
 
-    def __init__(self, path: str | Path, empty: Sequence, facts: Mapping[str, Any]):
+    def __init__(self, path: str | Path, empty: Sequence, metadata: Mapping[str, Any]):
         path = Path(path)
         self.empty = empty
         self.recorded = read_jsonl(path) if _has_a_line(path) else None
-        head = _head(empty, facts)
+        head = _head(empty, metadata)
         if self.recorded is None:
             self._file = path.open("wb", buffering=0)
             self._put(head)
         else:
-            if _head(self.recorded.sequence, self.recorded.facts) != json.loads(json.dumps(head)):
+            if _head(self.recorded.sequence, self.recorded.metadata) != json.loads(
+                json.dumps(head)
+            ):
                 raise ValueError(
                     f"{path} was made in another way or from another input; give another folder, "
                     "or delete it to begin anew"
@@ -98,26 +100,26 @@ def write_jsonl(
     sequence: Sequence,
     seen: Iterable[int],
     seen_s: Iterable[float],
-    facts: Mapping[str, Any],
+    metadata: Mapping[str, Any],
 ) -> None:
     """Write a finished sequence at once; `seen` are its frames, also those without people, and
     `seen_s` their times."""
     path = Path(path)
     part = path.with_name(path.name + ".part")
     part.unlink(missing_ok=True)
-    with Lines(part, sequence, facts) as lines:
+    with Lines(part, sequence, metadata) as lines:
         for index, time_s in zip(seen, seen_s, strict=True):
             lines.write(at(sequence, int(index), float(time_s)))
         lines.end(sequence.frame_count)
     part.replace(path)
 
 
-def change_facts(path: str | Path, facts: Mapping[str, Any]) -> None:
-    """Give a finished file other facts; its frames stay as they are."""
+def change_metadata(path: str | Path, metadata: Mapping[str, Any]) -> None:
+    """Give a finished file other metadata; its frames stay as they are."""
     path = Path(path)
     part = path.with_name(path.name + ".part")
     with path.open("rb") as old, part.open("wb") as new:
-        head = json.loads(old.readline()) | {"facts": dict(facts)}
+        head = json.loads(old.readline()) | {"facts": dict(metadata)}
         new.write((json.dumps(head, allow_nan=False) + "\n").encode())
         shutil.copyfileobj(old, new)
     part.replace(path)
@@ -198,7 +200,7 @@ def _drop_unfinished_line(path: Path) -> None:
         file.truncate(end)
 
 
-def _head(empty: Sequence, facts: Mapping[str, Any]) -> dict[str, Any]:
+def _head(empty: Sequence, metadata: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "about": ABOUT,
@@ -206,7 +208,7 @@ def _head(empty: Sequence, facts: Mapping[str, Any]) -> dict[str, Any]:
         "edges": [[int(a), int(b)] for a, b in empty.edges],
         "skeletons": skeletons_to_json(empty.skeletons),
         "fps": empty.fps,
-        "facts": dict(facts),
+        "facts": dict(metadata),
     }
 
 

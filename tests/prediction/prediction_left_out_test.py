@@ -7,7 +7,7 @@ from PIL import Image
 from red_people import Detector, make_estimator, make_image, write_video
 
 from acae_jax.media import inputs, recorder, videos
-from acae_jax.prediction import motion_files, outputs, pipeline
+from acae_jax.prediction import estimates, motion_files, outputs, pipeline
 from acae_jax.recordings import json_lines, results
 from acae_jax.viewer import html_page
 
@@ -17,7 +17,7 @@ LONG = f"{'n' * 246}.png"  # its picture's name would have 256 bytes, one too ma
 def run(detector: Detector, paths: list[Path], out: Path, motion=()) -> list[str]:
     finish = outputs.OutputSettings(True, True, motion, 55.0, None, None)
     detect = {"detector_threshold": 0.3}
-    settings = pipeline.PredictionSettings(out, {"skeleton": "six"}, detect, None, 1, finish)
+    settings = estimates.PredictionSettings(out, {"skeleton": "six"}, detect, None, 1, finish)
     found = inputs.find([str(path) for path in paths], out)
     return pipeline.run(make_estimator(detector), found, settings)
 
@@ -121,7 +121,7 @@ def test_a_camera_whose_video_cannot_be_written_is_recorded_on(tmp_path, monkeyp
     detector, out, failures = Detector(), tmp_path / "o", []
     out.mkdir()
     finish = outputs.OutputSettings(True, True, ("trc",), 55.0, None, None)
-    settings = pipeline.PredictionSettings(out, {"skeleton": "six"}, {}, None, 1, finish)
+    settings = estimates.PredictionSettings(out, {"skeleton": "six"}, {}, None, 1, finish)
     pipeline.predict_camera(make_estimator(detector), 0, settings, failures)
     assert len(failures) == 1 and failures[0].endswith(".overlay.mp4: no codec")
     (recorded,) = out.glob("camera0-*.jsonl")

@@ -98,9 +98,9 @@ def test_the_flags_reach_the_work(tmp_path, command):
     photo = tmp_path / "photo.png"
     intrinsics, all_joints = f"--intrinsics={tmp_path}/lens.json", "--skeleton=all"
     assert command(photo, f"--out={tmp_path}/a", intrinsics, "--max_people=1", "--num_aug=2") == 0
-    facts = json_lines.read_jsonl(tmp_path / "a/images.jsonl").facts
-    assert facts["intrinsic_matrix"] == lens["intrinsic_matrix"] and facts["num_aug"] == 2
-    assert facts["max_detections"] == 1
+    metadata = json_lines.read_jsonl(tmp_path / "a/images.jsonl").metadata
+    assert metadata["intrinsic_matrix"] == lens["intrinsic_matrix"] and metadata["num_aug"] == 2
+    assert metadata["max_detections"] == 1
     assert command(photo, f"--out={tmp_path}/b", all_joints, "--bundle=mine", "--no-overlay") == 0
     assert str(command.opened[-1]) == "mine" and not (tmp_path / "b/overlays").exists()
     assert set(results.read_npz(tmp_path / "b/images.npz").skeletons) == {"six", "legs"}

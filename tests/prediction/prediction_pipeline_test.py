@@ -13,21 +13,21 @@ from red_people import EDGES, NAMES, Detector, make_estimator, make_image, write
 from acae_jax.inference.estimator import Estimator
 from acae_jax.media import inputs, recorder, stills, videos
 from acae_jax.motion import c3d
-from acae_jax.prediction import motion_files, outputs, pipeline
+from acae_jax.prediction import estimates, motion_files, outputs, pipeline
 from acae_jax.recordings import json_lines, results
 
 
-def make_settings(out: Path, **changes) -> pipeline.PredictionSettings:
+def make_settings(out: Path, **changes) -> estimates.PredictionSettings:
     finish = outputs.OutputSettings(True, True, (), 55.0, None, None)
     finish = finish._replace(**{k: changes.pop(k) for k in list(changes) if k in finish._fields})
-    plain = pipeline.PredictionSettings(
+    plain = estimates.PredictionSettings(
         out, {"skeleton": "six"}, {"detector_threshold": 0.3}, None, 1, finish
     )
     return plain._replace(**changes)
 
 
 def run(
-    estimator: Estimator, arguments: list[Path | str], settings: pipeline.PredictionSettings
+    estimator: Estimator, arguments: list[Path | str], settings: estimates.PredictionSettings
 ) -> list[str]:
     found = inputs.find([str(argument) for argument in arguments], settings.out)
     return pipeline.run(estimator, found, settings)

@@ -66,7 +66,7 @@ def test_json_lines_return_the_sequence_to_a_thousandth(tmp_path):
     found = json_lines.read_jsonl(path)
     assert_equal(found.sequence, sequence, within=0.00051)
     assert (found.seen.tolist(), found.seen_s.tolist()) == SEEN
-    assert (found.facts, found.complete) == (FACTS, True)
+    assert (found.metadata, found.complete) == (FACTS, True)
     rows = [json.loads(line, parse_constant=pytest.fail) for line in path.read_text().splitlines()]
     assert set(rows[0]["about"]) >= {"frame", "track", "box", "pose3d_mm", "pose2d_px"}
     assert rows[1]["people"][1]["uncertainty_mm"][2] is None

@@ -16,7 +16,7 @@ sys.path.append(str(Path(__file__).parent.parent / "prediction"))
 import red_people
 
 from acae_jax.media import inputs, recorder
-from acae_jax.prediction import outputs, pipeline
+from acae_jax.prediction import estimates, outputs, pipeline
 from acae_jax.recordings import results
 
 
@@ -52,7 +52,7 @@ def main(count: int) -> None:
                 )
         detector = Watched(max(1, count // 10))
         finish = outputs.OutputSettings(True, True, (), 55.0, None, None)
-        settings = pipeline.PredictionSettings(
+        settings = estimates.PredictionSettings(
             Path(folder) / "out", {"skeleton": "six"}, {}, None, 1, finish
         )
         start = time.monotonic()
