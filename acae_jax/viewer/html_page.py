@@ -1,19 +1,14 @@
 """A recording as one HTML page that shows its skeletons in 3D and needs no other file or network.
 
-The page is `assets/`: a template, its style, and plain JavaScript that is put into it. The
-recording stands in the page as JSON. Names come from outside, so nothing of them is ever markup:
-in JSON `<`, `>` and `&` are escapes, the scripts write text only, and the page's content security
-policy runs no script but its own, known by its hash, and loads nothing.
-
-Arrays are whole numbers of a step, at most half a step wrong. Entries are ordered by track
-and frame; a column holds the changes from entry to entry, which are small; its lowest bytes stand
-before the higher ones; deflate takes that to about a third.
+The page consists of a template, its style and plain JavaScript, all in `assets/`. The recording is
+JSON in the page. Names come from outside, so they must never act as markup: in JSON `<`, `>` and
+`&` are escaped, the scripts write only text, and the page's content security policy allows only
+its own script, by its hash, and loads nothing.
 """
 
 import base64
 import hashlib
 import json
-import zlib
 from collections.abc import Mapping
 from html import escape
 from importlib import resources
@@ -23,23 +18,15 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-from jaxtyping import Float, Int, Int16, Int32, UInt8
+from jaxtyping import UInt8
 
 from acae_jax.geometry import cameras
 from acae_jax.recordings.results import Sequence
 from acae_jax.skeletons import skeleton
+from acae_jax.viewer import arrays, stage
 
 SCRIPTS = ("data", "space", "scene", "picture", "joints", "page", "gestures")
-STEP_MM, STEP_ERROR_MM = 0.5, 1.0  # in which places and expected errors are stored
-STEP_PX = 0.25  # at least; larger for images of over 4,096 px
-FARTHEST_MM = 1e9
-LARGEST, MISSING = 32767, -32768
 PICTURES_BYTES = 16_000_000  # of all JPEGs of a page
-DEFAULT_SIZE_PX = (640, 480)
-MARGIN_MM = 500.0  # of ground around people
-LOOKED_AT = 2000  # entries, at most, from which the size of the stage is taken
-# Where nobody is: a room before the camera, (right, up, front) of its corners.
-EMPTY_STAGE_MM = np.array([[-1000.0, -1000.0, 2000.0], [1000.0, 700.0, 4000.0]])
 
 
 class Thumbnail(NamedTuple):
@@ -96,8 +83,8 @@ def page(title: str, held: dict[str, Any]) -> str:
         style_hash=_hash(text["page.css"]),
         script=script,
         script_hash=_hash(script),
-        axes=escape(_axes_told(held["camera"])),
-        resolution=f"Places are stored in steps of {STEP_MM} mm.",
+        axes=escape(stage.axes_in_words(held["camera"])),
+        resolution=f"Places are stored in steps of {arrays.STEP_MM} mm.",
         data=_json(held),
     )
 
@@ -112,35 +99,35 @@ def content(
 ) -> dict[str, Any]:
     """The page's data in JSON's types; arguments as in `write`, with all thumbnails in memory."""
     order = np.lexsort((sequence.frame, sequence.track))
-    middles, offsets = _places(sequence.poses_mm[order])
+    middles, offsets = arrays.places(sequence.poses_mm[order])
     has_uncertainty = bool(np.isfinite(sequence.uncertainty_mm).any())
     entries = order[np.isin(sequence.frame[order], list(thumbnails))]
     fps = float(sequence.fps)
     sizes = [(one.width_px, one.height_px) for one in thumbnails.values()] or [None]
-    taking = _camera(camera, sizes[0], default_fov_degrees)
+    taking = stage.camera_of(camera, sizes[0], default_fov_degrees)
     # Twice the image to all sides has to fit.
-    step_px = max([STEP_PX, *(2 * max(size) / LARGEST for size in sizes if size)])
+    step_px = max([arrays.STEP_PX, *(2 * max(size) / arrays.LARGEST for size in sizes if size)])
     return {
         "fps": fps if np.isfinite(fps) and fps > 0 and not stills else 0,
         "frame_count": int(sequence.frame_count),
         "joint_names": list(sequence.joint_names),
         "sides": skeleton.sides(sequence.joint_names),
         "skeletons": _skeletons(sequence),
-        "stage": _stage(sequence, stills, taking, np.array(up, np.float64)),
+        "stage": stage.around(sequence, stills, taking, np.array(up, np.float64)),
         "camera": taking,
-        "frame": _packed(sequence.frame[order, None].astype(np.int32)),
-        "track": _packed(sequence.track[order, None].astype(np.int32)),
-        "step_mm": STEP_MM,
-        "middle": _packed(middles),
-        "offset": _packed(offsets),
-        "step_error_mm": STEP_ERROR_MM,
+        "frame": arrays.pack(sequence.frame[order, None].astype(np.int32)),
+        "track": arrays.pack(sequence.track[order, None].astype(np.int32)),
+        "step_mm": arrays.STEP_MM,
+        "middle": arrays.pack(middles),
+        "offset": arrays.pack(offsets),
+        "step_error_mm": arrays.STEP_ERROR_MM,
         "uncertainty": (
-            _packed(_in_steps(sequence.uncertainty_mm[order], STEP_ERROR_MM))
+            arrays.pack(arrays.in_steps(sequence.uncertainty_mm[order], arrays.STEP_ERROR_MM))
             if has_uncertainty
             else None
         ),
         "step_px": step_px,
-        "points_px": _packed(_in_steps(sequence.poses_px[entries], step_px))
+        "points_px": arrays.pack(arrays.in_steps(sequence.poses_px[entries], step_px))
         if thumbnails
         else None,
         "pictures": [
@@ -148,45 +135,6 @@ def content(
             for frame, one in sorted(thumbnails.items())
         ],
     }
-
-
-# ------------------------------------------------------------------------------------------ arrays
-
-
-def _places(
-    poses_mm: Float[np.ndarray, "n j 3"],
-) -> tuple[Int32[np.ndarray, "n 3"], Int16[np.ndarray, "n k"]]:
-    """Steps of the middle of each person from the origin, and of joints from there.
-
-    So joints are stored equally finely wherever the person stands. A joint farther than 16 m from
-    the person's middle, or 1,000 km from the origin, is MISSING.
-    """
-    in_range = np.all(np.abs(poses_mm) < FARTHEST_MM, axis=-1, keepdims=True)
-    poses_mm = np.where(in_range, poses_mm, np.float32(np.nan))
-    poses_mm[~np.any(in_range, axis=(1, 2))] = 0
-    middles = np.round(np.nanmedian(poses_mm, axis=1) / STEP_MM).astype(np.int32)
-    offsets = poses_mm - (middles * STEP_MM)[:, None].astype(np.float32)
-    near = in_range & np.all(np.abs(offsets) < LARGEST * STEP_MM, axis=-1, keepdims=True)
-    return middles, _in_steps(np.where(near, offsets, np.float32(np.nan)), STEP_MM)
-
-
-def _in_steps(values: Float[np.ndarray, " n *s"], step: float) -> Int16[np.ndarray, "n k"]:
-    """Values in whole steps, clipped to 16 bits, a row for each entry; MISSING if not finite."""
-    flat = values.reshape(len(values), int(np.prod(values.shape[1:])))
-    is_finite = np.isfinite(flat)
-    steps = np.divide(flat, step, where=is_finite, out=np.zeros_like(flat))
-    np.clip(np.round(steps, out=steps), -LARGEST, LARGEST, out=steps)
-    return np.where(is_finite, steps, MISSING).astype(np.int16)
-
-
-def _packed(values: Int[np.ndarray, "n k"]) -> dict[str, Any]:
-    """Columns of whole numbers as text; the module says how, data.js reads it."""
-    # Differences wrap around, as the sums in the page do.
-    columns = np.concatenate([values[:1], np.diff(values, axis=0)]).T
-    little = columns.astype(values.dtype.newbyteorder("<"), order="C")
-    planes = little.reshape(-1, 1).view(np.uint8).T
-    packed = base64.b64encode(zlib.compress(planes.tobytes(), 6)).decode()
-    return {"rows": len(values), "base64": packed}
 
 
 def _json(held: dict[str, Any]) -> str:
@@ -200,89 +148,6 @@ def _json(held: dict[str, Any]) -> str:
 def _hash(text: str) -> str:
     """A source of a content security policy: this text and no other."""
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
-
-
-# ------------------------------------------------------------------------------- camera and stage
-
-
-def _camera(
-    camera: cameras.Camera | None, size_px: tuple[int, int] | None, default_fov_degrees: float
-) -> dict[str, Any]:
-    """The taking camera for the page, with the size of its image, which may be unknown."""
-    if camera is None:
-        size_px = size_px or DEFAULT_SIZE_PX
-        angle = np.radians(default_fov_degrees)
-        camera = cameras.create(cameras.field_of_view(angle, *size_px))
-    elif size_px is None:
-        right, bottom = (round(2 * float(centre)) for centre in camera.intrinsics[:2, 2])
-        size_px = right + 1, bottom + 1
-    return {
-        "size_px": list(size_px),
-        "focal_px": float(np.sqrt(camera.intrinsics[0, 0] * camera.intrinsics[1, 1])),
-        "principal_px": np.asarray(camera.intrinsics[:2, 2], np.float64).tolist(),
-        "rotation": np.asarray(camera.rotation, np.float64).tolist(),
-        "position_mm": np.asarray(camera.position_mm, np.float64).tolist(),
-        "distorted": bool(np.any(np.asarray(camera.distortion))),
-    }
-
-
-def _stage(
-    sequence: Sequence, stills: bool, camera: dict[str, Any], up: Float[np.ndarray, "3"]
-) -> dict[str, Any]:
-    """The level axes right, up and front of the camera in the world, and boxes around people.
-
-    There is one box, or one for each of `stills`.
-    """
-    if not np.isfinite(up).all() or np.linalg.norm(up) < 1e-6:
-        raise ValueError(f"up is {tuple(up.tolist())}; give the direction that points up, not zero")
-    up = up / np.linalg.norm(up)
-    _, down, forward = np.array(camera["rotation"])
-    steep = float(forward @ up)
-    # A camera that looks straight down sees ahead at the top of its image.
-    ahead = forward if abs(steep) < 0.999 else np.sign(steep) * down
-    front = ahead - (ahead @ up) * up
-    front /= np.linalg.norm(front)
-    axes = np.stack([np.cross(-up, front), up, front])
-    groups = [sequence.poses_mm]
-    if stills:
-        order = np.argsort(sequence.frame, kind="stable")
-        starts = np.searchsorted(sequence.frame[order], np.arange(1, sequence.frame_count))
-        groups = np.split(sequence.poses_mm[order], starts)
-    empty = EMPTY_STAGE_MM + axes @ np.array(camera["position_mm"])
-    boxes = [_box(poses_mm, axes, empty).tolist() for poses_mm in groups]
-    return {"axes": axes.tolist(), "boxes": boxes}
-
-
-def _box(
-    poses_mm: Float[np.ndarray, "n j 3"],
-    axes: Float[np.ndarray, "3 3"],
-    empty: Float[np.ndarray, "2 3"],
-) -> Float[np.ndarray, "2 3"]:
-    """The lowest and highest coordinates on the stage around people, or `empty` around nobody.
-
-    Its floor is where the lowest joints of most entries are; the few outliers do not count.
-    """
-    chosen = poses_mm[:: -(-len(poses_mm) // LOOKED_AT) or 1].astype(np.float64)
-    chosen[~np.isfinite(chosen)] = np.nan
-    placed = chosen[~np.isnan(chosen).all((1, 2))] @ axes.T
-    if not len(placed):
-        return empty
-    low = np.percentile(np.nanmin(placed, axis=1), 10, axis=0)
-    high = np.percentile(np.nanmax(placed, axis=1), 90, axis=0)
-    sideways = np.array([MARGIN_MM, 0, MARGIN_MM])
-    return np.stack([low - sideways, high + sideways])
-
-
-def _axes_told(camera: dict[str, Any]) -> str:
-    """Where the world's axes point, in a sentence."""
-    at_origin = not np.any(camera["position_mm"]) and np.allclose(camera["rotation"], np.eye(3))
-    if at_origin:
-        return "The camera stands at the origin: x points to its right, y down, z forward."
-    x, y, z = (f"{value:.0f}" for value in camera["position_mm"])
-    return f"The camera stands at x {x}, y {y}, z {z} mm; the small axes show how the world lies."
-
-
-# --------------------------------------------------------------------------- skeletons and pictures
 
 
 def _skeletons(sequence: Sequence) -> list[dict[str, Any]]:
@@ -315,7 +180,7 @@ def _picture(
     return {
         "frame": frame,
         "size_px": list(size_px),
-        "camera": None if same else _camera(camera, size_px, default_fov_degrees),
+        "camera": None if same else stage.camera_of(camera, size_px, default_fov_degrees),
         "name": one.name,
         "base64": base64.b64encode(one.jpeg).decode(),
     }

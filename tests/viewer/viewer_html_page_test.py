@@ -11,7 +11,7 @@ import pytest
 import walkers
 
 from acae_jax.geometry import cameras
-from acae_jax.viewer import html_page
+from acae_jax.viewer import arrays, html_page, stage
 
 HOSTILE = (
     "</script><script>window.hacked=1</script>",
@@ -47,7 +47,7 @@ def unpacked(packed, kind):
 def in_mm(content):
     offset = content["offset"].reshape(len(content["offset"]), -1, 3)
     places = (content["middle"][:, None] + offset.astype(np.float64)) * content["step_mm"]
-    return np.where((offset == html_page.MISSING).any(-1, keepdims=True), np.nan, places)
+    return np.where((offset == arrays.MISSING).any(-1, keepdims=True), np.nan, places)
 
 
 def test_places_are_as_exact_as_the_page_says_and_missing_ones_stay_missing(tmp_path):
@@ -57,13 +57,13 @@ def test_places_are_as_exact_as_the_page_says_and_missing_ones_stay_missing(tmp_
     html_page.write(tmp_path / "a.html", given)
     content = held(tmp_path / "a.html")
     order = np.lexsort((given.frame, given.track))
-    assert content["step_mm"] == html_page.STEP_MM
+    assert content["step_mm"] == arrays.STEP_MM
     np.testing.assert_array_equal(content["frame"][:, 0], given.frame[order])
     np.testing.assert_array_equal(content["track"][:, 0], given.track[order])
-    half = html_page.STEP_MM / 2 + 1e-3
+    half = arrays.STEP_MM / 2 + 1e-3
     np.testing.assert_allclose(in_mm(content), given.poses_mm[order], rtol=0, atol=half)
     spread = content["uncertainty"] * float(content["step_error_mm"])
-    spread[content["uncertainty"] == html_page.MISSING] = np.nan
+    spread[content["uncertainty"] == arrays.MISSING] = np.nan
     np.testing.assert_allclose(spread, given.uncertainty_mm[order], rtol=0, atol=0.51)
 
 
@@ -80,17 +80,17 @@ def test_a_person_who_is_far_away_is_as_exact_and_what_is_no_person_is_left_out(
     thumbnails = {0: html_page.thumbnail(walkers.pictures(1)[0])}
     html_page.write(tmp_path / "a.html", given, thumbnails=thumbnails)
     content = held(tmp_path / "a.html")
-    half = html_page.STEP_MM / 2 + 1e-3
+    half = arrays.STEP_MM / 2 + 1e-3
     np.testing.assert_allclose(in_mm(content), wanted, rtol=0, atol=half)
-    assert (content["points_px"][0] == html_page.MISSING).all()
-    assert (content["points_px"][1] != html_page.MISSING).all()
+    assert (content["points_px"][0] == arrays.MISSING).all()
+    assert (content["points_px"][1] != arrays.MISSING).all()
 
 
 def test_changes_that_leave_16_bits_come_back():
     values = np.array([[32767, -32768], [-32768, 32767], [0, -1], [5, 5]], np.int16)
-    np.testing.assert_array_equal(unpacked(html_page._packed(values), "<i2"), values)
+    np.testing.assert_array_equal(unpacked(arrays.pack(values), "<i2"), values)
     wide = np.array([[2**31 - 1], [-(2**31)], [7]], np.int32)
-    np.testing.assert_array_equal(unpacked(html_page._packed(wide), "<i4"), wide)
+    np.testing.assert_array_equal(unpacked(arrays.pack(wide), "<i4"), wide)
 
 
 def test_pictures_bring_the_2d_poses_of_their_frames_only(tmp_path):
@@ -189,12 +189,10 @@ def test_the_stage_is_level_for_any_up_and_lies_under_the_feet():
         (walkers.CAMERA, given.poses_mm, (0, -1, 0), [[1, 0, 0], [0, -1, 0], [0, 0, 1]]),
         (turned, given.poses_mm @ to_world.T, (0, 0, 2.0), np.eye(3)[[0, 2, 1]]),
     ):
-        seen = html_page._camera(camera, None, 55.0)
-        stage = html_page._stage(
-            given._replace(poses_mm=poses), False, seen, np.array(up, np.float64)
-        )
-        np.testing.assert_allclose(stage["axes"], axes, atol=1e-6)
-        low, high = stage["boxes"][0]
+        seen = stage.camera_of(camera, None, 55.0)
+        level = stage.around(given._replace(poses_mm=poses), False, seen, np.array(up, np.float64))
+        np.testing.assert_allclose(level["axes"], axes, atol=1e-6)
+        low, high = level["boxes"][0]
         assert abs(low[1] + np.percentile(lowest, 90)) < 1
         assert low[0] < given.poses_mm[..., 0].min() + 100
         assert high[2] > given.poses_mm[..., 2].max() - 100
@@ -204,18 +202,18 @@ def test_each_of_stills_has_its_own_ground():
     given = walkers.sequence(people=2, frames=4)
     given = walkers.chosen(given, given.frame != 2)
     given.poses_mm[given.frame == 3] += np.array([0, 500, 0], np.float32)
-    seen = html_page._camera(None, None, 55.0)
-    boxes = np.array(html_page._stage(given, True, seen, np.array([0, -1.0, 0]))["boxes"])
+    seen = stage.camera_of(None, None, 55.0)
+    boxes = np.array(stage.around(given, True, seen, np.array([0, -1.0, 0]))["boxes"])
     assert boxes.shape == (4, 2, 3)
     np.testing.assert_allclose(boxes[3, 0, 1], boxes[0, 0, 1] - 500, atol=20)
-    np.testing.assert_array_equal(boxes[2], html_page.EMPTY_STAGE_MM)
+    np.testing.assert_array_equal(boxes[2], stage.EMPTY_STAGE_MM)
 
 
 def test_a_camera_that_looks_straight_down_has_a_level_stage():
     down = np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0]], np.float32)  # forward is world's y, down
-    camera = html_page._camera(cameras.create(walkers.CAMERA.intrinsics, down), None, 55.0)
-    stage = html_page._stage(walkers.sequence(), False, camera, np.array([0, -1.0, 0]))
-    np.testing.assert_allclose(stage["axes"], [[1, 0, 0], [0, -1, 0], [0, 0, 1]], atol=1e-6)
+    camera = stage.camera_of(cameras.create(walkers.CAMERA.intrinsics, down), None, 55.0)
+    level = stage.around(walkers.sequence(), False, camera, np.array([0, -1.0, 0]))
+    np.testing.assert_allclose(level["axes"], [[1, 0, 0], [0, -1, 0], [0, 0, 1]], atol=1e-6)
 
 
 def test_left_and_right_need_a_partner_and_may_be_spelled_as_coco_does(tmp_path):
