@@ -1,11 +1,12 @@
-"""What a training run will cost, before any accelerator is rented.
+"""The cost of a training run, before any accelerator is rented.
 
     python launch/plan.py --config configs/estimation/dozens.py --topology v5e:16x16
     python launch/plan.py --config configs/estimation/dozens.py --topology h100:8
 
-For a TPU topology the real training step is compiled with the TPU's compiler, on a machine without
-TPUs (pip install -e '.[plan]'); that takes minutes. For GPUs the traced step is counted, in
-seconds. --config.a.b=value changes single values, as in training. plan.md explains the table.
+For a TPU topology, the real training step is compiled with the TPU's compiler, on a machine without
+TPUs (pip install -e '.[plan]'); that takes minutes. For GPUs, the operations of the traced step are
+counted, in seconds. --config.a.b=value changes single values, as in training. plan.md explains the
+table.
 """
 
 import argparse
@@ -14,7 +15,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-# Before jax is imported: this process computes nothing, and must not wait for a TPU's metadata.
+# Before jax is imported: this process needs no accelerator, and must not wait for TPU metadata.
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
 os.environ.setdefault("ALLOW_MULTIPLE_LIBTPU_LOAD", "1")
@@ -33,14 +34,14 @@ from acae_jax.models import platform
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print the plan; 1 after an error that one line explains."""
-    known, overrides = configs.split_overrides(arguments)
+    """Print the plan; 1 after an error, which one line explains."""
+    own, overrides = configs.split_overrides(arguments)
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--config", required=True, help="config file, arguments behind a colon")
+    parser.add_argument("--config", required=True, help="config file, with arguments after a colon")
     parser.add_argument("--topology", required=True, help="v5e:4x4, v4:2x2x4, h100:8, …")
-    given = parser.parse_args(known)
+    options = parser.parse_args(own)
     try:
-        plan(configs.load(given.config, overrides), machines.topology(given.topology))
+        plan(configs.load(options.config, overrides), machines.topology(options.topology))
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -49,7 +50,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def plan(config: ConfigDict, topology: machines.Topology) -> None:
     """Compile or count the step of a config and print what it costs."""
-    needs_program(config)
+    check_stage(config)
     scale = config.data.quota_scale
     config = filled(config, topology.chips)
     batch = building.batch_size(config.data)
@@ -64,40 +65,42 @@ def plan(config: ConfigDict, topology: machines.Topology) -> None:
             f"  the config's quota_scale {scale} does not fill the chips with ghost groups; "
             f"planned with --config.data.quota_scale={config.data.quota_scale}"
         )
-    program = importlib.import_module(config.task.rpartition(".")[0]).program(config)
+    computation = importlib.import_module(config.task.rpartition(".")[0]).computation(config)
     with platform.compiling_for("tpu" if topology.is_tpu else "gpu"):
         cost = (costs.compiled_cost if topology.is_tpu else costs.traced_cost)(
-            config, program, topology
+            config, computation, topology
         )
     with progress("timing the input pipeline on one core"):
-        member, indices = next(iter(program.union.members.items()))
-        make = building.example_maker(config.data, program.union)
+        member, indices = next(iter(computation.union.members.items()))
+        make = building.example_maker(config.data, computation.union)
         rate = input_speed.crops_per_second(make, member, len(indices), config.data.side_px)
     print(table(config, topology, cost, rate))
 
 
-def needs_program(config: ConfigDict) -> None:
-    """A ValueError unless the config's stage trains a pose network, with batches in one part."""
+def check_stage(config: ConfigDict) -> None:
+    """ValueError unless the config's stage trains a pose network, with batches in one part."""
     module = str(config.get("task", "")).rpartition(".")[0]
     try:
-        has_program = hasattr(importlib.import_module(module), "program") if module else False
+        has_computation = (
+            hasattr(importlib.import_module(module), "computation") if module else False
+        )
     except ModuleNotFoundError:
-        has_program = False
-    if not has_program:
+        has_computation = False
+    if not has_computation:
         raise ValueError(
             f"nothing to plan for config.task = {config.get('task')!r}: "
             "use a stage that trains the pose network, such as :stage=initial"
         )
     if config.data.parts > 1:
         raise ValueError(
-            "the plan counts a batch that is computed at once: leave --config.data.parts at 1; n "
-            "parts hold an n-th of its activations and compute a third more"
+            "the plan is for a batch that is computed at once: keep --config.data.parts at 1; with "
+            "n parts, activations take an n-th of the memory, and the step computes a third more"
         )
 
 
 def filled(config: ConfigDict, chips: int) -> ConfigDict:
-    """The config, its quotas scaled by the smallest number that fills every chip with whole groups,
-    unless its own does.
+    """The config, with the smallest quota_scale that fills every chip with whole ghost groups, if
+    its own does not.
     """
     quotas = building.batch_size(config.data) // config.data.quota_scale
     group = config.data.ghost_size
@@ -109,7 +112,7 @@ def filled(config: ConfigDict, chips: int) -> ConfigDict:
 
 
 def table(config: ConfigDict, topology: machines.Topology, cost: Cost, rate: float) -> str:
-    """The plan as text; `rate` is of crops that one core makes in a second."""
+    """The plan as text; `rate` is the number of crops that one core makes in a second."""
     chip, batch = topology.machine, building.batch_size(config.data)
     per_chip = batch // topology.chips
     lines = [
@@ -151,8 +154,8 @@ def table(config: ConfigDict, topology: machines.Topology, cost: Cost, rate: flo
 
 
 def proposal(config: ConfigDict, topology: machines.Topology, cost: Cost) -> str:
-    """The largest batch of these quotas that fits, and in how many parts this one does; or what
-    else helps.
+    """Advice if the batch does not fit: the largest batch that does, and the number of parts with
+    which this one does; or what else helps.
     """
     batch, group = building.batch_size(config.data), config.data.ghost_size
     per_chip, whole = batch // topology.chips, topology.chips * group

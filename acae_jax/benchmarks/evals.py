@@ -35,7 +35,7 @@ def build(entries: Mapping[str, Entry], model: Any, own: Builder) -> Evaluation:
         dotted = settings.pop("builder", "")
         builder = systems.function(dotted, f"evals.{name}.builder") if dotted else own
         try:
-            check_settings(builder, model, settings)
+            check_settings(builder, settings, model)
             evaluations[name] = builder(model, **settings)
         except ValueError as error:
             raise ValueError(f"config.evals.{name}: {error}") from error
@@ -46,14 +46,14 @@ def build(entries: Mapping[str, Entry], model: Any, own: Builder) -> Evaluation:
     return evaluate
 
 
-def check_settings(function: Callable[..., Any], model: Any, settings: Entry) -> None:
-    """Raise ValueError unless these settings are arguments of the function, after the model."""
+def check_settings(function: Callable[..., Any], settings: Entry, *first: Any) -> None:
+    """Raise ValueError unless these settings are arguments of the function, after the `first`."""
     signature = inspect.signature(function)
     try:
-        signature.bind(model, **settings)
+        signature.bind(*first, **settings)
     except TypeError as error:
-        takes = ", ".join(list(signature.parameters)[1:])
-        raise ValueError(f"{error}; there are {takes}") from error
+        names = ", ".join(list(signature.parameters)[len(first) :])
+        raise ValueError(f"{error}; there are {names}") from error
 
 
 def joined(results: Mapping[str, Evaluated]) -> Evaluated:

@@ -1,7 +1,8 @@
 """Stage 2: pseudo labels in every format from the stage-1 model, and the autoencoder learned from
 them.
 
-One update of this task is one epoch in one compiled scan: its step counter counts epochs.
+One update of this task is one epoch, computed in one compiled scan. So its step counter counts
+epochs.
 """
 
 import itertools
@@ -30,7 +31,7 @@ AUTOENCODER = "autoencoder.npz"
 
 
 def pseudo_labels(config: ConfigDict, union: JointUnion) -> np.ndarray:
-    """Poses (n, J, 3) in mm that the model of `config.initial` sees on clean training crops."""
+    """Poses (n, J, 3) in mm, predicted by the model of `config.initial` on clean training crops."""
     variant = objective.separate(len(union.joint_names))
     network = building.network(config, variant.points)
     variables = initial_weights.stage_one(config.initial, union)
@@ -49,22 +50,22 @@ def pseudo_labels(config: ConfigDict, union: JointUnion) -> np.ndarray:
 
 
 def kept_pseudo_labels(config: ConfigDict, union: JointUnion, workdir: Path) -> np.ndarray:
-    """The pseudo labels of a run, which keeps them: a continued run has those that it began with.
+    """The pseudo labels of a run; a continued run uses those that it started with.
 
     Warns if the stage-1 model has been trained further since then.
     """
     path = workdir / PSEUDO_LABELS
     if _is_kept(path):
-        facts, (poses_mm,) = kept_inputs.read(path, "poses_mm")
-        if kept_inputs.has_changed(facts, config.initial):
+        origin, (poses_mm,) = kept_inputs.read(path, "poses_mm")
+        if kept_inputs.has_changed(origin, config.initial):
             logging.warning(
-                "%s has changed since this run began; it goes on with the pseudo labels of then. "
-                "For new ones use another --workdir",
+                "%s has changed since this run began. The run continues with its own pseudo "
+                "labels; for new ones use another --workdir",
                 config.initial,
             )
         return poses_mm
     if checkpoints.complete_steps(workdir):
-        logging.warning("%s is missing: the pseudo labels are made again", path)
+        logging.warning("%s is missing, so the pseudo labels are predicted again", path)
     origin = kept_inputs.origin(config.initial)
     poses_mm = pseudo_labels(config, union)
     kept_inputs.write(path, origin, {"poses_mm": poses_mm})
@@ -72,8 +73,8 @@ def kept_pseudo_labels(config: ConfigDict, union: JointUnion, workdir: Path) -> 
 
 
 def schedule(learning_rate: float, steps: int) -> optax.Schedule:
-    """A third of the steps each at the rate, a tenth and a hundredth of it (the published 3e-2 →
-    3e-4).
+    """The rate for a third of the steps, a tenth of it for the next, a hundredth for the last
+    (published: 3e-2 to 3e-4).
     """
     return optax.piecewise_constant_schedule(learning_rate, {steps // 3: 0.1, 2 * steps // 3: 0.1})
 
@@ -90,8 +91,10 @@ def learning_task(
     projected: bool,
     seed: int,
 ) -> Task:
-    """The task of learning an autoencoder from poses (n, J, 3) in mm, whose joints have these
-    sides. `pseudo_labels` is called once, when training begins.
+    """The task of learning an autoencoder from poses (n, J, 3) in mm.
+
+    `pseudo_labels` gives the poses; it is called once, when training begins. `sides` are those of
+    their joints.
     """
 
     def optimizer_of(steps: int) -> optax.GradientTransformation:
@@ -103,14 +106,14 @@ def learning_task(
         if len(poses_mm) < batch_size:
             raise ValueError(
                 f"{len(poses_mm)} pseudo labels do not fill a batch of {batch_size}; "
-                "raise pseudo.examples_per_dataset."
+                "raise pseudo.examples_per_dataset"
             )
         ordered = jnp.asarray(poses_mm[:, sides.order].swapaxes(1, 2))
         return ordered, optimizer_of(epochs * (len(poses_mm) // batch_size))
 
     def init(key: jax.Array) -> TrainState:
         params = autoencoder.init(key, sides, latents)
-        # The number of steps, which only the poses tell, does not change the optimiser's state.
+        # The true number of steps depends on the poses, but does not change the optimiser's state.
         opt_state = optimizer_of(epochs).init(params)
         return TrainState(jnp.zeros((), jnp.int32), params, {}, opt_state)
 
@@ -153,17 +156,17 @@ def task(config: ConfigDict, workdir: Path) -> Task:
 def kept_matrices(
     config: ConfigDict, union: JointUnion, workdir: Path | None
 ) -> autoencoder.Matrices:
-    """The autoencoder of a stage-3 run: its own copy once it has trained, until then and without a
-    `workdir` the one that the config names.
+    """The autoencoder of a stage-3 run.
 
-    Warns if that one has been trained further since the copy was made.
+    It is the run's own copy, if the run has trained already; else, or without `workdir`, the one
+    that the config names. Warns if that one has been trained further since the copy was made.
     """
     if workdir is None or not _is_kept(workdir / AUTOENCODER):
         return load(config.autoencoder, union)
-    facts, maps = kept_inputs.read(workdir / AUTOENCODER, *autoencoder.Matrices._fields)
-    if kept_inputs.has_changed(facts, config.autoencoder):
+    origin, maps = kept_inputs.read(workdir / AUTOENCODER, *autoencoder.Matrices._fields)
+    if kept_inputs.has_changed(origin, config.autoencoder):
         logging.warning(
-            "%s has changed since %s began, which goes on with its own copy of then",
+            "%s has changed since %s began, which continues with its own copy of that time",
             config.autoencoder,
             workdir,
         )
@@ -171,7 +174,7 @@ def kept_matrices(
 
 
 def keep_matrices(config: ConfigDict, union: JointUnion, workdir: Path) -> None:
-    """Copy the autoencoder that the config names into the folder of a stage-3 run that begins."""
+    """Copy the autoencoder that the config names into the folder of a new stage-3 run."""
     if not _is_kept(workdir / AUTOENCODER):
         origin = kept_inputs.origin(config.autoencoder)
         maps = jax.tree.map(np.asarray, load(config.autoencoder, union))
@@ -179,14 +182,14 @@ def keep_matrices(config: ConfigDict, union: JointUnion, workdir: Path) -> None:
 
 
 def _is_kept(path: Path) -> bool:
-    """Whether the file holds what the run in its folder has been training with."""
+    """Whether this input file exists and the run in its folder has trained with it."""
     return path.is_file() and bool(checkpoints.complete_steps(path.parent))
 
 
 def load(folder: str | Path, union: JointUnion) -> autoencoder.Matrices:
-    """The matrices that a finished autoencoder run learned, for our joints in our order.
+    """The matrices of a finished autoencoder run, for our joints in our order.
 
-    A ValueError, in one line, unless it was learned for exactly these joints.
+    Raises ValueError, in one line, unless it was learned for exactly these joints.
     """
     params = jax.tree.map(jnp.asarray, checkpoints.load_params(folder)["params"])
     theirs = initial_weights.joint_names(folder)
@@ -194,7 +197,7 @@ def load(folder: str | Path, union: JointUnion) -> autoencoder.Matrices:
         raise ValueError(
             f"{folder} joins {len(theirs)} joints ({unions.listed(theirs)}), but this run has "
             f"{len(union.joint_names)} ({unions.listed(union.joint_names)}): an autoencoder "
-            "serves the joints that it was learned for; set data.union as there"
+            "works only for the joints that it was learned for; set data.union as there"
         )
     places = np.array(unions.places(theirs, union.joint_names))
     maps = autoencoder.matrices(params, autoencoder.sides_of(theirs))

@@ -1,6 +1,6 @@
-"""From a config to the values that the stages are made of: unions, batches, networks, evaluation.
+"""From a config to the parts of the stages: unions, batches, networks, evaluations.
 
-Only this module and the task builders see a config; everything below receives values.
+Only this module and the task builders read a config; everything below them gets values.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -38,7 +38,9 @@ DTYPES = ("float32", "bfloat16")  # of activations; parameters are float32
 
 
 def joint_union(data: ConfigDict) -> JointUnion:
-    """The model's outputs: a named mixture, or given formats side by side or merged by name."""
+    """The joints that the model predicts: those of a mixture, or of formats, side by side or merged
+    by name.
+    """
     if isinstance(data.union, str):
         return unions.mixture(data.union)
     skeletons = [catalogue.load(name) for name in data.union]
@@ -46,12 +48,12 @@ def joint_union(data: ConfigDict) -> JointUnion:
 
 
 def label_names(data: ConfigDict) -> tuple[str, ...]:
-    """Names of the 2D labels."""
+    """The names of the 2D labels."""
     return catalogue.load(data.labels).joint_names
 
 
 def crop_layout(data: ConfigDict, union: JointUnion) -> crop_batches.Layout:
-    """What every example has."""
+    """The joints, 2D labels and crop side of all examples."""
     return crop_batches.Layout(union, label_names(data), data.side_px)
 
 
@@ -105,18 +107,18 @@ def training_batches(config: ConfigDict, union: JointUnion) -> Callable[[int], I
 def clean_examples(
     config: ConfigDict, union: JointUnion, source: sources.Records, rows: Iterable[int]
 ) -> list[Batch]:
-    """Un-augmented examples of these records."""
+    """Examples of these records, without augmentation."""
     return crop_batches.clean(crop_layout(config.data, union), source, rows, config.seed)
 
 
 def even_examples(config: ConfigDict, union: JointUnion, name: str, limit: int) -> list[Batch]:
-    """Un-augmented training examples of one dataset, chosen evenly if it has more than `limit`."""
+    """At most `limit` training examples of a dataset, evenly spread, without augmentation."""
     source = crop_batches.open_crops(name, config.data.folder, "train", union)
     return clean_examples(config, union, source, crop_batches.evenly_spread(len(source), limit))
 
 
 def network(config: ConfigDict, points: int) -> networks.PoseNetwork:
-    """The pose network of the config for this many output points."""
+    """The pose network of the config, with this number of output points."""
     model = config.model
     if model.dtype not in DTYPES:
         raise ValueError(f"model.dtype is {model.dtype!r}; it must be one of {', '.join(DTYPES)}")
@@ -137,9 +139,9 @@ def network(config: ConfigDict, points: int) -> networks.PoseNetwork:
 def predictor(
     network: networks.PoseNetwork, variant: objective.Variant, mesh: Mesh
 ) -> Callable[[dict, Batch], jax.Array]:
-    """The compiled function from variables and a batch to the joints that the variant reads out.
+    """The compiled function from variables and a batch to joints.
 
-    Every process passes its share of the batch and gets the joints of all.
+    Every process passes its share of the batch and gets the joints of the whole batch.
     """
 
     @partial(jax.jit, out_shardings=parallel.replicated(mesh))
@@ -154,22 +156,25 @@ def predictor(
 
 
 def test_union(config: ConfigDict) -> JointUnion:
-    """The union in whose order labels are evaluated: no two formats share a joint."""
+    """The union of the test labels, in which no two formats share a joint."""
     if isinstance(config.data.union, str):
         return unions.mixture(config.data.union)
     return unions.of([catalogue.load(name) for name in config.data.union])
 
 
 def test_layout(config: ConfigDict) -> crop_batches.Layout:
-    """What the crops of evaluations have."""
+    """The joints, 2D labels and crop side of test examples."""
     return crop_layout(config.data, test_union(config))
 
 
 def test_crops(config: ConfigDict, devices: int) -> StoredCrops:
-    """The stored crops that reports and exports measure a model by, see `crop_evals.reported`."""
+    """The stored crops on which reports and exports measure a model, see `crop_evals.reported`."""
     test = crop_evals.reported(config)
     if test is None:
-        raise ValueError("config.evals names no stored crops: nothing says how good the run is")
+        raise ValueError(
+            "config.evals names no dataset of crops, so the run cannot be measured: set "
+            "evals.test.dataset"
+        )
     return crop_evals.open_crops(test, test_layout(config), config.data.folder, devices)
 
 
@@ -179,10 +184,7 @@ def evaluation_of(
     variant: objective.Variant,
     union: JointUnion,
 ) -> evals.Evaluation | None:
-    """All of config.evals as one; None if it is empty.
-
-    Their data is opened here.
-    """
+    """All evaluations of config.evals as one, with their data opened; None if there are none."""
     entries = crop_evals.entries(config)
     if not entries:
         return None
@@ -198,12 +200,12 @@ def evaluation_of(
 
 
 def label_groups(data: ConfigDict, union: JointUnion) -> Float[np.ndarray, "k j"]:
-    """The matrix that averages the joints each 2D label names."""
+    """The matrix that averages, for each 2D label, the joints with its name."""
     return unions.label_groups(union.joint_names, label_names(data))
 
 
-class Program(NamedTuple):
-    """What devices run of a task, whether or not its data is here: see `loop.Task`."""
+class Computation(NamedTuple):
+    """The part of a task that runs on devices; it needs no data. See `loop.Task`."""
 
     init: Callable[[jax.Array], TrainState]
     shapes: Callable[[], TrainState]
@@ -214,32 +216,32 @@ class Program(NamedTuple):
 
 
 def batch_size(data: ConfigDict) -> int:
-    """Crops in a step, over all devices."""
+    """The number of crops in a step, over all devices."""
     return data.quota_scale * sum(quota for _, quota in data.quotas)
 
 
 def abstract_batch(data: ConfigDict, union: JointUnion) -> dict[str, jax.ShapeDtypeStruct]:
-    """Shapes and types of a batch of these quotas, as the feed gives it."""
+    """Shapes and types of a batch of these quotas."""
     return crop_batches.shapes(crop_layout(data, union), batch_size(data), data.device_colour)
 
 
-def pose_program(
+def pose_computation(
     config: ConfigDict,
     union: JointUnion,
     variant: objective.Variant,
     optimizer: optax.GradientTransformation,
     variables: Callable[[networks.PoseNetwork, jax.Array], dict],
-) -> Program:
-    """The program of stage 1 or 3: what they share, around variant, optimiser and first variables.
+) -> Computation:
+    """The computation of stage 1 or 3, which differ in variant, optimiser and first variables.
 
-    `variables` gives params and batch_stats to start from, of a network and a random key.
+    `variables` makes the first params and batch_stats from a network and a random key.
     """
     model = network(config, variant.points)
     weights = schedules.weights(config.weights, config.steps)
     schedule = schedules.schedule(config.schedule, config.steps)
     if weights.heatmap and variant.points != len(union.joint_names):
         raise ValueError(
-            f"weights.heatmap prices the heat maps of joints, but this head predicts "
+            f"weights.heatmap is for the heat maps of joints, but this head predicts "
             f"{variant.points} points for {len(union.joint_names)} joints: set it to 0"
         )
     update = step.make_update(
@@ -265,35 +267,35 @@ def pose_program(
         )
         return jax.eval_shape(fresh, jax.random.key(config.seed))
 
-    return Program(init, shapes, update, model, variant, union)
+    return Computation(init, shapes, update, model, variant, union)
 
 
 def metadata(union: JointUnion) -> dict[str, list[str]]:
-    """What checkpoints tell, so that later stages match joints by name: see `initial_weights`."""
+    """The metadata of checkpoints, by which later stages match joints: see `initial_weights`."""
     return {"joint_names": list(union.joint_names)}
 
 
-def pose_task(config: ConfigDict, program: Program) -> Task:
-    """The task of a program, on the config's data, which is opened when training begins."""
-    parts = program.network, program.variant, program.union
-    opened = cache(partial(evaluation_of, config, *parts))
+def pose_task(config: ConfigDict, computation: Computation) -> Task:
+    """The task of a computation on the config's data, which is opened when training begins."""
+    parts = computation.network, computation.variant, computation.union
+    open_evaluation = cache(partial(evaluation_of, config, *parts))
 
     def batches(first_step: int) -> Iterator[Batch]:
-        opened()  # missing test data is missed before training and not after
-        return training_batches(config, program.union)(first_step)
+        open_evaluation()  # so missing test data is an error before training, not after it
+        return training_batches(config, computation.union)(first_step)
 
     def evaluate(state: TrainState) -> Evaluated:
-        evaluation = opened()
+        evaluation = open_evaluation()
         assert evaluation is not None
         return evaluation(state)
 
     return Task(
-        init=program.init,
-        shapes=program.shapes,
-        update=program.update,
+        init=computation.init,
+        shapes=computation.shapes,
+        update=computation.update,
         batches=batches,
         evaluate=evaluate if crop_evals.entries(config) else None,
         group_size=config.data.ghost_size,
         parts=config.data.parts,
-        metadata=metadata(program.union),
+        metadata=metadata(computation.union),
     )

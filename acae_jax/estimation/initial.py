@@ -1,5 +1,5 @@
-"""Stage 1: one output point per joint of every format, learned from datasets that each label their
-own.
+"""Stage 1: one output point for each joint of every format, learned from datasets that each label
+their own joints.
 """
 
 from pathlib import Path
@@ -20,13 +20,13 @@ from acae_jax.training.loop import Task
 def variant_of(
     config: ConfigDict, union: JointUnion, workdir: Path | None = None
 ) -> objective.Variant:
-    """Every joint has a point of its own."""
+    """The variant of stage 1: each joint is an output point."""
     del config, workdir
     return objective.separate(len(union.joint_names))
 
 
-def program(config: ConfigDict) -> building.Program:
-    """What devices run for a config such as configs/estimation/embedded.py:stage=initial."""
+def computation(config: ConfigDict) -> building.Computation:
+    """The computation of a config such as configs/estimation/embedded.py:stage=initial."""
     union = building.joint_union(config.data)
     variant = variant_of(config, union)
     settings = configs.keywords(optimizers.initial, config.optimizer, "optimizer")
@@ -40,10 +40,10 @@ def program(config: ConfigDict) -> building.Program:
             return initial_weights.from_import(fresh, config.init.run, config.init.part, network)
         return initial_weights.from_run(fresh, config.init.run, config.init.part, union)
 
-    return building.pose_program(config, union, variant, optimizer, variables)
+    return building.pose_computation(config, union, variant, optimizer, variables)
 
 
 def task(config: ConfigDict, workdir: Path) -> Task:
     """The task of such a config."""
-    del workdir  # nothing is kept there but checkpoints
-    return building.pose_task(config, program(config))
+    del workdir  # it needs nothing there but checkpoints
+    return building.pose_task(config, computation(config))

@@ -1,6 +1,4 @@
-"""Variables to start from: those of another run, as far as the networks agree, or an imported
-backbone.
-"""
+"""First variables: those of another run, as far as the networks agree, or an imported backbone."""
 
 import logging
 from collections.abc import Sequence
@@ -24,12 +22,12 @@ Pairs = list[tuple[int, int]]
 
 
 def from_run(fresh: dict, folder: str | Path, part: str, union: JointUnion) -> dict:
-    """`fresh` variables with those of a stage-1 run in their place; the optimiser starts anew.
+    """The variables `fresh`, with values of a stage-1 run; the optimiser's state is not loaded.
 
     `part` is "whole", for which the networks must be equal; "backbone", which leaves the head
-    fresh; or "head rows": the backbone, and of the head what belongs to joints that both unions
-    have by one name. Logs what was loaded and what was not. A ValueError if what should be loaded
-    does not fit, an OSError if there is no such run.
+    fresh; or "head rows", which loads the backbone, and the head's rows of the joints that both
+    unions have under one name. Logs what was loaded and what was not. Raises ValueError if
+    something does not fit, OSError if there is no such run.
     """
     if part not in PARTS:
         raise ValueError(f"init.part is {part!r}; it must be one of {', '.join(PARTS)}")
@@ -37,8 +35,8 @@ def from_run(fresh: dict, folder: str | Path, part: str, union: JointUnion) -> d
         loaded = stage_one(folder, union, whole=True)
     else:
         loaded = jax.tree.map(jnp.asarray, checkpoints.load_params(folder))
-    variables, kept = checkpoints.init_from(fresh, loaded, () if part == "whole" else HEAD)
-    said = f"loaded {len(jax.tree.leaves(fresh)) - len(kept)} arrays of {folder}"
+    variables, stayed = checkpoints.init_from(fresh, loaded, () if part == "whole" else HEAD)
+    report = f"loaded {len(jax.tree.leaves(fresh)) - len(stayed)} arrays of {folder}"
     if part == "head rows":
         theirs = joint_names(folder)
         pairs = shared_joints(theirs, union.joint_names)
@@ -49,18 +47,18 @@ def from_run(fresh: dict, folder: str | Path, part: str, union: JointUnion) -> d
             fresh["params"]["head"],
         )
         variables = {**variables, "params": {**variables["params"], "head": head}}
-        said += f", and the head's rows of {_listed(pairs, union)}"
-    elif kept:
-        said += f"; fresh are {', '.join(kept)}"
+        report += f", and the head's rows of {_listed(pairs, union)}"
+    elif stayed:
+        report += f"; not loaded: {', '.join(stayed)}"
     numbers = parameter_count(variables["params"])
-    logging.warning("init: %s; the network has %d parameters", said, numbers)
+    logging.warning("init: %s; the network has %d parameters", report, numbers)
     return variables
 
 
 def from_import(fresh: dict, folder: str | Path, part: str, network: PoseNetwork) -> dict:
-    """`fresh` variables with the backbone that `acae_jax.import_weights` wrote into the folder.
+    """The variables `fresh`, with the backbone that `acae_jax.import_weights` wrote to the folder.
 
-    A ValueError if the config's backbone is another one, or normalises pixels otherwise.
+    Raises ValueError if the config has another backbone, or one that normalises pixels differently.
     """
     if part != "backbone":
         raise ValueError(f"{folder} is a backbone only: set init.part to 'backbone', not {part!r}")
@@ -68,7 +66,7 @@ def from_import(fresh: dict, folder: str | Path, part: str, network: PoseNetwork
     pixels = getattr(network.backbone, "pixels", None)
     nested = {kind: {"backbone": tree} for kind, tree in imported.variables.items()}
     try:
-        variables, kept = checkpoints.init_from(fresh, nested, HEAD)
+        variables, stayed = checkpoints.init_from(fresh, nested, HEAD)
     except ValueError as error:
         raise ValueError(
             f"{folder} holds {imported.name}: set model.backbone to {imported.name!r} ({error})"
@@ -79,23 +77,24 @@ def from_import(fresh: dict, folder: str | Path, part: str, network: PoseNetwork
             f"model.options.pixels to {imported.pixels!r}"
         )
     variables = jax.tree.map(jnp.asarray, variables)
-    logging.warning("init: loaded %s; fresh are %s", imported.source, ", ".join(kept))
+    logging.warning("init: loaded %s; not loaded: %s", imported.source, ", ".join(stayed))
     return variables
 
 
 def joint_names(folder: str | Path) -> tuple[str, ...]:
-    """The joints of a run, in the order in which its weights have them.
+    """The joints of a run, in the order of its weights.
 
-    Checkpoints tell them; for those of version 0.1, the run's config does.
+    They stand in its checkpoints; for those of version 0.1, they follow from its config.
     """
-    stored = checkpoints.newest_metadata(folder).get("joint_names")
-    return tuple(stored or building.joint_union(configs.read(folder).data).joint_names)
+    names = checkpoints.newest_metadata(folder).get("joint_names")
+    return tuple(names or building.joint_union(configs.read(folder).data).joint_names)
 
 
 def stage_one(folder: str | Path, union: JointUnion, whole: bool = False) -> dict:
-    """Variables of a stage-1 run whose head predicts our joints, in our order: matched by name.
+    """The variables of a stage-1 run, with the head's rows matched by name to our joints.
 
-    A ValueError, in one line, if the run lacks one of them, or with `whole` if it has others too.
+    Raises ValueError, in one line, if the run lacks one of our joints, or, with `whole`, if it has
+    others too.
     """
     loaded = jax.tree.map(jnp.asarray, checkpoints.load_params(folder))
     theirs = joint_names(folder)
@@ -123,16 +122,16 @@ def stage_one(folder: str | Path, union: JointUnion, whole: bool = False) -> dic
 
 
 def shared_joints(theirs: Sequence[str], ours: Sequence[str]) -> Pairs:
-    """Places (theirs, ours) of the joints that both have under one name."""
+    """The indices (theirs, ours) of the joints that both have under one name."""
     places = {name: index for index, name in enumerate(theirs)}
     return [(places[name], i) for i, name in enumerate(ours) if name in places]
 
 
 def with_points(old: jax.Array, new: jax.Array, pairs: Pairs, counts: tuple[int, int]) -> jax.Array:
-    """A head's `new` kernel or bias with the channels of paired points copied from the `old` one.
+    """A head's `new` kernel or bias, with the channels of paired points copied from the `old` one.
 
-    Channels stand points-fastest in 1 + D blocks; `counts` are the points of both heads. A
-    ValueError if the heads differ in blocks or features.
+    Channels are 1 + D blocks of one channel for each point; `counts` are the points of both heads.
+    Raises ValueError if the heads differ in blocks or features.
     """
     before = old.reshape(*old.shape[:-1], -1, counts[0])
     after = new.reshape(*new.shape[:-1], -1, counts[1])
@@ -148,8 +147,8 @@ def with_points(old: jax.Array, new: jax.Array, pairs: Pairs, counts: tuple[int,
 
 
 def _listed(pairs: Pairs, union: JointUnion) -> str:
-    """How many joints, and the first of those that are missing."""
+    """How many joints were loaded, and the first of the others."""
     places = {place for _, place in pairs}
     missing = [name for i, name in enumerate(union.joint_names) if i not in places]
-    but = f"; fresh are {', '.join(missing[:6])}{' …' * (len(missing) > 6)}" if missing else ""
-    return f"{len(places)} of {len(union.joint_names)} joints{but}"
+    others = f"; not of {', '.join(missing[:6])}{' …' * (len(missing) > 6)}" if missing else ""
+    return f"{len(places)} of {len(union.joint_names)} joints{others}"

@@ -1,7 +1,6 @@
-"""Stage 2a: poses in all formats at once, as the stage-1 model sees them on clean images.
+"""Stage 2a: poses in all formats at once, predicted by the stage-1 model on clean images.
 
-They are the parallel corpus of the autoencoder: noisy, but every joint of every format is in every
-pose.
+The autoencoder learns from them. They are noisy, but each has every joint of every format.
 """
 
 from collections.abc import Sequence
@@ -25,7 +24,7 @@ def label(
     joint_names: Sequence[str],
     batch_size: int,
 ) -> Float[np.ndarray, "n j 3"]:
-    """Absolute camera-space poses in mm, each the mean over the image and its mirror image."""
+    """Absolute camera-space poses in mm; each is the mean over the image and its mirror image."""
     mirror = skeleton.mirror_map(joint_names)
     predict = jax.jit(
         partial(networks.predict_mirrored_mean, network, lambda points: points, mirror=mirror)

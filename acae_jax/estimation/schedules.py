@@ -1,6 +1,6 @@
-"""When training changes: from shares of all steps, as configs have them, to numbers of steps.
+"""The steps at which training changes: from shares of all steps, as in configs, to step numbers.
 
-Shares, and numbers of last steps, stay right when `config.steps` is another.
+Shares, and numbers of last steps, remain right when `config.steps` changes.
 """
 
 from collections.abc import Mapping
@@ -14,15 +14,15 @@ from acae_jax.estimation.model import objective, step
 SHARES = ("absolute_from", "teacher_from")
 
 
-def weights(block: ConfigDict | Mapping[str, Any], steps: int) -> objective.Weights:
-    """The loss's factors of `config.weights`; a ValueError for a wrong name or share."""
-    values = configs.keywords(objective.Weights, block, "weights")
+def weights(block: ConfigDict | Mapping[str, Any], steps: int) -> objective.LossWeights:
+    """The loss weights of `config.weights`; ValueError for a wrong name or share."""
+    values = configs.keywords(objective.LossWeights, block, "weights")
     steps_of = {n: step_at(values[n], steps, f"weights.{n}") for n in SHARES if n in values}
-    return objective.Weights(**{**values, **steps_of})
+    return objective.LossWeights(**{**values, **steps_of})
 
 
 def schedule(block: ConfigDict | Mapping[str, Any], steps: int) -> step.Schedule:
-    """The schedule of `config.schedule`; a ValueError for what does not fit into the steps."""
+    """The schedule of `config.schedule`; ValueError for values that do not fit the steps."""
 
     def of(*, weak_until: float, frozen_norm_last: int = 0) -> step.Schedule:
         if not 0 <= frozen_norm_last < steps:
@@ -37,7 +37,7 @@ def schedule(block: ConfigDict | Mapping[str, Any], steps: int) -> step.Schedule
 
 
 def step_at(share: float, steps: int, name: str) -> int:
-    """The step at a share of all steps; `name` is the share's in the config."""
+    """The step at a share of all steps; `name` is the name of the share in the config."""
     if not 0 <= share <= 1:
         raise ValueError(f"config.{name} is {share}; it is a share of the steps, from 0 to 1")
     return int(share * steps + 1e-6)

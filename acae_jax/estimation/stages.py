@@ -1,4 +1,4 @@
-"""What a run's config says of its stage, and the runs in a workflow's folder."""
+"""The stage of a run, from its config, and the runs in the folder of a workflow."""
 
 from pathlib import Path
 
@@ -14,7 +14,10 @@ AUTOENCODER = "acae_jax.estimation.autoencoder_stage.task"
 
 
 def of_workflow(folder: Path) -> dict[str, ConfigDict]:
-    """The runs in a workflow's folder with their configs, stage 1 and 2 before the variants."""
+    """The runs in the folder of a workflow and their configs: stages 1 and 2, then the variants.
+
+    Raises ValueError if there is no run of stage 1 or 3.
+    """
     names = sorted(path.parent.name for path in folder.glob("*/config.json"))
     runs = {name: configs.read(folder / name) for name in names}
     if all(config.task == AUTOENCODER for config in runs.values()):
@@ -26,8 +29,11 @@ def of_workflow(folder: Path) -> dict[str, ConfigDict]:
 
 
 def variant_of(config: ConfigDict, union: JointUnion, folder: Path) -> objective.Variant:
-    """What the network of the run in this folder predicts and how joints are read out of it, as
-    `variant_of` says, which stands beside the run's task builder; a ValueError if there is none.
+    """The variant of the run in this folder: the points that its network predicts, and how they
+    give joints.
+
+    It is the result of `variant_of` in the module of the run's task builder. Raises ValueError if
+    there is no such function.
     """
     module = config.task.rpartition(".")[0]
     try:

@@ -155,8 +155,8 @@ def locate(
     weights = jnp.square(visible + absolute.OUT_OF_VIEW_WEIGHT)
     alike = jnp.ones_like(weights)
     translation = absolute.full_perspective(px, relative_mm, intrinsics, weights, alike)
-    moved = relative_mm + translation[:, None]
-    return absolute.mixed(px, moved, intrinsics, visible, 1 - settings.mix_3d)
+    poses_mm = relative_mm + translation[:, None]
+    return absolute.mixed(px, poses_mm, intrinsics, visible, 1 - settings.mix_3d)
 
 
 def _in_file(path: Path, read: Any) -> Any:

@@ -1,11 +1,11 @@
-"""The model card of an export: README.md for whoever gets the folder."""
+"""The model card of an export: its README.md."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from acae_jax.packaging.signature import Signature, Tensor
 
-VERIFY = "Whether it still gives what it gave: `acae export --verify THIS_FOLDER`\n"
+VERIFY = "To check the files and the outputs: `acae export --verify THIS_FOLDER`\n"
 
 STABLEHLO = """\
 ```python
@@ -56,7 +56,7 @@ for name, output in zip({output_names}, result):
 ```
 """
 WEIGHTS = """\
-`weights.safetensors` holds the parameters by name, for whoever builds the function again.
+`weights.safetensors` holds the parameters by name; the function must be built separately.
 """
 USAGE = {
     "stablehlo": STABLEHLO,
@@ -69,10 +69,10 @@ USAGE = {
 def text(
     name: str, opening: str, usage: str, signature: Signature, sections: Mapping[str, str]
 ) -> str:
-    """The card: what it is, how it is used, what goes in and out, and a system's own sections by
-    title. Empty ones are left out.
+    """The card: opening, usage, inputs and outputs, and further sections by title; empty sections
+    are left out.
     """
-    parts = {"Use": usage, "What goes in and out": interface(signature), **sections}
+    parts = {"Use": usage, "Inputs and outputs": interface(signature), **sections}
     body = "".join(f"\n## {title}\n\n{content}" for title, content in parts.items() if content)
     return f"# {name}\n\n{opening}\n\n{VERIFY}{body}"
 

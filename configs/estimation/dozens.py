@@ -27,7 +27,7 @@ from ml_collections import ConfigDict
 
 from acae_jax import config as configs
 from acae_jax.data.examples import Augmentation
-from acae_jax.estimation.model.objective import Weights
+from acae_jax.estimation.model.objective import LossWeights
 from configs import mixtures
 
 TASKS = {
@@ -40,7 +40,7 @@ STEPS = {"initial": 400_000, "autoencoder": 30, "consistency": 40_000}  # of the
 
 def get_config(arg: str = "") -> ConfigDict:
     """All numbers of the recipe; only task builders read them."""
-    given = configs.parse_arg(
+    arguments = configs.parse_arg(
         arg,
         stage="initial",
         variant="regularised",
@@ -49,21 +49,21 @@ def get_config(arg: str = "") -> ConfigDict:
         seed=0,
         runlocal=False,
     )
-    if given.stage not in TASKS:
-        raise ValueError(f"stage is {given.stage!r}; it must be one of {', '.join(TASKS)}")
+    if arguments.stage not in TASKS:
+        raise ValueError(f"stage is {arguments.stage!r}; it must be one of {', '.join(TASKS)}")
     config = ConfigDict()
-    config.task = TASKS[given.stage]
+    config.task = TASKS[arguments.stage]
     config.report = "acae_jax.estimation.reporting.workflow.report"
     config.export = "acae_jax.estimation.packing.runs.export"
-    config.seed = given.seed
-    config.steps = 2 if given.runlocal else STEPS[given.stage]
+    config.seed = arguments.seed
+    config.steps = 2 if arguments.runlocal else STEPS[arguments.stage]
     config.loop = ConfigDict({"save_every": 5000, "evaluate_every": 0, "log_every": 100})
     config.loop.devices = None  # all of them
     config.loop.best = None
 
-    config.initial = f"{given.run}/initial"
-    config.autoencoder = f"{given.run}/autoencoder"
-    config.variant = given.variant
+    config.initial = f"{arguments.run}/initial"
+    config.autoencoder = f"{arguments.run}/autoencoder"
+    config.variant = arguments.variant
     # A run of stage 1 to start stage 1 from: "whole", "backbone" or "head rows" of it; or the
     # folder of a published backbone that acae_jax.import_weights wrote.
     config.init = ConfigDict({"run": "", "part": "backbone"})
@@ -71,18 +71,18 @@ def get_config(arg: str = "") -> ConfigDict:
     config.average_decay = 0.0  # of the weights' moving average, which is then evaluated; 0: none
 
     config.data = ConfigDict()
-    config.data.folder = given.data
+    config.data.folder = arguments.data
     config.data.quotas = mixtures.HUGE8 + mixtures.TWO_D
     config.data.quota_scale = 1  # times the quotas: more devices, same ghost groups
     config.data.parts = 1  # of a batch, computed one after another: less memory, same gradients
     config.data.union = "huge8"
     config.data.merge_by_name = False
     # Devices change the colours: a sixth less work for hosts, not one byte more for a TPU's step.
-    config.data.device_colour = not given.runlocal
+    config.data.device_colour = not arguments.runlocal
     config.data.labels = "common_2d"
     config.data.ghost_size = 16
-    config.data.side_px = 96 if given.runlocal else 256
-    config.data.workers = 0 if given.runlocal else 16
+    config.data.side_px = 96 if arguments.runlocal else 256
+    config.data.workers = 0 if arguments.runlocal else 16
     config.data.in_memory = False
     config.data.augmentation = ConfigDict(Augmentation()._asdict())  # the published one
     config.data.occluders, config.data.backgrounds = 40, 60
@@ -93,7 +93,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.model = ConfigDict({"backbone": "efficientnetv2_s", "stride": 32, "dtype": "bfloat16"})
     config.model.depth_bins = 8
     config.model.options = ConfigDict({"pixels": "symmetric"})  # some imports need "imagenet"
-    if given.runlocal:
+    if arguments.runlocal:
         config.model.update({"backbone": "narrow", "stride": 16, "dtype": "float32"})
         config.model.options = ConfigDict({"widths": (8, 16, 16), "context": (4, 16)})
     config.optimizer = ConfigDict({"base_rate": 2.121e-4, "warmup_steps": 0})
@@ -101,11 +101,11 @@ def get_config(arg: str = "") -> ConfigDict:
     config.optimizer.muon_rate = None  # AdamW alone
     config.optimizer.kernel_norm = 20.0
     # Published: from step 5,000 and until step 500 of these many, here as shares of `config.steps`.
-    late, weak = (min(1.0, step / STEPS[given.stage]) for step in (5000, 500))
+    late, weak = (min(1.0, step / STEPS[arguments.stage]) for step in (5000, 500))
     times = {"absolute_from": late, "teacher_from": late}
-    config.weights = ConfigDict({**Weights()._asdict(), **times})
-    config.schedule = ConfigDict({"weak_until": 0.0 if given.stage == "consistency" else weak})
-    config.schedule.frozen_norm_last = 1 if given.runlocal else 1000
+    config.weights = ConfigDict({**LossWeights()._asdict(), **times})
+    config.schedule = ConfigDict({"weak_until": 0.0 if arguments.stage == "consistency" else weak})
+    config.schedule.frozen_norm_last = 1 if arguments.runlocal else 1000
     # Evaluations by name, such as {"test": {"dataset": "h36m", "split": "test"}}: see
     # acae_jax/estimation/crop_evals.py.
     config.evals = ConfigDict()

@@ -27,7 +27,7 @@ from ml_collections import ConfigDict
 
 from acae_jax import config as configs
 from acae_jax.data.examples import Augmentation
-from acae_jax.estimation.model.objective import Weights
+from acae_jax.estimation.model.objective import LossWeights
 from configs import mixtures
 
 FORMATS = ("mh_default", "cmu_mb", "game_engine", "mixamo", "coco_body", "markers")
@@ -42,7 +42,7 @@ ABLATION_STEPS = {"initial": 1500, "autoencoder": 100, "consistency": 300}
 
 def get_config(arg: str = "") -> ConfigDict:
     """All numbers of the recipe; only task builders read them."""
-    given = configs.parse_arg(
+    arguments = configs.parse_arg(
         arg,
         stage="initial",
         variant="regularised",
@@ -53,34 +53,34 @@ def get_config(arg: str = "") -> ConfigDict:
         ablation=False,
         runlocal=False,
     )
-    if given.stage not in TASKS:
-        raise ValueError(f"stage is {given.stage!r}; it must be one of {', '.join(TASKS)}")
+    if arguments.stage not in TASKS:
+        raise ValueError(f"stage is {arguments.stage!r}; it must be one of {', '.join(TASKS)}")
     config = ConfigDict()
-    config.task = TASKS[given.stage]
+    config.task = TASKS[arguments.stage]
     config.report = "acae_jax.estimation.reporting.workflow.report"
     config.export = "acae_jax.estimation.packing.runs.export"
-    config.seed = given.seed
-    steps = ABLATION_STEPS if given.ablation else STEPS
-    config.steps = 4 if given.runlocal else steps[given.stage]
+    config.seed = arguments.seed
+    steps = ABLATION_STEPS if arguments.ablation else STEPS
+    config.steps = 4 if arguments.runlocal else steps[arguments.stage]
     config.loop = ConfigDict({"save_every": 200, "evaluate_every": 1000, "log_every": 10})
     config.loop.devices = None  # all of them
     config.loop.best = None
 
-    config.initial = f"{given.run}/initial"
-    config.autoencoder = f"{given.run}/autoencoder"
-    config.variant = given.variant
+    config.initial = f"{arguments.run}/initial"
+    config.autoencoder = f"{arguments.run}/autoencoder"
+    config.variant = arguments.variant
     # A run of stage 1 to start stage 1 from: "whole", "backbone" or "head rows" of it.
     config.init = ConfigDict({"run": "", "part": "backbone"})
 
     config.average_decay = 0.0  # of the weights' moving average, which is then evaluated; 0: none
 
     config.data = ConfigDict()
-    config.data.folder = given.data
+    config.data.folder = arguments.data
     config.data.quotas = mixtures.EMBEDDED + mixtures.EMBEDDED_2D
     config.data.quota_scale = 1  # times the quotas: more devices, same ghost groups
     config.data.parts = 1  # of a batch, computed one after another: less memory, same gradients
     config.data.union = FORMATS
-    config.data.merge_by_name = given.merged
+    config.data.merge_by_name = arguments.merged
     config.data.device_colour = False  # True: devices change colours, which takes work from hosts
     config.data.labels = "coco_2d"
     config.data.ghost_size = 16
@@ -108,18 +108,18 @@ def get_config(arg: str = "") -> ConfigDict:
     config.model = ConfigDict({"backbone": "narrow", "stride": 16, "dtype": "float32"})
     config.model.depth_bins = 4
     config.model.options = ConfigDict(
-        {"widths": (8, 16, 16), "context": (4, 16)} if given.runlocal else {}
+        {"widths": (8, 16, 16), "context": (4, 16)} if arguments.runlocal else {}
     )
     config.optimizer = ConfigDict({"base_rate": 1e-2, "decay": 0.01, "warmup_steps": 50})
     config.optimizer.muon_rate = 0.08
     config.optimizer.kernel_norm = 20.0
     # All that begins later does so at a share of `config.steps`.
     times = {"absolute_from": 0.0, "teacher_from": 0.0}
-    config.weights = ConfigDict({**Weights()._asdict(), **times})
-    config.weights.heatmap = 0.2 if given.stage == "initial" else 0.0
+    config.weights = ConfigDict({**LossWeights()._asdict(), **times})
+    config.weights.heatmap = 0.2 if arguments.stage == "initial" else 0.0
     # Norms are not frozen at the end: compiling that second program costs as much as 200 steps.
     config.schedule = ConfigDict({"weak_until": 0.0, "frozen_norm_last": 0})
-    if given.stage == "initial":
+    if arguments.stage == "initial":
         config.weights.absolute_from = config.schedule.weak_until = min(1.0, 100 / config.steps)
     # Each evaluation has a name, which its scores begin with; an empty dataset leaves it out.
     config.evals = ConfigDict({"test": {"dataset": "embedded_test", "split": "test"}})
@@ -129,7 +129,7 @@ def get_config(arg: str = "") -> ConfigDict:
 
     config.pseudo = ConfigDict({"datasets": tuple(name for name, _ in mixtures.EMBEDDED)})
     config.pseudo.batch_size = 60
-    config.pseudo.examples_per_dataset = 20 if given.runlocal else 600
+    config.pseudo.examples_per_dataset = 20 if arguments.runlocal else 600
     config.latents = ConfigDict({"sided": 16, "central": 8})
     # More than the published 0.6: latent points are then points of the body. With less, some lie up
     # to a metre beside it, outside of the crop, where no heat map can show them.

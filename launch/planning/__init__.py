@@ -1,9 +1,9 @@
-"""What plan.py computes with.
+"""The modules of plan.py.
 
-machines      facts about accelerators, as their makers publish them
+machines      data sheets of accelerators
 costs         one training step: flops, bytes, memory, exchange
-compiled      reads them from a compiled program's text (TPUs, whose compiler runs anywhere)
-traced        counts them in a traced program (GPUs, whose compiler needs one)
-input_speed   crops a second that one core of this machine makes
-waiting       what is said meanwhile
+compiled      reads them from the text of a compiled program (TPUs; their compiler runs anywhere)
+traced        counts them in a traced program (GPUs; their compiler needs a GPU)
+input_speed   how many crops one core of this machine makes in a second
+waiting       messages during long work
 """

@@ -1,12 +1,12 @@
-"""What a compiled program does, read from its text: collectives, temporaries, memory traffic.
+"""Collectives, temporaries and memory traffic of a compiled program, read from its text.
 
 The text is XLA's optimised and scheduled HLO (`compiled.as_text()`), one instruction a line:
 
     %name = bf16[16,32,32,64]{3,0,2,1:T(8,128)(2,1)S(1)} opcode(%operand, …), attribute=…
 
-Behind the dimensions stands the layout: the axes from the fastest on, T(…) the tile to which the
-fastest axes are padded, and S(n) the memory space, where no S means the device's main memory. What
-a compiler keeps in a memory beside the arithmetic (S(1) on a TPU) costs no bandwidth.
+The layout follows the dimensions: the axes from the fastest on, then T(…), the tile to which the
+fastest axes are padded, then S(n), the memory space. Without S it is the device's main memory.
+Arrays in on-chip memory (S(1) on a TPU) cost no bandwidth.
 """
 
 import math
@@ -34,7 +34,7 @@ _CALLS = {"while", "conditional", "call"}
 
 
 class Buffer(NamedTuple):
-    """One array: its shape as the text has it, bytes with the layout's padding, memory space."""
+    """An array: its shape as in the text, its bytes with the layout's padding, its memory space."""
 
     shape: str
     bytes: int
@@ -52,13 +52,15 @@ class Instruction(NamedTuple):
 
     @property
     def source(self) -> str:
-        """The name of the operation in the python program, if the compiler kept it."""
+        """The name of the operation in the Python program, if the compiler kept it."""
         match = re.search(r'op_name="([^"]*)"', self.attributes)
         return match[1] if match else ""
 
 
 class Collective(NamedTuple):
-    """One exchange between devices: arrays that it moves, and their bytes on each device."""
+    """An exchange between devices: the number of arrays that it moves, and their bytes on each
+    device.
+    """
 
     kind: str
     arrays: int
@@ -94,7 +96,7 @@ def collectives(program: Computations) -> list[Collective]:
         for one in instructions:
             kind = one.opcode.removesuffix("-start")
             if kind in COLLECTIVES:
-                moved = _made(one, {other.name: other for other in instructions})
+                moved = _written(one, {other.name: other for other in instructions})
                 moved = [buffer for buffer in moved if buffer.shape != "u32[]"]
                 size = sum(buffer.bytes for buffer in moved)
                 exchanges.append(Collective(kind, len(moved), size))
@@ -102,9 +104,9 @@ def collectives(program: Computations) -> list[Collective]:
 
 
 def temporaries(program: Computations, count: int = 5) -> list[tuple[Buffer, str]]:
-    """The largest arrays that the program writes to main memory, each with its source's name.
+    """The largest arrays that the program writes to main memory, each with the name of its source.
 
-    Arrays of one shape and source count once; the new state, which the program returns, is none.
+    Arrays with the same shape and source count once. Results of the program do not count.
     """
     returned = _returned(program["ENTRY"])
     by_name = {one.name: one for one in program["ENTRY"]}
@@ -120,10 +122,10 @@ def temporaries(program: Computations, count: int = 5) -> list[tuple[Buffer, str
 
 
 def traffic(program: Computations, computation: str = "ENTRY") -> int:
-    """Bytes that one run reads from and writes to main memory.
+    """The bytes that one run reads from and writes to main memory.
 
-    Every instruction reads its operands and writes its results once, as fused instructions do.
-    Loops count as often as their known number of turns.
+    Every instruction reads its operands and writes its results once. The body of a loop counts as
+    often as it runs, if that is known.
     """
     total = 0
     instructions = program[computation]
@@ -142,21 +144,21 @@ def traffic(program: Computations, computation: str = "ENTRY") -> int:
 
 
 def _origin(one: Instruction, by_name: dict[str, Instruction]) -> str:
-    """Its source's name, or that of the first operand that has one: copies have none."""
+    """The name of an instruction's source; copies have none, so theirs is that of their operand."""
     while not one.source and one.operands and one.operands[0] in by_name:
         one = by_name[one.operands[0]]
     return one.source
 
 
 def _bytes_of(one: Instruction, by_name: dict[str, Instruction], fused: list[Instruction]) -> int:
-    """Main-memory bytes of one instruction; `fused` is the computation that a fusion runs."""
+    """The main-memory bytes of an instruction; `fused` are the instructions inside a fusion."""
     in_main = [b for name in one.operands for b in _resolve(name, by_name) if b.space == 0]
     moved = {"copy-start": one.results[:1], "slice-start": one.results[1:2]}.get(one.opcode)
     if one.opcode in ("slice", "dynamic-slice", "gather"):
         moved = one.results
-    if moved is not None:  # as much is read as is written, of an operand that may be larger
+    if moved is not None:  # it reads as much as it writes, though the operand may be larger
         return sum(buffer.bytes * ((buffer.space == 0) + bool(in_main)) for buffer in moved)
-    written = sum(buffer.bytes for buffer in _made(one, by_name) if buffer.space == 0)
+    written = sum(buffer.bytes for buffer in _written(one, by_name) if buffer.space == 0)
     inner = {int(i.operands[0]): i.name for i in fused if i.opcode == "parameter"}
     read = 0
     for position, name in enumerate(one.operands):
@@ -168,20 +170,20 @@ def _bytes_of(one: Instruction, by_name: dict[str, Instruction], fused: list[Ins
     return written + read
 
 
-def _made(one: Instruction, by_name: dict[str, Instruction]) -> tuple[Buffer, ...]:
-    """The arrays that an instruction writes. What starts an exchange names its operands first."""
+def _written(one: Instruction, by_name: dict[str, Instruction]) -> tuple[Buffer, ...]:
+    """The arrays that an instruction writes; the start of an exchange lists its operands first."""
     operands = sum(len(_resolve(name, by_name)) for name in one.operands)
     ahead = one.opcode.endswith("-start") and len(one.results) > operands
     return one.results[operands:] if ahead else one.results
 
 
 def _resolve(name: str, by_name: dict[str, Instruction]) -> tuple[Buffer, ...]:
-    """The arrays that an operand stands for."""
+    """The arrays of an operand."""
     return by_name[name].results if name in by_name else ()
 
 
 def _run(program: Computations, computation: str) -> Iterator[Instruction]:
-    """Instructions that are executed as such: not those inside fusions."""
+    """The instructions that are executed one by one, so not those inside fusions."""
     for one in program[computation]:
         yield one
         if one.opcode in _CALLS:
@@ -191,14 +193,14 @@ def _run(program: Computations, computation: str) -> Iterator[Instruction]:
 
 
 def _called(one: Instruction) -> list[str]:
-    """Computations that an instruction runs."""
+    """The names of the computations that an instruction runs."""
     called = re.findall(r"(?:calls|body|condition|to_apply)=%([\w.\-]+)", one.attributes)
     branches = re.search(r"branch_computations=\{([^}]*)\}", one.attributes)
     return called + (re.findall(r"%([\w.\-]+)", branches[1]) if branches else [])
 
 
 def _returned(entry: list[Instruction]) -> set[str]:
-    """Names of the instructions whose results the program returns."""
+    """The names of the instructions whose results the program returns."""
     by_name = {one.name: one for one in entry}
     names: set[str] = set()
     waiting = [entry[-1].name] if entry else []
@@ -213,7 +215,7 @@ def _returned(entry: list[Instruction]) -> set[str]:
 
 
 def _buffers(text: str) -> tuple[Buffer, ...]:
-    """The arrays of a shape, which may be a tuple of them."""
+    """The arrays of a shape, which may be a tuple."""
     return tuple(_buffer(*match.groups()) for match in _SHAPE.finditer(text))
 
 

@@ -1,4 +1,4 @@
-"""What one training step costs on each chip: compiled for a TPU, or counted for a GPU."""
+"""The cost of a training step on each chip: compiled for a TPU, or counted for a GPU."""
 
 import importlib.util
 import os
@@ -19,14 +19,14 @@ from acae_jax.training import parallel
 from planning import compiled, machines, traced
 from planning.waiting import progress
 
-# The TPU compiler refuses what is too large in one of two ways, "Used 18.40G of 15.75G hbm" or,
-# before most of its work, "HLO temporaries (57.12G) exceeds available HBM (15.75G)".
+# The TPU compiler has two messages for programs that are too large: "Used 18.40G of 15.75G hbm",
+# and, before most of its work, "HLO temporaries (57.12G) exceeds available HBM (15.75G)".
 _NEEDED = re.compile(r"(?:Used |temporaries \()([\d.]+)([KMG])\b.*(?:hbm|HBM)")
 _UNITS = {"K": 2**10, "M": 2**20, "G": 2**30}
 
 
 class Cost(NamedTuple):
-    """What one step costs on each chip; bytes of memory, of traffic, and of exchange."""
+    """The cost of a step on each chip: bytes of memory, of traffic and of exchange."""
 
     state: float
     memory: float
@@ -37,25 +37,26 @@ class Cost(NamedTuple):
     details: tuple[str, ...] = ()
 
 
-def compiled_cost(config: ConfigDict, program: Any, topology: machines.Topology) -> Cost:
-    """What the TPU's compiler says of the step."""
+def compiled_cost(config: ConfigDict, computation: Any, topology: machines.Topology) -> Cost:
+    """The cost of the step by the TPU's compiler."""
     mesh = tpu_mesh(topology)
-    state = parallel_shapes(program.shapes(), mesh, PartitionSpec())
-    shapes = building.abstract_batch(config.data, program.union)
+    state = parallel_shapes(computation.shapes(), mesh, PartitionSpec())
+    shapes = building.abstract_batch(config.data, computation.union)
     batch = parallel_shapes(shapes, mesh, PartitionSpec(parallel.AXIS))
     held = float(sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state)))
-    step = jax.jit(partial(program.update, 0), donate_argnums=0)
+    step = jax.jit(partial(computation.update, 0), donate_argnums=0)
     try:
         with progress("compiling for the TPU, which takes minutes"):
-            made = step.lower(state, batch).compile()
+            executable = step.lower(state, batch).compile()
     except jax.errors.JaxRuntimeError as error:
         return Cost(held, held + needed_bytes(error), 0, 0, 0, fits=False)
-    return cost_of(made, held)
+    return cost_of(executable, held)
 
 
 def needed_bytes(error: Exception) -> float:
-    """Bytes that a program needs besides its state, which the TPU compiler refused as too large; a
-    ValueError if it refused for another reason.
+    """The bytes that a program needs besides its state, from the error of the TPU compiler.
+
+    Raises ValueError if the program was refused for another reason than its size.
     """
     amount = _NEEDED.search(str(error))
     if not amount:
@@ -63,17 +64,17 @@ def needed_bytes(error: Exception) -> float:
     return float(amount[1]) * _UNITS[amount[2]]
 
 
-def cost_of(made: Any, held: float) -> Cost:
-    """The cost of a compiled step."""
-    memory, analysis = made.memory_analysis(), made.cost_analysis()
-    hlo = compiled.parse(made.as_text())
+def cost_of(executable: Any, held: float) -> Cost:
+    """The cost of a compiled step, whose state has `held` bytes."""
+    memory, analysis = executable.memory_analysis(), executable.cost_analysis()
+    hlo = compiled.parse(executable.as_text())
     exchanges = compiled.collectives(hlo)
     used = memory.argument_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes
     used += memory.temp_size_in_bytes + memory.generated_code_size_in_bytes
     estimate = analysis.get("optimal_seconds", -1.0)
     details = [
-        f"{'on-chip too':14}{analysis['bytes accessed'] / 1e9:.1f} GB, counting what stays in the "
-        "memory beside the arithmetic",
+        f"{'on-chip too':14}{analysis['bytes accessed'] / 1e9:.1f} GB, with traffic that stays in "
+        "on-chip memory",
         f"{'compiler':14}"
         + (f"{1e3 * estimate:.1f} ms a step" if estimate > 0 else "gives no valid estimate"),
     ]
@@ -87,19 +88,19 @@ def cost_of(made: Any, held: float) -> Cost:
     return Cost(held, float(used), analysis["flops"], traffic, exchanged, details=tuple(details))
 
 
-def traced_cost(config: ConfigDict, program: Any, topology: machines.Topology) -> Cost:
-    """What the traced step says, for chips whose compiler is not here."""
-    state = program.shapes()
-    shapes = building.abstract_batch(config.data, program.union)
+def traced_cost(config: ConfigDict, computation: Any, topology: machines.Topology) -> Cost:
+    """The cost of the traced step, for chips whose compiler is not here."""
+    state = computation.shapes()
+    shapes = building.abstract_batch(config.data, computation.union)
     batch = {
         name: jax.ShapeDtypeStruct((x.shape[0] // topology.chips, *x.shape[1:]), x.dtype)
         for name, x in shapes.items()
     }
     with progress("tracing the step"):
-        cost = traced.cost(partial(program.update, 0), state, batch)
+        cost = traced.cost(partial(computation.update, 0), state, batch)
     held = float(sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state)))
     gradients = sum(x.size for x in jax.tree.leaves(state.params))
-    gradients *= np.dtype(program.network.dtype).itemsize
+    gradients *= np.dtype(computation.network.dtype).itemsize
     fits = cost.peak_bytes < topology.machine.memory
     note = "counted from the traced program, not compiled"
     exchanged = float(gradients) if topology.chips > 1 else 0.0
@@ -126,15 +127,15 @@ def tpu_mesh(topology: machines.Topology) -> Mesh:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Nothing on stderr: where there is no TPU, its library complains of that at length."""
+    """Write nothing to stderr, where the TPU's library writes much if there is no TPU."""
     sys.stderr.flush()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     try:
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+        os.dup2(stderr, 2)
+        os.close(stderr)
         os.close(nowhere)
 
 

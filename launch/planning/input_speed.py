@@ -1,4 +1,4 @@
-"""How many training crops one core of this machine makes in a second, on made-up records."""
+"""How many training crops one core of this machine makes in a second, from artificial records."""
 
 import time
 from collections.abc import Callable
@@ -36,18 +36,18 @@ def record(side_px: int, label_format: str, joints: int, rng: np.random.Generato
 def crops_per_second(
     make: Callable, label_format: str, joints: int, side_px: int, seconds: float = 3.0
 ) -> float:
-    """Crops a second on one core by `make(record, dataset, (seed, step, slot))`, as the feed calls
-    it: the image of its example is a function.
+    """Crops a second on one core, by `make(record, dataset, (seed, step, slot))`, a
+    `feed.MakeExample` whose image is a function.
 
-    The stored image is two and a half times as large as the crop, as the recipe's writer leaves it
-    where the dataset's images are large enough.
+    The stored image is two and a half times as large as the crop, which is the recipe's size if the
+    images of the dataset are large enough.
     """
     threads = cv2.getNumThreads()
     cv2.setNumThreads(0)
     try:
         stored = record(side_px * 5 // 2, label_format, joints, np.random.default_rng(0))
         make(stored, 0, (0, 0, 0))["image"]()
-        start, count = time.process_time(), 0  # of this process: others may be at work too
+        start, count = time.process_time(), 0  # of this process only, because others may run
         while (spent := time.process_time() - start) < seconds:
             make(stored, 0, (0, count, 1))["image"]()
             count += 1

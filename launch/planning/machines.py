@@ -1,10 +1,10 @@
-"""Facts about accelerators that plan.py computes with, as their makers publish them.
+"""Data of accelerators, as their makers publish them.
 
 TPUs: the system architecture and machine type pages of Google Cloud's TPU documentation (v4, v5e,
 v5p, v6e). GPUs: NVIDIA's data sheets (A100 80 GB SXM, H100 SXM, H200 SXM, L4; dense bfloat16) and
 the Google Cloud machine types that carry eight of them (a2-ultragpu-8g, a3-highgpu-8g,
-a3-ultragpu-8g, g2-standard-96). "flops" are peak bfloat16 operations a second; no program reaches
-any of these numbers, so what is computed from them are the limits of a step.
+a3-ultragpu-8g, g2-standard-96). "flops" are peak bfloat16 operations a second. No program reaches
+these numbers, so results from them are lower bounds of a step's time.
 """
 
 import difflib
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 
 class Machine(NamedTuple):
-    """One chip, and the hosts that carry several of them."""
+    """A chip, and the hosts that carry several chips."""
 
     memory: float  # bytes
     bandwidth: float  # bytes a second, main memory
@@ -38,7 +38,7 @@ GPUS = {
 
 
 class Topology(NamedTuple):
-    """So many chips of a kind; `name` as the TPU compiler knows it."""
+    """A number of chips of one kind; `name` is that of the TPU compiler."""
 
     name: str
     machine: Machine
@@ -47,22 +47,22 @@ class Topology(NamedTuple):
 
     @property
     def hosts(self) -> int:
-        """Machines that carry the chips."""
+        """The number of machines that carry the chips."""
         return -(-self.chips // self.machine.chips_per_host)
 
 
 def topology(text: str) -> Topology:
-    """What "v5e:4x4" (TPUs in a grid) or "h100:8" (so many GPUs) means; else a ValueError."""
+    """The topology of "v5e:4x4" (a grid of TPUs) or "h100:8" (GPUs); else ValueError."""
     kind, _, grid = text.lower().partition(":")
     machine = TPUS.get(kind) or GPUS.get(kind)
-    known = [*TPUS, *GPUS]
+    names = [*TPUS, *GPUS]
     if machine is None:
-        near = difflib.get_close_matches(kind, known, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
-        raise ValueError(f"no facts about chip {kind!r} of --topology {text}: {hint}")
+        near = difflib.get_close_matches(kind, names, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(names)}"
+        raise ValueError(f"no data of chip {kind!r} of --topology {text}: {hint}")
     sizes = grid.split("x")
     if not all(size.isdecimal() and int(size) for size in sizes):
         example = "v5e:4x4" if kind in TPUS else f"{kind}:8"
-        raise ValueError(f"--topology {text} does not say how many chips: write like {example}")
+        raise ValueError(f"--topology {text} does not say how many chips: write it like {example}")
     chips = math.prod(int(size) for size in sizes)
     return Topology(f"{kind}:{grid}", machine, chips, kind in TPUS)

@@ -1,9 +1,9 @@
-"""What a step costs on a device whose compiler is not here: counted from the traced program.
+"""The cost of a step on a device whose compiler is not here, counted in the traced program.
 
-A model of what XLA does on a GPU. Convolutions and matrix products are kernels of their own: they
-read operands from memory and write a result to it. Everything elementwise is fused: into the
+It is a model of XLA on a GPU. Each convolution and matrix product is a kernel that reads its
+operands from memory and writes its result to memory. Elementwise operations are fused into the
 kernel that writes an operand of a product, or into a reduction. Reductions of the same arrays share
-one pass. Sums smaller than a thousandth of the whole are counted like the rest and do not matter.
+one pass. Small sums are counted like the others and do not matter.
 """
 
 import math
@@ -41,16 +41,16 @@ def cost(function: Any, *arguments: Any) -> Cost:
 
 
 class _Value(NamedTuple):
-    """The stored arrays that a value is computed from; `whole` if it is one of them, as it is."""
+    """The stored arrays from which a value is computed; `whole` if it is one of them, unchanged."""
 
     sources: frozenset[int] = frozenset()
     whole: bool = True
 
 
 class _Counter:
-    """Goes through a program and writes down the kernels: which stored arrays they read and write.
+    """Goes through a program and collects its kernels: the stored arrays that they read and write.
 
-    Arrays have numbers, because one traced function may be called more than once.
+    Arrays have numbers, because a traced function may be called more than once.
     """
 
     def __init__(self):
@@ -60,14 +60,14 @@ class _Counter:
         self._passes: set[frozenset[int]] = set()
 
     def run(self, jaxpr: Any, arguments: Sequence[_Value]) -> list[_Value]:
-        """Count a jaxpr; its results."""
+        """Count a jaxpr; returns its results."""
         values: dict[Any, _Value] = dict(zip(jaxpr.invars, arguments, strict=True))
 
         def of(var: Any) -> _Value:
             return _Value() if isinstance(var, core.Literal) else values.get(var, _Value())
 
         for equation in jaxpr.eqns:
-            if equation.primitive.name in _PRODUCTS:  # their operands stay stored for later users
+            if equation.primitive.name in _PRODUCTS:  # their operands remain stored for later users
                 named = [var for var in equation.invars if not isinstance(var, core.Literal)]
                 values.update({var: self._stored(var, of(var)) for var in named})
             results = self._count(equation, [of(var) for var in equation.invars])
@@ -80,11 +80,11 @@ class _Counter:
         return _Value(frozenset([len(self.sizes) - 1]))
 
     def kernel(self, reads: frozenset[int], writes: frozenset[int] = frozenset()) -> None:
-        """One launch."""
+        """Add a kernel."""
         self.kernels.append((reads, writes))
 
     def peak(self, held: frozenset[int]) -> float:
-        """The most bytes of stored arrays in use at once, besides those held all the time."""
+        """The most bytes of stored arrays in use at once, without those of `held`."""
         last = {one: i for i, (reads, writes) in enumerate(self.kernels) for one in reads | writes}
         ends: dict[int, float] = {}
         for one, number in last.items():
@@ -100,7 +100,7 @@ class _Counter:
     def _count(self, equation: Any, values: list[_Value]) -> list[_Value]:
         name, params = equation.primitive.name, equation.params
         inner = next((params[key] for key in _INNER if key in params), None)
-        if name == "cond":  # by platform: the last branch is that of all but the CPU
+        if name == "cond":  # by platform: the last branch is for all platforms but the CPU
             inner, values = params["branches"][-1], values[1:]
         if inner is not None and name not in ("scan", "while"):
             return self.run(getattr(inner, "jaxpr", inner), values)
@@ -123,7 +123,7 @@ class _Counter:
         return results
 
     def _stored(self, var: Any, value: _Value) -> _Value:
-        """A product's operand as an array, which a kernel may have to write first."""
+        """The operand of a product as a stored array, which a kernel may have to write first."""
         return value if value.whole else self._written(value.sources, [var])[0]
 
 

@@ -1,4 +1,4 @@
-"""What is said while something takes long."""
+"""Messages during long work."""
 
 import sys
 import threading
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def progress(what: str) -> Iterator[None]:
-    """Says what is being done, and on the same line for how long."""
+    """Print what is being done, and for how long."""
     done, start = threading.Event(), time.monotonic()
     live = sys.stderr.isatty()
 

@@ -38,7 +38,13 @@ def example_batch(seed=0):
 
 def price(points, joints_mm, batch, groups, step=10_000, **weights):
     terms = objective.pose_loss(
-        points, joints_mm, batch, groups, jnp.asarray(step), GEOMETRY, objective.Weights(**weights)
+        points,
+        joints_mm,
+        batch,
+        groups,
+        jnp.asarray(step),
+        GEOMETRY,
+        objective.LossWeights(**weights),
     )
     return {name: float(value) for name, value in terms.items()}
 
@@ -161,11 +167,17 @@ def total(variant, points, batch, groups):
 
     def judge(joints):
         terms = objective.pose_loss(
-            joints, joints.relative_mm, batch, groups, jnp.array(0), GEOMETRY, objective.Weights()
+            joints,
+            joints.relative_mm,
+            batch,
+            groups,
+            jnp.array(0),
+            GEOMETRY,
+            objective.LossWeights(),
         )
         return joints.relative_mm, terms
 
-    return variant.cost(points, judge, batch, jnp.array(0), objective.Weights())
+    return variant.cost(points, judge, batch, jnp.array(0), objective.LossWeights())
 
 
 def test_regularisation_prices_what_the_autoencoder_changes(maps):
@@ -200,7 +212,7 @@ def test_the_student_learns_from_the_teacher_and_not_the_other_way(maps):
     assert variant.points == both.px.shape[1]
 
     def taught(px, relative):
-        weights = objective.Weights(teacher_from=0)
+        weights = objective.LossWeights(teacher_from=0)
 
         def judge(joints):
             return joints.relative_mm, {"none": jnp.zeros(())}

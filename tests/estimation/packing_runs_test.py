@@ -52,7 +52,7 @@ def workflow(data, tmp_path_factory):
 
     key = jax.random.key(0)
     stage1 = config("stage=initial")
-    save(folder / "initial", stage1, initial.program(stage1).init(key))
+    save(folder / "initial", stage1, initial.computation(stage1).init(key))
     stage2 = config("stage=autoencoder")
     union = building.joint_union(stage2.data)
     learner = autoencoder_stage.learning_task(
@@ -65,7 +65,7 @@ def workflow(data, tmp_path_factory):
     )
     save(folder / "autoencoder", stage2, learner.init(key))
     stage3 = config("stage=consistency,variant=latent")
-    save(folder / "latent", stage3, consistency.program(stage3).init(key))
+    save(folder / "latent", stage3, consistency.computation(stage3).init(key))
     return folder
 
 
@@ -160,7 +160,7 @@ def test_without_its_data_a_run_is_exported_uncalibrated(workflow, tmp_path, cap
     out = tmp_path / "model"
     arguments = ["--to", "bundle", "--out", str(out), "--data", str(tmp_path / "nothing")]
     assert export.main([str(workflow / "initial"), *arguments, "--weights", "float16"]) == 0
-    assert "test set is not here" in capsys.readouterr().out
+    assert "test set is missing" in capsys.readouterr().out
     facts = bundle.read(out).facts
     assert facts.uncertainty is None and facts.bones_mm == ()
     assert "Not calibrated" in (out / "README.md").read_text()

@@ -152,7 +152,7 @@ def test_headline_follows_the_numbers(run):
         run._replace(scores=swapped)
     )
     same = dict.fromkeys(swapped, run.scores["separate"])
-    assert "left the formats' disagreement in depth as it was" in report_page.headline(
+    assert "did not change the formats' disagreement in depth" in report_page.headline(
         run._replace(scores=same)
     )
 
@@ -265,8 +265,8 @@ def test_body_points_are_shared_by_most_formats(run):
     points = pictures.body_points(run.union, run.true_mm)
     assert {len(indices) for indices in points.values()} == {3}
     assert next(iter(points)) == "head" and list(points)[-2:] == ["lank", "rank"]
-    spoken = pictures.spoken(["lank", "rank", "head", "left_hip", "right_hip"])
-    assert spoken == ["L ankle", "R ankle", "head", "L hip", "R hip"]
+    names = pictures.in_words(["lank", "rank", "head", "left_hip", "right_hip"])
+    assert names == ["L ankle", "R ankle", "head", "L hip", "R hip"]
 
 
 def test_latent_sides_are_found(run):
@@ -292,7 +292,7 @@ def test_the_share_of_latent_points_outside_of_the_crop(run):
     np.testing.assert_allclose(shares, [1 / 5, 1])
     nowhere = planted._replace(true_mm=np.full_like(moved, np.nan))
     assert report_page.figures(nowhere)["latents_outside_percent"] is None
-    assert "none of the 5 points" in report_page.page(run)
+    assert "None of the 5 points" in report_page.page(run)
     without = run._replace(maps=None)
     assert report_page.figures(without)["latents_outside_percent"] is None
 

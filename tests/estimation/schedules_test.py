@@ -58,7 +58,7 @@ def test_every_value_stands_in_the_configs_and_can_be_changed():
     values += ("optimizer.muon_rate=0.02", "optimizer.kernel_norm=1e9", "optimizer.decay=0.1")
     for path in (DOZENS, EMBEDDED):
         config = configs.load(path, values)
-        assert set(config.weights) == set(objective.Weights._fields)
+        assert set(config.weights) == set(objective.LossWeights._fields)
         assert set(config.data.augmentation) == set(Augmentation._fields)
         assert config.optimizer.muon_rate == 0.02
         optimizers.initial(
@@ -66,5 +66,5 @@ def test_every_value_stands_in_the_configs_and_can_be_changed():
         )
     published = configs.load(DOZENS)
     assert Augmentation(**published.data.augmentation) == Augmentation()
-    assert schedules.weights(published.weights, published.steps) == objective.Weights()
+    assert schedules.weights(published.weights, published.steps) == objective.LossWeights()
     assert step.Schedule().weak_until == 500

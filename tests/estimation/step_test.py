@@ -52,11 +52,13 @@ def random_batch(config, union):
 def one_step(parts, devices):
     """First and next state, metrics and the compiled program of one step, computed in parts."""
     config = settings(f"data.parts={parts}", "average_decay=0.5", "data.device_colour=True")
-    program = initial.program(config)
+    computation = initial.computation(config)
     mesh = parallel.mesh(devices)
-    first = parallel.replicate(program.init(jax.random.key(0)), mesh)
-    batch = parallel.place_batch(random_batch(config, program.union), mesh, GROUP, parts)
-    step = jax.jit(lambda now, batch: program.update(0, now, batch)).lower(first, batch).compile()
+    first = parallel.replicate(computation.init(jax.random.key(0)), mesh)
+    batch = parallel.place_batch(random_batch(config, computation.union), mesh, GROUP, parts)
+    step = (
+        jax.jit(lambda now, batch: computation.update(0, now, batch)).lower(first, batch).compile()
+    )
     return *jax.device_get((first, *step(first, batch))), step.as_text()
 
 
@@ -89,7 +91,7 @@ def test_the_average_follows_the_weights_and_is_what_counts(whole):
     jax.tree.map(np.testing.assert_array_equal, state.evaluated(first), start)
     expected = jax.tree.map(lambda old, new: old + 0.9 * (new - old), start, newest)
     jax.tree.map(close, state.evaluated(then), expected)
-    assert not initial.program(settings()).init(jax.random.key(0)).average
+    assert not initial.computation(settings()).init(jax.random.key(0)).average
 
 
 @pytest.mark.parametrize(
@@ -102,4 +104,4 @@ def test_the_average_follows_the_weights_and_is_what_counts(whole):
 )
 def test_values_that_make_no_sense_are_one_line(wrong, message):
     with pytest.raises(ValueError, match=message):
-        initial.program(settings(wrong))
+        initial.computation(settings(wrong))

@@ -94,13 +94,13 @@ def test_traced_cost_of_two_products_with_a_fused_activation():
 
 def narrow_step(devices):
     config = configs.load(f"{CONFIG}:runlocal")
-    program = initial.program(config)
+    computation = initial.computation(config)
     mesh = jax.make_mesh((devices,), ("data",), axis_types=(AxisType.Auto,))
     place = costs.parallel_shapes
-    state = place(jax.eval_shape(program.init, jax.random.key(0)), mesh, PartitionSpec())
-    batch = building.abstract_batch(config.data, program.union)
+    state = place(jax.eval_shape(computation.init, jax.random.key(0)), mesh, PartitionSpec())
+    batch = building.abstract_batch(config.data, computation.union)
     batch = place(batch, mesh, PartitionSpec("data"))
-    return jax.jit(partial(program.update, 0), donate_argnums=0).lower(state, batch).compile()
+    return jax.jit(partial(computation.update, 0), donate_argnums=0).lower(state, batch).compile()
 
 
 def test_on_eight_devices_gradients_are_reduced_once_and_nothing_is_gathered():
@@ -115,7 +115,7 @@ def test_the_tpu_compiler_agrees():
     pytest.importorskip("libtpu")
     topology = machines.topology("v5e:2x2")
     config = configs.load(f"{CONFIG}:runlocal")
-    cost = costs.compiled_cost(config, initial.program(config), topology)
+    cost = costs.compiled_cost(config, initial.computation(config), topology)
     assert cost.fits
     assert cost.state < cost.memory < topology.machine.memory
     assert cost.bytes > cost.state
@@ -125,7 +125,7 @@ def test_the_tpu_compiler_refuses_a_batch_and_another_is_proposed():
     pytest.importorskip("libtpu")
     topology = machines.topology("v5e:2x4")
     config = configs.load(f"{CONFIG}:runlocal", ["data.quota_scale=1500"])
-    cost = costs.compiled_cost(config, initial.program(config), topology)
+    cost = costs.compiled_cost(config, initial.computation(config), topology)
     assert not cost.fits
     assert "crops do: --config.data.quota_scale=" in plan.table(config, topology, cost, 100.0)
 
@@ -164,9 +164,9 @@ def test_a_batch_that_does_not_fit_comes_with_one_that_does():
 
 def test_what_cannot_be_planned_is_refused():
     with pytest.raises(ValueError, match=r"leave --config.data.parts at 1"):
-        plan.needs_program(configs.load(CONFIG, ["data.parts=2"]))
+        plan.check_stage(configs.load(CONFIG, ["data.parts=2"]))
     with pytest.raises(ValueError, match="use a stage that trains the pose network"):
-        plan.needs_program(configs.load(f"{CONFIG}:stage=autoencoder"))
+        plan.check_stage(configs.load(f"{CONFIG}:stage=autoencoder"))
 
 
 def test_the_table_tells_time_input_and_hours():
@@ -182,7 +182,7 @@ def test_the_table_tells_time_input_and_hours():
     ("arguments", "message"),
     [
         (["--config", CONFIG, "--topology", "v5f:2x2"], "did you mean v5"),
-        (["--config", CONFIG, "--topology", "h100"], "write like h100:8"),
+        (["--config", CONFIG, "--topology", "h100"], "write it like h100:8"),
         (["--config", "configs/none.py", "--topology", "h100:8"], "no config file"),
         (["--config", f"{CONFIG}:stage=autoencoder", "--topology", "h100:8"], ":stage=initial"),
     ],

@@ -82,7 +82,7 @@ def ours(size: Size, joints: str, repeats: int, matrix: int, with_inference: boo
             "data.workers=0",
         ],
     )
-    task = initial.program(config)
+    task = initial.computation(config)
     batch = random_batch(building.abstract_batch(config.data, task.union), size)
     state = jax.jit(task.init)(jax.random.key(0))
     flops = traced.cost(partial(task.update, 1000), state, batch).flops

@@ -1,7 +1,7 @@
-"""How good a network is.
+"""The accuracy of a network, and the agreement of its formats.
 
 per_format  errors per format, and disagreement between formats
-crop_evals  evaluations on stored crops while a network trains
-snapshots   a picture of what a network says of a few crops
+crop_evals  evaluations on stored crops during training
+snapshots   a picture of a network's predictions on a few crops
 drawing     skeletons on Matplotlib's axes
 """

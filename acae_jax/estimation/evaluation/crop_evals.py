@@ -1,9 +1,9 @@
-"""Evaluations of a network on stored crops while it trains: the entries of config.evals that name
+"""Evaluations of a network on stored crops during training: the entries of config.evals that name
 no other builder.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from absl import logging
@@ -21,19 +21,19 @@ from acae_jax.training.state import TrainState, evaluated
 
 
 class CropTest(NamedTuple):
-    """An entry: a labelled split of a dataset, and what of it is scored."""
+    """The values of an entry: a labelled split of a dataset, and the formats to score."""
 
     dataset: str
     split: str = "test"
     batch_size: int = 64
     formats: Sequence[str] = ()  # empty: all that the model has and the dataset labels
-    in_memory: bool = False  # whether crops are made once, and not for every evaluation
+    in_memory: bool = False  # whether crops are made only once, not for every evaluation
 
 
 def entries(config: ConfigDict) -> dict[str, evals.Entry]:
     """The config's evaluations by name, without those whose dataset is empty ("").
 
-    Configs of version 0.1 have one test set, `data.test`, which is the evaluation "test".
+    Configs of version 0.1 have one test set, `data.test`; it is the evaluation "test".
     """
     values = config.to_dict()
     named = values.get("evals")
@@ -44,28 +44,33 @@ def entries(config: ConfigDict) -> dict[str, evals.Entry]:
 
 
 def reported(config: ConfigDict) -> CropTest | None:
-    """The entry that reports and exports measure a model by: of those of stored crops the one
-    called "test", or else the first by name; None if there is none.
+    """The entry on which reports and exports measure a model; None if there is none.
+
+    It is the entry of stored crops called "test", or else the first by name.
     """
-    stored = {name: e for name, e in entries(config).items() if not e.get("builder")}
-    if not stored:
+    of_crops = {name: e for name, e in entries(config).items() if not e.get("builder")}
+    if not of_crops:
         return None
-    name = "test" if "test" in stored else min(stored)
-    settings = {key: value for key, value in stored[name].items() if key != "builder"}
-    evals.check_settings(build, None, settings)
+    name = "test" if "test" in of_crops else min(of_crops)
+    return _crop_test({key: value for key, value in of_crops[name].items() if key != "builder"})
+
+
+def _crop_test(settings: evals.Entry) -> CropTest:
+    """An entry's values; ValueError if a name is wrong or missing."""
+    evals.check_settings(CropTest, settings)
     return CropTest(**settings)
 
 
 def open_crops(test: CropTest, layout: Layout, folder: str, devices: int) -> StoredCrops:
     """The crops of an entry, with labels in the order of the layout.
 
-    A ValueError for a dataset that is missing, and for a format that the layout does not have.
+    Raises ValueError for a missing dataset, and for a format that the layout lacks.
     """
     union = layout.union
     unknown = [name for name in test.formats if name not in union.members]
     if unknown:
-        known = ", ".join(union.members)
-        raise ValueError(f"formats names {', '.join(unknown)}; the model has {known}")
+        names = ", ".join(union.members)
+        raise ValueError(f"formats names {', '.join(unknown)}; the model has {names}")
     members = {name: union.members[name] for name in test.formats or union.members}
     return StoredCrops(
         crop_batches.open_crops(test.dataset, folder, test.split, layout.union),
@@ -77,32 +82,26 @@ def open_crops(test: CropTest, layout: Layout, folder: str, devices: int) -> Sto
     )
 
 
-def build(
-    model: CropModel,
-    dataset: str,
-    split: str = "test",
-    batch_size: int = 64,
-    formats: Sequence[str] = (),
-    in_memory: bool = False,
-) -> evals.Evaluation:
-    """The evaluation of an entry: mean scores over formats, the MPJPE of each, such as
-    "mpjpe_mm/smpl", the disagreement between formats, and a picture.
+def build(model: CropModel, **settings: Any) -> evals.Evaluation:
+    """The evaluation of an entry; `settings` are the fields of `CropTest`.
 
-    Warns of formats and poses without labels; a ValueError if nothing is labelled.
+    It gives mean scores over formats, the MPJPE of each format ("mpjpe_mm/smpl"), the disagreement
+    between formats, and a picture. Warns of formats and poses without labels; raises ValueError if
+    nothing is labelled.
     """
-    test = CropTest(dataset, split, batch_size, formats, in_memory)
-    stored = open_crops(test, model.layout, model.folder, model.devices)
-    union = stored.scored
-    counts, pairs = per_format.survey(stored.labels(), union)
+    test = _crop_test(settings)
+    batches = open_crops(test, model.layout, model.folder, model.devices)
+    union = batches.scored
+    counts, pairs = per_format.survey(batches.labels(), union)
     if not counts:
         names = ", ".join(union.members)
-        raise ValueError(f"no pose of {dataset} is labelled in any of the formats {names}")
+        raise ValueError(f"no pose of {test.dataset} is labelled in any of the formats {names}")
     for sentence in per_format.left_out(counts, union.members):
-        logging.warning("%s: %s", dataset, sentence)
+        logging.warning("%s: %s", test.dataset, sentence)
 
     def evaluate(state: TrainState) -> Evaluated:
         variables, tally, picture = evaluated(state), scoring.Tally(), None
-        outputs = scoring.streamed(lambda crops: model.predict(variables, crops.inputs), stored)
+        outputs = scoring.streamed(lambda crops: model.predict(variables, crops.inputs), batches)
         for crops, output in outputs:
             poses_mm = output[: len(crops.true_mm)]
             poses_mm = per_format.in_test_order(poses_mm, model.members, union)
@@ -118,8 +117,8 @@ def build(
 
 
 def _picture(crops: Crops, poses_mm: np.ndarray, union: JointUnion) -> bytes:
-    """The first crops of a batch, which are in the first process's share."""
-    shown = slice(min(snapshots.CROPS, len(crops.inputs["image"]), len(poses_mm)))
-    truth = np.where(crops.valid[..., None], crops.true_mm, np.nan)[shown]
-    images, intrinsics = crops.inputs["image"][shown], crops.inputs["intrinsics"][shown]
-    return snapshots.png(images, intrinsics, poses_mm[shown], truth, union)
+    """A picture of the first crops of a batch, whose images the first process has."""
+    first = slice(min(snapshots.CROPS, len(crops.inputs["image"]), len(poses_mm)))
+    truth = np.where(crops.valid[..., None], crops.true_mm, np.nan)[first]
+    images, intrinsics = crops.inputs["image"][first], crops.inputs["intrinsics"][first]
+    return snapshots.png(images, intrinsics, poses_mm[first], truth, union)

@@ -1,9 +1,8 @@
 """Drawing predicted skeletons on Matplotlib's axes.
 
-Every format has its colour; lines of the left side are solid, of the right side dashed, of the
-centre dotted. The camera looks along z; seen from the side, it stands at the left and depth grows
-to the right. Side views move a pose by one translation for all formats, so that what formats
-disagree about stays visible.
+Each format has its colour. Lines of the left side are solid, of the right side dashed, of the
+centre dotted. In side views the camera is at the left, and depth grows to the right. A side view
+moves a pose by the same translation for all formats, so their disagreement stays visible.
 """
 
 import matplotlib
@@ -21,7 +20,7 @@ DASHES = {"l": "-", "r": (0, (2.2, 1.4)), "": (0, (0.8, 0.8))}
 
 
 def format_colours(union: JointUnion) -> dict[str, str]:
-    """A colour for each format; for up to six, colours that the colour-blind tell apart."""
+    """A colour for each format; up to six are colours that colour-blind people can distinguish."""
     names = list(union.members)
     if len(names) <= len(charts.PALETTE):
         return dict(zip(names, charts.PALETTE, strict=False))
@@ -32,7 +31,7 @@ def format_colours(union: JointUnion) -> dict[str, str]:
 def draw_skeletons(
     axes: Axes, points: Float[np.ndarray, "j 2"], union: JointUnion, width: float = 1.1
 ) -> None:
-    """All formats' skeletons at 2D points of the axes, later formats over earlier ones."""
+    """Draw the skeletons of all formats at these 2D points, later formats over earlier ones."""
     colours = format_colours(union)
     sides = skeleton.sides(union.joint_names)
     for name, indices in union.members.items():
@@ -56,7 +55,7 @@ def draw_crop(
     pose_mm: Float[np.ndarray, "j 3"],
     union: JointUnion,
 ) -> None:
-    """The crop, with the pose projected onto it."""
+    """Draw the crop, and the projection of the pose on it."""
     side = len(image)
     axes.imshow(image, interpolation="none")
     rays = pose_mm / np.maximum(pose_mm[:, 2:], 1.0)
@@ -71,9 +70,9 @@ def draw_side(
     true_mm: Float[np.ndarray, "j 3"],
     union: JointUnion,
 ) -> None:
-    """The pose from the side, moved to the truth's mean joint; true joints are faint dots.
+    """Draw the pose from the side, moved to the mean of the true joints, which are faint dots.
 
-    Joints that are NaN in the truth have none, and those that are NaN in the pose are not drawn.
+    Joints that are NaN are not drawn.
     """
     both = np.isfinite(pose_mm + true_mm).all(axis=1)
     is_labelled = both.any()

@@ -1,8 +1,9 @@
-"""How good and how consistent a model is on poses that are labelled in one or several formats.
+"""Errors of a model and disagreement of its formats, on poses that are labelled in one or several
+formats.
 
-The labels' joints stand in the order of the union of their formats; a model may have other outputs
-(joints merged by name), so both are compared format by format through their `members`. Poses may
-lack labels: see `metrics` for what then counts.
+The joints of the labels are in the order of the union of their formats. A model may have other
+outputs (joints merged by name), so both are compared format by format, through their `members`.
+Poses may lack labels; `metrics` says what then counts.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,16 +26,16 @@ Labels = tuple[Float[np.ndarray, "_ j 3"], Bool[np.ndarray, "_ j"]]  # of any nu
 
 
 class LabelCount(NamedTuple):
-    """How many poses have labels of a format, and how many of these some metrics leave out."""
+    """The number of poses with labels of a format, and how many of them some metrics leave out."""
 
     poses: int
     without_root: int  # left out of MPJPE, PCK and AUC
-    below_three: int  # joints: left out of PA-MPJPE
+    below_three: int  # with fewer than three joints: left out of PA-MPJPE
 
 
 class Survey(NamedTuple):
-    """What a look at all labels says: the formats that have some, and which joints of different
-    formats are neighbours.
+    """The formats that have labels, with their counts, and the pairs of neighbouring joints of
+    different formats.
     """
 
     counts: dict[str, LabelCount]
@@ -42,7 +43,7 @@ class Survey(NamedTuple):
 
 
 def survey(labels: Iterable[Labels], union: JointUnion) -> Survey:
-    """Look once at all true joints in mm, batch by batch, in the order of the union."""
+    """Read all true joints in mm once, batch by batch, in the order of the union."""
     counts = dict.fromkeys(union.members, LabelCount(0, 0, 0))
     roots = _roots(union)
 
@@ -74,12 +75,12 @@ def left_out(counts: Mapping[str, LabelCount], formats: Iterable[str]) -> list[s
         ("without_root", "lack the root", "MPJPE, PCK and AUC leave them out"),
         ("below_three", "have fewer than 3 labelled joints", "PA-MPJPE leaves them out"),
     ):
-        told = [
+        parts = [
             f"{getattr(count, field)} of {count.poses} poses in {name}"
             for name, count in counts.items()
             if getattr(count, field)
         ]
-        sentences += [f"{', '.join(told)} {what}: {left}."] if told else []
+        sentences += [f"{', '.join(parts)} {what}: {left}."] if parts else []
     return sentences
 
 
@@ -88,11 +89,11 @@ def in_test_order(
     members: Mapping[str, Sequence[int]],
     union: JointUnion,
 ) -> Float[np.ndarray, "n j 3"]:
-    """A model's outputs, gathered format by format into the order of the labels' union."""
+    """A model's outputs in the order of the labels' union, format by format."""
     arranged = np.full((len(poses_mm), len(union.joint_names), 3), np.nan, np.float32)
     for name, indices in union.members.items():
         if name not in members:
-            raise ValueError(f"the model has no format {name!r}; it has {', '.join(members)}.")
+            raise ValueError(f"the model has no format {name!r}; it has {', '.join(members)}")
         arranged[:, list(indices)] = poses_mm[:, list(members[name])]
     return arranged
 
@@ -113,11 +114,11 @@ def add(
 
 
 def result(tally: Tally) -> dict[str, dict[str, float]]:
-    """Metrics per format, and under "mean" their average over formats and the disagreement between
-    formats.
+    """The metrics of each format; under "mean" their average over formats, and the disagreement
+    between formats.
 
-    Formats without a labelled pose are missing, and so is the disagreement if no pose labels two
-    neighbours.
+    Formats without a labelled pose are missing. So is the disagreement, if no pose labels two
+    neighbouring joints.
     """
     per_format = tally.means()
     between = per_format.pop(_BETWEEN, {})
@@ -137,14 +138,14 @@ def scores(
 
 
 class MeanPose(NamedTuple):
-    """A format's mean root-relative pose, and which joints of it any pose labels."""
+    """The mean root-relative pose of a format, and which of its joints have labels in some pose."""
 
     joints_mm: Float[np.ndarray, "_ 3"]
     labelled: Bool[np.ndarray, " _"]
 
 
 def mean_poses(labels: Iterable[Labels], union: JointUnion) -> dict[str, MeanPose]:
-    """The mean pose of each format, without those of which no pose has a root."""
+    """The mean pose of each format that has poses with a root."""
     roots = _roots(union)
     sums = {name: np.zeros((len(at), 3)) for name, at in union.members.items()}
     counts = {name: np.zeros(len(at), int) for name, at in union.members.items()}
@@ -166,10 +167,10 @@ def mean_poses(labels: Iterable[Labels], union: JointUnion) -> dict[str, MeanPos
 def mean_pose_mpjpe_mm(
     mean: Mapping[str, MeanPose], labels: Labels, union: JointUnion
 ) -> float | None:
-    """Error, averaged over formats, of always predicting the mean pose of training.
+    """The MPJPE of always predicting the mean pose of training, averaged over formats.
 
-    None if it lacks a format that is labelled with its root: an average over other formats than a
-    model's error would mislead.
+    None if a format of the labels has no mean pose, because averages over different formats cannot
+    be compared.
     """
     tally = Tally()
     true_mm, valid = labels

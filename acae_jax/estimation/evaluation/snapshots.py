@@ -1,4 +1,4 @@
-"""A picture of what a network says of a few crops, to be looked at while it trains."""
+"""A picture of a network's predictions on a few crops, to look at during training."""
 
 import io
 
@@ -20,8 +20,8 @@ def png(
     true_mm: Float[np.ndarray, "n j 3"],
     union: JointUnion,
 ) -> bytes:
-    """A PNG with the predicted skeletons on each crop, and below from the side with the true joints
-    as dots; formats' names in their colours.
+    """A PNG with the predicted skeletons on each crop, and below it from the side, with the true
+    joints as dots. The names of the formats stand in their colours.
     """
     figure = Figure((2.3 * len(images), 4.9), dpi=110)
     FigureCanvasAgg(figure)

@@ -1,4 +1,4 @@
-"""What devices compute; no module here sees a config.
+"""The computations on devices; no module here reads a config.
 
 network      backbone and metric-scale heatmap head
 autoencoder  the affine-combining autoencoder

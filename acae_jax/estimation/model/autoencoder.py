@@ -1,11 +1,12 @@
-"""The affine-combining autoencoder (ACAE): J joints of all formats from L latent points, and back.
+"""The affine-combining autoencoder (ACAE): from the J joints of all formats to L latent points, and
+back.
 
     q_l = Σ_j E[l, j] p_j        p̂_j = Σ_l D[j, l] q_l        Σ_j E[l, j] = Σ_l D[j, l] = 1
 
 (Sárándi, Hermans, Leibe 2023, section 3.2). Rows sum to one, so both maps commute with every affine
-map of space; weights may be negative. With `Sides` of the joints the matrices are chiral: swapping
-left and right joints swaps left and right latents. Each map is built from blocks, inputs × outputs,
-both ordered (left, right, centre):
+map of space. Weights may be negative. The maps are mirror-symmetric: swapping left and right joints
+swaps left and right latent points. To this end, each map consists of blocks (inputs × outputs),
+both ordered by side (left, right, centre):
 
     [[same, cross, outer], [cross, same, outer], [inner, inner, centre]]
 
@@ -38,19 +39,19 @@ class Sides(NamedTuple):
 
     @property
     def order(self) -> np.ndarray:
-        """Permutation that brings joints into the order left, right, centre."""
+        """The permutation that brings joints into the order left, right, centre."""
         return np.array(self.left + self.right + self.centre, np.int32)
 
 
 class Latents(NamedTuple):
-    """How many latent points: `sided` on each side, and `central`."""
+    """The number of latent points: `sided` on each side, and `central` ones."""
 
     sided: int
     central: int
 
     @property
     def total(self) -> int:
-        """Number of all latent points."""
+        """The number of all latent points."""
         return 2 * self.sided + self.central
 
 
@@ -62,7 +63,7 @@ class Matrices(NamedTuple):
 
 
 def sides_of(joint_names: Sequence[str]) -> Sides:
-    """Split joints by side; one without a mirror image is central."""
+    """Split joints by side; a joint without a mirror image is central."""
     mirror = skeleton.mirror_map(joint_names)
     left = tuple(i for i, side in enumerate(skeleton.sides(joint_names)) if side == "l")
     centre = tuple(i for i, other in enumerate(mirror) if other == i)
@@ -70,13 +71,13 @@ def sides_of(joint_names: Sequence[str]) -> Sides:
 
 
 def latent_mirror(latents: Latents) -> np.ndarray:
-    """Permutation of the latent points (left, right, centre) under mirroring."""
+    """The permutation of the latent points (left, right, centre) under mirroring."""
     k, total = latents.sided, latents.total
     return np.concatenate([np.arange(k, 2 * k), np.arange(k), np.arange(2 * k, total)])
 
 
 def _init_blocks(key: jax.Array, inputs: tuple[int, int], outputs: tuple[int, int]) -> Blocks:
-    """Raw weights of one map between (sided per side, central) inputs and outputs."""
+    """Raw weights of one map; inputs and outputs are (points on each side, central points)."""
     shapes = {
         "same": (inputs[0], outputs[0]),
         "cross": (inputs[0], outputs[0]),
@@ -118,7 +119,7 @@ def _weights(blocks: Blocks) -> Float[Array, "i o"]:
 
 
 def ordered_weights(params: Params) -> tuple[Float[Array, "j l"], Float[Array, "l j"]]:
-    """Both maps for joints ordered by side: latents = p @ first, p̂ = latents @ second."""
+    """Both maps, for joints ordered by side: latents = p @ encode, p̂ = latents @ decode."""
     return _weights(params["encode"]), _weights(params["decode"])
 
 
@@ -132,31 +133,31 @@ def matrices(params: Params, sides: Sides) -> Matrices:
 def combine(
     matrix: Float[Array | np.ndarray, "o i"], points: Float[Array, "*b i c"]
 ) -> Float[Array, "*b o c"]:
-    """Points combined by the rows of a matrix, in full float32 precision on every device."""
+    """Combine points by the rows of a matrix, in full float32 precision on every device."""
     return jnp.einsum("oi,...ic->...oc", matrix, points, precision="highest")
 
 
 def to_latents(maps: Matrices, joints_mm: Float[Array, "*b j 3"]) -> Float[Array, "*b l 3"]:
-    """Latent points of poses."""
+    """The latent points of poses."""
     return combine(maps.encode, joints_mm)
 
 
 def to_joints(maps: Matrices, latents_mm: Float[Array, "*b l 3"]) -> Float[Array, "*b j 3"]:
-    """Joints of every format from latent points."""
+    """The joints of every format, from latent points."""
     return combine(maps.decode, latents_mm)
 
 
 def reconstruct(maps: Matrices, joints_mm: Float[Array, "*b j 3"]) -> Float[Array, "*b j 3"]:
-    """Poses passed through the bottleneck of latent points."""
+    """Encode poses to latent points and decode them again."""
     return to_joints(maps, to_latents(maps, joints_mm))
 
 
-def _seen(
+def _projected(
     poses_mm: Float[Array, "b 3 j"], scale: Float[Array, "b 1"]
 ) -> tuple[Float[Array, "b j"], Float[Array, "b j"]]:
-    """What a camera sees of poses, x and y apart, as metres on a plane at the person's mean depth.
+    """The projections of poses, x and y, in metres on a plane at the person's mean depth.
 
-    As one array of both the compiled scan is a seventh slower, and with two divisions a third.
+    With both in one array, the compiled scan is a seventh slower; with two divisions, a third.
     """
     factor = scale / 1000.0 / jnp.maximum(poses_mm[:, 2], NEAR_MM)
     return poses_mm[:, 0] * factor, poses_mm[:, 1] * factor
@@ -170,16 +171,16 @@ def loss(
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
     """Reconstruction error in metres plus `sparsity` times the mean absolute weight.
 
-    Joints are ordered by side. With `projected` only what the camera sees counts: depth is the
-    noisy part of pseudo labels.
+    Joints are ordered by side. With `projected`, the error is that of the projections, because the
+    depth of pseudo labels is noisy.
     """
     encode, decode = ordered_weights(params)
-    # As one matrix: XLA on CPU multiplies a flat one a quarter faster than a batch of them.
+    # On CPUs, XLA multiplies one large matrix a quarter faster than a batch of matrices.
     flat = poses_mm.reshape(-1, poses_mm.shape[-1])
     again = ((flat @ encode) @ decode).reshape(poses_mm.shape)
     if projected:
         scale = jnp.mean(poses_mm[:, 2], axis=-1, keepdims=True)
-        planes = zip(_seen(poses_mm, scale), _seen(again, scale), strict=True)
+        planes = zip(_projected(poses_mm, scale), _projected(again, scale), strict=True)
         error = sum((jnp.mean(jnp.abs(a - b)) for a, b in planes), start=jnp.zeros(())) / 2
     else:
         error = jnp.mean(jnp.abs(poses_mm - again)) / 1000.0
@@ -206,15 +207,15 @@ def train_epoch(
     batch_size: int,
     projected: bool,
 ) -> tuple[State, dict[str, Float[Array, ""]]]:
-    """One epoch in one compiled scan: every pose once, in an order drawn from `key`; a last partial
-    batch is left out.
+    """One epoch in one compiled scan: every pose once, in an order drawn from `key`, without the
+    last batch if it is not full.
     """
     steps = len(poses_mm) // batch_size
     order = jax.random.permutation(key, len(poses_mm))[: steps * batch_size]
 
-    def step(state: State, chosen: Int[Array, " b"]) -> tuple[State, dict[str, Array]]:
-        # Gathered inside the scan: shuffling all poses first costs five times as much.
-        batch = poses_mm[chosen]
+    def step(state: State, rows: Int[Array, " b"]) -> tuple[State, dict[str, Array]]:
+        # Gathering inside of the scan costs a fifth of shuffling all poses first.
+        batch = poses_mm[rows]
         grads, metrics = jax.grad(loss, has_aux=True)(state.params, batch, sparsity, projected)
         updates, opt_state = optimizer.update(grads, state.opt_state)
         params: Any = optax.apply_updates(state.params, updates)

@@ -1,9 +1,9 @@
 """The pose network: backbone and metric-scale heatmap head (MeTRAbs, Sárándi et al. 2021).
 
-One 1×1 convolution gives, for each of P points, a 2D heatmap in image space and a `depth_bins` deep
-volume in a metric box around the person. Their soft-argmaxes are the pixel and the relative
-position of the point; `locate` combines them to absolute positions. The points are joints, or
-latent points of the autoencoder: nothing here knows which.
+A 1 × 1 convolution gives a 2D heat map in image space for each of P points, and a volume of depth
+`depth_bins` in a metric box around the person. Their soft-argmaxes are the pixel of the point and
+its relative position; `locate` combines both to the absolute position. The points are joints or
+latent points of the autoencoder; the network does not depend on which.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from acae_jax.geometry import absolute, heatmaps
 
 
 class Geometry(NamedTuple):
-    """What relates heatmap cells to pixels and millimetres."""
+    """The sizes by which heat map cells become pixels and millimetres."""
 
     side_px: int = 256
     stride: int = 32
@@ -28,8 +28,8 @@ class Geometry(NamedTuple):
 
 
 class Points(NamedTuple):
-    """What the head says of each point: its pixel, and its position in the metric box (without
-    translation).
+    """The head's result for each point: its pixel, and its position in the metric box (without the
+    translation of the box).
     """
 
     px: Float[Array, "b p 2"]
@@ -37,7 +37,7 @@ class Points(NamedTuple):
 
 
 class Output(NamedTuple):
-    """What the head gives: points, and the distributions whose expected coordinates they are."""
+    """The head's output: points, and the distributions whose expectations they are."""
 
     points: Points
     image: list[Float[Array, "b p _"]]  # over the cells along x and y of the 2D heat maps
@@ -45,9 +45,9 @@ class Output(NamedTuple):
 
 
 class Head(nn.Module):
-    """A 1 × 1 convolution to the logits of heat maps and volumes, as one kernel of 1 + D blocks.
+    """A 1 × 1 convolution to the logits of heat maps and volumes, with one kernel of 1 + D blocks.
 
-    The two are computed apart: cutting one large result in two costs more time than it saves.
+    The two results are computed separately, because cutting one large result takes longer.
     """
 
     points: int
@@ -72,7 +72,7 @@ class Head(nn.Module):
 
 
 class PoseNetwork(nn.Module):
-    """Images to `Output`; the head computes in the backbone's type, the soft-argmax in float32."""
+    """From images to `Output`; the head computes in the backbone's type, soft-argmax in float32."""
 
     backbone: nn.Module
     points: int
@@ -82,8 +82,8 @@ class PoseNetwork(nn.Module):
 
     @nn.compact
     def __call__(self, images: Float[Array, "b s s 3"], train: bool) -> Output:
-        """Pixels in [0, 1] to points; with `train`, normalised by the statistics of the ghost
-        batches.
+        """From pixels in [0, 1] to points; with `train`, ghost groups are normalised by their own
+        statistics.
         """
         features = self.backbone(images, train)
         flat, deep = Head(self.points, self.depth_bins, self.dtype, name="head")(features)
@@ -100,7 +100,7 @@ class PoseNetwork(nn.Module):
 
 
 def as_float(images: UInt8[Array, "b s s 3"]) -> Float[Array, "b s s 3"]:
-    """Stored pixels to [0, 1]."""
+    """Stored pixels as numbers in [0, 1]."""
     return images.astype(jnp.float32) / 255.0
 
 
@@ -111,11 +111,10 @@ def locate(
     geometry: Geometry,
     weak: Bool[Array, ""] | bool = False,
 ) -> Float[Array, "b p 3"]:
-    """Absolute camera-space positions in mm; `mix` is the share of the back-projected pixel inside
-    the view.
+    """Absolute camera-space positions in mm.
 
-    With `weak`, the translation comes from the weak-perspective solution, which is stable in the
-    first steps.
+    For points in view, `mix` is the share of the back-projected pixel in the result. With `weak`,
+    the translation is the weak-perspective solution, which is stable in the first steps.
     """
     return absolute.reconstruct(
         points.px,
@@ -138,7 +137,7 @@ def predict(
     images: UInt8[Array, "b s s 3"],
     intrinsics: Float[Array, "b 3 3"],
 ) -> Float[Array, "b j 3"]:
-    """Absolute joints in mm as at test time: running statistics, equal mix.
+    """Absolute joints in mm at test time, with running statistics and a mix of one half.
 
     `readout` turns the head's points into joints, as a variant's `joints` does.
     """
@@ -154,7 +153,7 @@ def predict_mirrored_mean(
     intrinsics: Float[Array, "b 3 3"],
     mirror: Int[Array | np.ndarray, " j"],
 ) -> Float[Array, "b j 3"]:
-    """Mean of the poses of an image and of its mirror image, mirrored back.
+    """The mean of an image's pose and the pose of its mirror image, mirrored back.
 
     The principal point must be the centre of the crop, as `images.crops` places it.
     """

@@ -1,12 +1,11 @@
-"""What one batch costs: the pose loss on 3D and 2D labels, and the variants of training built on
-it.
+"""The loss of a batch: the pose loss on 3D and 2D labels, and the variants of training.
 
-A batch holds 3D-labelled and 2D-labelled examples side by side; every term masks what it needs.
-Weights are the published ones (Sárándi et al. 2023): terms of 2D-labelled examples count 0.2, the
-absolute term 0.1.
+A batch holds 3D-labelled and 2D-labelled examples side by side; every term masks what it needs. The
+loss weights are the published ones (Sárándi et al. 2023): 0.2 for terms of 2D-labelled examples,
+0.1 for the absolute term.
 
-A variant acts on what the head says of its points, in the image and in the metric box alike: both
-are combined by the same affine weights, and only then is the absolute pose solved for.
+A variant combines the head's points in the image and in the metric box by the same affine weights.
+The absolute pose is solved for after that.
 """
 
 from collections.abc import Callable
@@ -28,11 +27,11 @@ Judge = Callable[[Points], tuple[Float[Array, "b j 3"], Terms]]
 
 
 NEAR_VIEW_STRIDES = -20.0
-"""Border within which true joints count in the image; negative: that far outside of the crop."""
+"""True joints count in the image within this border; as it is negative, it is outside the crop."""
 
 
-class Weights(NamedTuple):
-    """Factors of the loss terms; the absolute term and the teacher count from a step on."""
+class LossWeights(NamedTuple):
+    """The factors of the loss terms. The absolute term and the teacher count from a step on."""
 
     projected: float = 1.0
     absolute: float = 0.1
@@ -45,20 +44,21 @@ class Weights(NamedTuple):
 
 
 class Variant(NamedTuple):
-    """One way to train: which points the head predicts, how joints are read out, what it costs.
+    """A variant of training: the points that the head predicts, how they give joints, and the loss.
 
-    `of_joints` has a row for each point of the head: the affine combination of the joints that the
-    point is. `cost` gets the head's points, a judge that locates joints and prices them, the batch,
-    the step and the weights.
+    `of_joints` has a row for each point of the head: the weights by which the joints give the
+    point. `joints` turns the head's points into joints. `cost` gets the head's points, a judge (the
+    function from joints to their absolute positions and loss terms), the batch, the step and the
+    weights; it returns the terms of the loss.
     """
 
     of_joints: Float[Array | np.ndarray, "p j"]
     joints: Callable[[Points], Points]
-    cost: Callable[[Points, Judge, Batch, Array, Weights], Terms]
+    cost: Callable[[Points, Judge, Batch, Array, LossWeights], Terms]
 
     @property
     def points(self) -> int:
-        """Number of points that the head predicts."""
+        """The number of points that the head predicts."""
         return len(self.of_joints)
 
 
@@ -69,17 +69,18 @@ def pose_loss(
     groups: Float[np.ndarray, "k j"],
     step: Array,
     geometry: Geometry,
-    weights: Weights,
+    weights: LossWeights,
 ) -> Terms:
-    """L_pose: mean-relative, projected and absolute on 3D labels, and projected on 2D labels.
+    """L_pose: mean-relative, projected and absolute terms of 3D labels, and a projected term of 2D
+    labels.
 
     `joints_mm` are the absolute joints that follow from the head's `joints`. `groups` averages all
-    joints that a 2D label names (its rows are zero where no joint has that name).
+    joints that a 2D label names (a row is zero if no joint has that name).
 
-    A soft-argmax cannot reach beyond the crop, and says little near its border. So losses in the
-    image count only what is predicted in view, by the border that `absolute.reconstruct` uses, and
-    2D labels that are in view by it. True joints count out to 20 strides, as published: they push
-    what is predicted too far inside out of the view.
+    A soft-argmax cannot reach beyond the crop, and is inexact near its border. So the losses in the
+    image count only predicted points in view, by the border that `absolute.reconstruct` uses, and
+    only 2D labels in view by the same border. As published, true joints count up to 20 strides
+    outside of the crop: they pull predictions that are too far inside towards the border.
     """
     true_mm, valid, intrinsics = batch["joints_mm"], batch["valid"], batch["intrinsics"]
     metres_per_px = geometry.box_mm / 1000.0 / geometry.side_px
@@ -112,9 +113,9 @@ def pose_loss(
 
 
 def heatmap_cost(output: Output, batch: Batch, geometry: Geometry) -> Float[Array, ""]:
-    """Cross-entropy of the joints' heat maps and volumes on the 3D labels within crop and box.
+    """Cross-entropy of the joints' heat maps and volumes, on the 3D labels within crop and box.
 
-    A volume knows no translation: the true pose stands where the predicted one does on average.
+    A volume has no translation, so the true pose is moved to the mean of the predicted one.
     """
     side_px, stride, centred, box_mm = geometry
     true_mm, valid = batch["joints_mm"], batch["valid"]
@@ -122,8 +123,8 @@ def heatmap_cost(output: Output, batch: Batch, geometry: Geometry) -> Float[Arra
     in_image = heatmaps.px_to_heatmap(true_px, side_px, stride, centred)
     visible = _visible(true_mm, true_px, valid, side_px, 0.0)
     relative_mm = output.points.relative_mm
-    moved = relative_mm - alignment.mean_relative(relative_mm, valid)  # the mean, for every joint
-    placed_mm = alignment.mean_relative(true_mm, valid) + jax.lax.stop_gradient(moved)
+    mean_mm = relative_mm - alignment.mean_relative(relative_mm, valid)  # for every joint
+    placed_mm = alignment.mean_relative(true_mm, valid) + jax.lax.stop_gradient(mean_mm)
     in_box = heatmaps.mm_to_volume(placed_mm, side_px, stride, box_mm, centred)
     return losses.heatmap_loss(output.image, in_image, visible) + losses.heatmap_loss(
         output.box, in_box, valid
@@ -138,10 +139,10 @@ def dataset_losses(
     geometry: Geometry,
     datasets: tuple[str, ...],
 ) -> Terms:
-    """How far off each dataset's examples are in the mean, in metres, for the log.
+    """The mean error of each dataset's examples in metres, for the log.
 
-    It is the mean-relative distance (L1) where there are 3D labels, else that of 2D labels in the
-    image, as in `pose_loss`.
+    It is the mean-relative L1 distance of examples with 3D labels; for others, that of the 2D
+    labels in the image, as in `pose_loss`.
     """
     valid, labelled = batch["valid"], _labelled(batch, groups, geometry)
     relative = [alignment.mean_relative(p, valid) for p in (joints_mm, batch["joints_mm"])]
@@ -151,14 +152,14 @@ def dataset_losses(
     metres_per_px = geometry.box_mm / 1000.0 / geometry.side_px
     error = jnp.where(jnp.any(valid, axis=1), in_space, in_image * metres_per_px)
     belongs = batch["dataset"][:, None] == jnp.arange(len(datasets))[None]
-    both = jnp.stack([error, jnp.ones_like(error)])  # as one array: one sum over devices, not two
+    both = jnp.stack([error, jnp.ones_like(error)])  # one array, so there is one sum over devices
     totals, counts = jnp.sum(belongs[None] * both[:, :, None], axis=1)
     means = totals / jnp.maximum(counts, 1)
     return {f"dataset/{name}": means[index] for index, name in enumerate(datasets)}
 
 
 def _in_view(points_px: Float[Array, "b p 2"], geometry: Geometry) -> Bool[Array, "b p"]:
-    """Which points lie within the crop, away from its border."""
+    """Which points lie in the crop and not near its border."""
     border_px = absolute.BORDER_STRIDES * geometry.stride
     return absolute.in_view(points_px, geometry.side_px, border_px)
 
@@ -166,7 +167,7 @@ def _in_view(points_px: Float[Array, "b p 2"], geometry: Geometry) -> Bool[Array
 def _labelled(
     batch: Batch, groups: Float[np.ndarray, "k j"], geometry: Geometry
 ) -> Bool[Array, "b k"]:
-    """Which 2D labels teach: there, in view, and with a joint of that name."""
+    """Which 2D labels count: those that are valid, in view, and have a joint of that name."""
     has_joint = jnp.asarray(groups.sum(axis=1) > 0)[None]
     return batch["labels_valid"] & has_joint & _in_view(batch["labels_px"], geometry)
 
@@ -187,83 +188,91 @@ def _prefixed(prefix: str, terms: Terms) -> Terms:
 
 
 def _agreement(
-    a_mm: Float[Array, "b j 3"], b_mm: Float[Array, "b j 3"], batch: Batch, weights: Weights
+    a_mm: Float[Array, "b j 3"], b_mm: Float[Array, "b j 3"], batch: Batch, weights: LossWeights
 ) -> Float[Array, ""]:
-    """Mean L1 distance of two predictions, examples with 2D labels counting less."""
+    """Mean L1 distance of two predictions, with a smaller weight for examples with 2D labels."""
     is_3d = jnp.any(batch["valid"], axis=1)
     return losses.agreement_loss(a_mm, b_mm, is_3d) + weights.labels_2d * losses.agreement_loss(
         a_mm, b_mm, ~is_3d
     )
 
 
-def _itself(joint_count: int) -> Float[np.ndarray, "j j"]:
-    """Points that are the joints."""
+def _identity(joint_count: int) -> Float[np.ndarray, "j j"]:
+    """`of_joints` for points that are the joints."""
     return np.eye(joint_count, dtype=np.float32)
 
 
-def _as_they_are(points: Points) -> Points:
+def _unchanged(points: Points) -> Points:
     return points
 
 
 def _combined(matrix: Array | np.ndarray, points: Points) -> Points:
-    """The head's points, each combined from others by the rows of a matrix that sum to 1."""
+    """Points combined by the rows of a matrix, which sum to 1."""
     return Points(*(autoencoder.combine(matrix, values) for values in points))
 
 
 def separate(joint_count: int) -> Variant:
-    """One output point per joint, nothing that ties them together (stage 1; control of stage 3)."""
+    """One output point for each joint, without any coupling (stage 1; control of stage 3)."""
 
-    def cost(points: Points, judge: Judge, batch: Batch, step: Array, weights: Weights) -> Terms:
+    def cost(
+        points: Points, judge: Judge, batch: Batch, step: Array, weights: LossWeights
+    ) -> Terms:
         return judge(points)[1]
 
-    return Variant(_itself(joint_count), _as_they_are, cost)
+    return Variant(_identity(joint_count), _unchanged, cost)
 
 
 def regularised(maps: autoencoder.Matrices) -> Variant:
-    """Output regularisation: joints must pass the frozen autoencoder unchanged."""
+    """Output regularisation: the frozen autoencoder should reproduce the joints."""
 
-    def cost(points: Points, judge: Judge, batch: Batch, step: Array, weights: Weights) -> Terms:
+    def cost(
+        points: Points, judge: Judge, batch: Batch, step: Array, weights: LossWeights
+    ) -> Terms:
         joints_mm, terms = judge(points)
         again_mm = autoencoder.reconstruct(maps, joints_mm)
         agreement = weights.consistency * _agreement(joints_mm, again_mm, batch, weights)
         return {**terms, "consistency": agreement}
 
-    return Variant(_itself(len(maps.decode)), _as_they_are, cost)
+    return Variant(_identity(len(maps.decode)), _unchanged, cost)
 
 
 def latent(maps: autoencoder.Matrices) -> Variant:
-    """Direct latent prediction: the head predicts latent points, joints are decoded from them."""
+    """Latent prediction: the head predicts latent points, from which the joints are decoded."""
 
     def joints(points: Points) -> Points:
         return _combined(maps.decode, points)
 
-    def cost(points: Points, judge: Judge, batch: Batch, step: Array, weights: Weights) -> Terms:
+    def cost(
+        points: Points, judge: Judge, batch: Batch, step: Array, weights: LossWeights
+    ) -> Terms:
         return judge(joints(points))[1]
 
     return Variant(maps.encode, joints, cost)
 
 
 def hybrid(maps: autoencoder.Matrices) -> Variant:
-    """Student and teacher: regularised joints teach the latent points, which are what is used."""
+    """Student and teacher: regularised joints teach the latent points, which give the result."""
     count = len(maps.decode)
 
     def joints(points: Points) -> Points:
         return _combined(maps.decode, Points(*(values[:, count:] for values in points)))
 
-    def cost(points: Points, judge: Judge, batch: Batch, step: Array, weights: Weights) -> Terms:
+    def cost(
+        points: Points, judge: Judge, batch: Batch, step: Array, weights: LossWeights
+    ) -> Terms:
         direct = Points(*(values[:, :count] for values in points))
         teacher_mm, teacher_terms = judge(direct)
         student_mm, student_terms = judge(joints(points))
-        passed = _combined(maps.decode, _combined(maps.encode, direct))
+        reproduced = _combined(maps.decode, _combined(maps.encode, direct))
         again_mm = autoencoder.reconstruct(maps, teacher_mm)
         late = (step >= weights.teacher_from).astype(jnp.float32)
-        taught = _agreement(jax.lax.stop_gradient(teacher_mm), student_mm, batch, weights)
+        distance = _agreement(jax.lax.stop_gradient(teacher_mm), student_mm, batch, weights)
         return {
             **student_terms,
             **_prefixed("teacher", teacher_terms),
-            **_prefixed("again", judge(passed)[1]),
+            **_prefixed("again", judge(reproduced)[1]),
             "consistency": weights.consistency * _agreement(teacher_mm, again_mm, batch, weights),
-            "teacher": weights.teacher * late * taught,
+            "teacher": weights.teacher * late * distance,
         }
 
-    return Variant(np.concatenate([_itself(count), maps.encode]), joints, cost)
+    return Variant(np.concatenate([_identity(count), maps.encode]), joints, cost)

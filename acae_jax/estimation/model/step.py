@@ -20,14 +20,14 @@ Metrics = dict[str, Array]
 
 
 class Schedule(NamedTuple):
-    """Steps at which training changes: weak perspective until, and norm statistics frozen from."""
+    """The steps at which training changes: the end of weak perspective, the freezing of norms."""
 
     weak_until: int = 500
     frozen_norm_from: int | None = None
 
 
 def fresh_variables(network: networks.PoseNetwork, key: jax.Array) -> dict:
-    """Newly drawn params and batch_stats."""
+    """Random params, and new batch_stats."""
     side = network.geometry.side_px
     images = jnp.zeros((1, side, side, 3), jnp.float32)
     return dict(jax.jit(partial(network.init, train=False))(key, images))
@@ -36,14 +36,14 @@ def fresh_variables(network: networks.PoseNetwork, key: jax.Array) -> dict:
 def initial_state(
     optimizer: optax.GradientTransformation, variables: dict, averaged: bool = False
 ) -> TrainState:
-    """The state at step 0 with these variables, also as its average if `averaged`."""
+    """The state at step 0 with these variables; with `averaged` they are its average, too."""
     params = variables["params"]
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         params=params,
         collections={"batch_stats": variables["batch_stats"]},
         opt_state=optimizer.init(params),
-        # A copy, because the state is donated to the first update, and a buffer only once.
+        # A copy, because the first update takes over the state's buffers, each only once.
         average=jax.tree.map(jnp.copy, variables) if averaged else (),
     )
 
@@ -55,31 +55,32 @@ def apply(
     key: Array,
     train: bool,
 ) -> tuple[networks.Output, dict]:
-    """The network's output for the images of a training batch, and its moved batch_stats.
+    """The network's output for the images of a training batch, and its new batch_stats.
 
-    A batch in n parts is computed part by part, and each part once more for the gradient, so that
-    the activations of one part only are held. Outputs, gradients and batch_stats are those of the
-    whole batch; stochastic depth alone draws differently. Outputs are in the order of `flat`.
+    A batch in n parts is computed part by part, and each part once more for the gradient. So the
+    activations of only one part are in memory. Outputs, gradients and batch_stats are those of the
+    whole batch, except that stochastic depth draws other numbers. Outputs are in the order of
+    `flat`.
     """
 
     def one(batch_stats: dict, inputs: Batch, key: Array) -> tuple[dict, networks.Output]:
-        applied: Any = network.apply(
+        result: Any = network.apply(
             {"params": variables["params"], "batch_stats": batch_stats},
             pixels(**inputs),
             train=train,
             mutable=["batch_stats"],
             rngs={"dropout": key},
         )
-        output, updated = applied
-        return updated["batch_stats"], output
+        output, collections = result
+        return collections["batch_stats"], output
 
     inputs = {name: batch[name] for name in ("image", "colour", "erased") if name in batch}
     if batch["image"].ndim == 4:
         batch_stats, output = one(variables["batch_stats"], inputs, key)
         return output, batch_stats
-    held_once = jax.checkpoint(lambda stats, part: one(stats, *part), prevent_cse=False)
+    recomputed = jax.checkpoint(lambda stats, part: one(stats, *part), prevent_cse=False)
     keys = jax.random.split(key, len(batch["image"]))
-    batch_stats, outputs = jax.lax.scan(held_once, variables["batch_stats"], (inputs, keys))
+    batch_stats, outputs = jax.lax.scan(recomputed, variables["batch_stats"], (inputs, keys))
     return jax.tree.map(flat, outputs), batch_stats
 
 
@@ -88,7 +89,7 @@ def pixels(
     colour: Float[Array, "b 5 2"] | None = None,
     erased: Int[Array, "b 4"] | None = None,
 ) -> Float[Array, "b s s 3"]:
-    """What the network sees of stored images, in [0, 1], if need be with their change of colour."""
+    """The network's input for stored images, in [0, 1], with their change of colour, if any."""
     images = networks.as_float(image)
     if colour is None or erased is None:
         return images
@@ -96,7 +97,7 @@ def pixels(
 
 
 def flat(values: Shaped[Array, " n b *rest"]) -> Shaped[Array, " nb *rest"]:
-    """The examples of all parts along one axis, those of one device staying together."""
+    """The examples of all parts along one axis, so that those of one device stay together."""
     n, b, *rest = values.shape
     return values.swapaxes(0, 1).reshape(n * b, *rest)
 
@@ -106,18 +107,18 @@ def make_update(
     variant: objective.Variant,
     optimizer: optax.GradientTransformation,
     groups: Float[np.ndarray, "k j"],
-    weights: objective.Weights,
+    weights: objective.LossWeights,
     schedule: Schedule,
     datasets: tuple[str, ...],
     seed: int,
     average_decay: float = 0.0,
 ) -> Callable[[int, TrainState, Batch], tuple[TrainState, Metrics]]:
-    """The function (step, state, batch) → (state, metrics); two compiled programs, before and after
-    norms freeze.
+    """The function (step, state, batch) → (state, metrics).
 
-    A batch may come in parts, see `apply`. With `average_decay` the state's average is moved too.
-    Metrics are the loss, its terms, the gradient's norm, and each dataset's mean error; `datasets`
-    are the names behind the batch's dataset numbers. ValueError unless 0 ≤ average_decay < 1.
+    It has two compiled programs: before and after norms freeze. A batch may be in parts, see
+    `apply`. With `average_decay`, the state's average is updated, too. Metrics are the loss, its
+    terms, the gradient's norm, and the mean error of each dataset; `datasets` has their names, by
+    the numbers in the batch. Raises ValueError unless 0 ≤ average_decay < 1.
     """
     if not 0 <= average_decay < 1:
         raise ValueError(f"average_decay is {average_decay}; it must be from 0 (none) to below 1")

@@ -1,4 +1,4 @@
-"""What network a bundle's weights belong to, so that it can be built again without its run."""
+"""The settings of a bundle's network, with which it can be built again without its run."""
 
 from typing import Any, NamedTuple
 
@@ -10,7 +10,7 @@ from acae_jax.models import backbones
 
 
 class Architecture(NamedTuple):
-    """The settings of a `PoseNetwork`, all of JSON's types."""
+    """The settings of a `PoseNetwork`, all in JSON's types."""
 
     backbone: str
     options: dict[str, Any]
@@ -24,18 +24,18 @@ class Architecture(NamedTuple):
 
 
 def of(facts: Facts) -> Architecture:
-    """The architecture that a model's facts tell; a ValueError if they do not."""
-    told = facts.about.get("network")
-    if not isinstance(told, dict) or set(told) != set(Architecture._fields):
+    """The architecture in the facts of a model; ValueError if it is not there."""
+    settings = facts.about.get("network")
+    if not isinstance(settings, dict) or set(settings) != set(Architecture._fields):
         raise ValueError(
             f"{facts.name} does not say how its network is built (about.network), which weights "
             "alone and ONNX need: use its bundle, or a SavedModel"
         )
-    return Architecture(**told)
+    return Architecture(**settings)
 
 
 def network(architecture: Architecture) -> PoseNetwork:
-    """The network, for weights that are trained no more."""
+    """The network of this architecture, for inference."""
     one = architecture
     dtype = jnp.dtype(one.dtype)
     options = {n: tuple(v) if isinstance(v, list) else v for n, v in one.options.items()}

@@ -22,46 +22,46 @@ def contents(
     weights: Weights,
     matrix: np.ndarray | None = None,
 ) -> Contents:
-    """A bundle of the network with these weights, as `program.fold` and `stored` give them.
+    """The contents of a bundle of the network, with weights from `program.fold` and `stored`.
 
-    To what `facts.about` says, the architecture and the versions are added.
+    The architecture and the versions are added to `facts.about`.
     """
     model, side_px = program.crop_model(network(architecture)), architecture.side_px
-    used = {name: values.astype(np.float32) for name, values in weights.items()}
+    as_float32 = {name: values.astype(np.float32) for name, values in weights.items()}
     versions = {name: metadata.version(name) for name in ("acae_jax", "jax", "flax")}
     about: dict[str, Any] = {"network": architecture._asdict(), "versions": versions}
-    told = facts._replace(about={**facts.about, **about})
+    complete = facts._replace(about={**facts.about, **about})
     return Contents(
-        told,
-        program.export(model, used, side_px),
+        complete,
+        program.export(model, as_float32, side_px),
         weights,
         matrix,
-        program.reference(model, used, side_px),
-        pose_card.text(told, "bundle"),
+        program.reference(model, as_float32, side_px),
+        pose_card.text(complete, "bundle"),
     )
 
 
 def stored(weights: Weights, storage: str) -> Weights:
-    """Weights in the type in which they are kept; a ValueError if it cannot hold one of them.
+    """Weights in the type of their file; ValueError if a weight does not fit it.
 
-    The readout stays float32: its rows must sum to 1.
+    The readout stays float32, because its rows must sum to 1.
     """
     if storage not in STORAGE:
         raise ValueError(f"weights are stored as {' or '.join(STORAGE)}, not {storage!r}")
     with np.errstate(over="ignore"):
-        kept = {
+        converted = {
             name: values if name == program.READOUT else values.astype(storage)
             for name, values in weights.items()
         }
-    for name, values in kept.items():
+    for name, values in converted.items():
         if not np.isfinite(values).all():
             raise ValueError(f"{name} does not fit {storage}: store the weights as float32")
-    return kept
+    return converted
 
 
 def selections(union: JointUnion) -> dict[str, Selection]:
-    """The union's members as skeletons: formats, or the datasets of a mixture and the catalogue's
-    exports whose joints it has.
+    """The union's members as skeletons: its formats; or the datasets of a mixture, and exports of
+    the catalogue whose joints it has.
     """
     if not set(union.members) <= set(catalogue.datasets()):
         return {name: _member(union, name) for name in union.members}

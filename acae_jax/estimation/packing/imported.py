@@ -23,12 +23,12 @@ USUAL_SKELETON = "smpl_24"
 
 
 def contents(name: str, published: Published) -> Contents:
-    """What a bundle of a published model holds; a ValueError if its weights do not fit."""
+    """The contents of a bundle of a published model; ValueError if its weights do not fit."""
     settings = published.settings
     network = pose_network(published)
     weights = program.fold(network, metrabs.variables(published, shapes(network)))
     model = crop_model(network, settings)
-    # To the estimator '' is every joint that comes out.
+    # In the estimator, the skeleton '' stands for all output joints.
     skeletons = {key or "all": Selection(*one) for key, one in published.skeletons.items()}
     facts = Facts(
         name=name,
@@ -56,7 +56,7 @@ def contents(name: str, published: Published) -> Contents:
 
 
 def pose_network(published: Published) -> PoseNetwork:
-    """The network that a published model's weights are for."""
+    """The network to which a published model's weights belong."""
     settings = published.settings
     geometry = Geometry(settings.side_px, metrabs.STRIDE, settings.centred, settings.box_mm)
     backbone = backbones.create(
@@ -66,14 +66,14 @@ def pose_network(published: Published) -> PoseNetwork:
 
 
 def shapes(network: PoseNetwork) -> dict:
-    """Its params and batch_stats by shape."""
+    """The shapes of the network's params and batch_stats."""
     side_px = network.geometry.side_px
     images = jax.ShapeDtypeStruct((1, side_px, side_px, 3), np.float32)
     return jax.eval_shape(partial(network.init, train=False), jax.random.key(0), images)
 
 
 def crop_model(network: PoseNetwork, settings: PublishedSettings) -> CropModel:
-    """As `program.crop_model`, but with the published models' own geometry."""
+    """Like `program.crop_model`, but with the geometry of the published models."""
 
     def model(
         weights: dict[str, Any], images: UInt8[Array, "b s s 3"], intrinsics: Float[Array, "b 3 3"]

@@ -1,4 +1,4 @@
-"""A pose model in the forms of `packaging`, from what a bundle holds; needs nothing of training."""
+"""A pose model in the forms of `packaging`, from the contents of a bundle, without its run."""
 
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from acae_jax.packaging.signature import Function
 
 MATRIX = "matrix"
 OF_NETWORK = ("safetensors", "onnx")
-"""Forms that need the network itself; the others take its program as the bundle has it."""
+"""Forms that build the network again; the others use the program in the bundle."""
 
 
 def model(contents: Contents, form: str) -> forms.Model:
@@ -25,7 +25,7 @@ def model(contents: Contents, form: str) -> forms.Model:
         function = _of_network(facts)
     else:
         exported = bundle.network(Path(bundle.NETWORK), contents.network)
-        # JAX declares one array for whatever an exported function gives.
+        # JAX declares that an exported function returns one array, whatever it returns.
         function = partial(_with_matrix, cast(Function, exported.call))
     weights = dict(contents.weights)
     if matrix is not None:
@@ -46,12 +46,14 @@ def model(contents: Contents, form: str) -> forms.Model:
 
 
 def rebuilt(facts: Any) -> Function:
-    """The function that weights alone belong to, of an export's facts as JSON."""
+    """The function for weights alone, from the facts in an export."""
     return _of_network(facts_files.of_json(facts))
 
 
 def weights_alone(folder: Path) -> forms.Run:
-    """The function of images and intrinsics of an export as safetensors, after its files' check."""
+    """The function (images, intrinsics) → outputs of an export as safetensors, whose files are
+    checked first.
+    """
     return weights_file.load(folder, rebuilt(forms.checked(folder).facts))
 
 
@@ -65,7 +67,7 @@ def _of_network(facts: Facts) -> Function:
 
 
 def _with_matrix(function: Function, weights: dict[str, Any], *inputs: Any) -> tuple:
-    """Outputs whose joints are those that the facts name: the network's, or combinations."""
+    """The outputs, with the joints that the facts name: the network's, or combinations of them."""
     own = {name: values for name, values in weights.items() if name != MATRIX}
     poses_mm, spread_mm = function(own, *inputs)
     return weights[MATRIX] @ poses_mm if MATRIX in weights else poses_mm, spread_mm

@@ -1,4 +1,4 @@
-"""What the data of a run says of its model: scores, calibrated uncertainty, lengths of bones."""
+"""Scores, calibrated uncertainty and lengths of bones of a run's model, from the run's data."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,9 +29,9 @@ from acae_jax.skeletons.union import JointUnion
 EXAMPLES_PER_DATASET = 150
 
 
-class Measured(NamedTuple):
-    """What a labelled test set says: scores on all of it, the calibration fitted on one half of its
-    people and what it is worth on the other.
+class Measurements(NamedTuple):
+    """The results on a labelled test set: scores on all of it; the calibration, fitted on one half
+    of its people; and the quality of the calibration on the other half.
     """
 
     dataset: str
@@ -43,47 +43,47 @@ class Measured(NamedTuple):
 
 
 def test_set(config: ConfigDict) -> CropTest | None:
-    """The test set of the run, if it has one and its data is where the config says."""
+    """The test set of the run, if it has one and the data is in the config's folder."""
     test = crop_evals.reported(config)
     return test if test and test.dataset in sources.available(config.data.folder) else None
 
 
-def measured(
+def measure(
     config: ConfigDict,
     test: CropTest,
     union: JointUnion,
     architecture: Architecture,
     weights: Weights,
-) -> Measured:
-    """Run the network, with the weights as they are stored, over a test set."""
+) -> Measurements:
+    """Measure the network with the stored weights on a test set."""
     layout, folder = building.test_layout(config), config.data.folder
-    stored = crop_evals.open_crops(test, layout, folder, devices=1)
-    label_union = stored.scored
+    batches = crop_evals.open_crops(test, layout, folder, devices=1)
+    label_union = batches.scored
     compiled = jax.jit(program.crop_model(architectures.network(architecture)))
     placed = {name: jax.device_put(w.astype(np.float32)) for name, w in weights.items()}
-    _, pairs = per_format.survey(stored.labels(), label_union)
+    _, pairs = per_format.survey(batches.labels(), label_union)
     tally, errors, spreads = scoring.Tally(), [], []
     for crops, outputs in scoring.streamed(
-        lambda crops: compiled(placed, crops.inputs["image"], crops.inputs["intrinsics"]), stored
+        lambda crops: compiled(placed, crops.inputs["image"], crops.inputs["intrinsics"]), batches
     ):
         poses_mm, spread_mm = (output[: len(crops.true_mm)] for output in outputs)
         labels = crops.true_mm, crops.valid
-        arranged = per_format.in_test_order(poses_mm, union.members, label_union)
-        per_format.add(tally, arranged, labels, label_union, pairs)
+        ordered_mm = per_format.in_test_order(poses_mm, union.members, label_union)
+        per_format.add(tally, ordered_mm, labels, label_union, pairs)
         errors.append(joint_errors(poses_mm, *in_model_order(labels, label_union, union)))
         spreads.append(spread_mm)
     error_mm, spread_mm = np.concatenate(errors), np.concatenate(spreads)
     labelled = np.isfinite(error_mm).any(axis=1)
     error_mm, spread_mm = error_mm[labelled], spread_mm[labelled]
-    groups, split_by = people([stored.source[i].key for i in np.flatnonzero(labelled).tolist()])
-    fitted = np.isin(groups, np.unique(groups)[::2])
-    calibration = uncertainty.fit(spread_mm[fitted], error_mm[fitted])
-    return Measured(
+    groups, split_by = people([batches.source[i].key for i in np.flatnonzero(labelled).tolist()])
+    half = np.isin(groups, np.unique(groups)[::2])
+    calibration = uncertainty.fit(spread_mm[half], error_mm[half])
+    return Measurements(
         test.dataset,
-        len(stored),
+        len(batches),
         per_format.result(tally),
         calibration,
-        uncertainty.quality(calibration, spread_mm[~fitted], error_mm[~fitted]),
+        uncertainty.quality(calibration, spread_mm[~half], error_mm[~half]),
         split_by,
     )
 
@@ -91,7 +91,7 @@ def measured(
 def in_model_order(
     labels: per_format.Labels, label_union: JointUnion, union: JointUnion
 ) -> tuple[Float[np.ndarray, "n p 3"], Bool[np.ndarray, "n p"]]:
-    """True joints in the model's order, 0 where none is labelled, and which are."""
+    """The true joints in the model's order, 0 without a label, and which are labelled."""
     true_mm, valid = labels
     shape = len(true_mm), len(union.joint_names)
     joints_mm, is_labelled = np.zeros((*shape, 3), np.float32), np.zeros(shape, bool)
@@ -108,19 +108,21 @@ def joint_errors(
     true_mm: Float[np.ndarray, "n j 3"],
     valid: Bool[np.ndarray, "n j"],
 ) -> Float[np.ndarray, "n j"]:
-    """Distances from the truth after the means of both are aligned; NaN where there is no truth,
-    and for a pose of one labelled joint, whose distance would always be 0.
+    """Distances from the truth, after the means of both poses are aligned; NaN without a label.
+
+    Poses with one labelled joint are NaN, too, because their distance would always be 0.
     """
     valid = valid & (valid.sum(axis=1, keepdims=True) > 1)
-    apart = alignment.mean_relative(poses_mm, valid) - alignment.mean_relative(true_mm, valid)
-    return np.where(valid, np.linalg.norm(apart, axis=-1), np.nan)
+    error_mm = alignment.mean_relative(poses_mm, valid) - alignment.mean_relative(true_mm, valid)
+    return np.where(valid, np.linalg.norm(error_mm, axis=-1), np.nan)
 
 
 def people(keys: Sequence[str]) -> tuple[np.ndarray, str]:
-    """Whom the record of each key shows, so that a set can be cut in halves that share nobody.
+    """The group of each record, by which a set is cut in two halves without a person in common; and
+    what the groups are.
 
-    Keys are read as "set/person/clip/frame"; where all name one person, or each another one, the
-    set is cut in the middle.
+    Keys have the form "set/person/clip/frame". If all keys name the same person, or each names
+    another, the groups are the first and the second half of the set.
     """
     names = np.array(["/".join(key.split("/")[:2]) for key in keys])
     if 1 < len(np.unique(names)) < len(names):
@@ -129,12 +131,12 @@ def people(keys: Sequence[str]) -> tuple[np.ndarray, str]:
 
 
 def bones_mm(config: ConfigDict, union: JointUnion) -> tuple[float, ...]:
-    """Mean length of each edge in clean training examples; () if an edge is in none."""
+    """The mean length of each edge in clean training examples; () if an edge is in none of them."""
     data = config.data
-    there = sources.available(data.folder)
+    prepared = sources.available(data.folder)
     a, b = np.array(union.edges).T
     total, count = np.zeros(len(a)), np.zeros(len(a))
-    for name in (name for name, _ in data.quotas if name in there):
+    for name in (name for name, _ in data.quotas if name in prepared):
         for example in building.even_examples(config, union, name, EXAMPLES_PER_DATASET):
             joints_mm, valid = example["joints_mm"], example["valid"]
             both = valid[a] & valid[b]
@@ -144,9 +146,8 @@ def bones_mm(config: ConfigDict, union: JointUnion) -> tuple[float, ...]:
     return tuple((total / count).tolist()) if count.all() else ()
 
 
-def picture(found: Measured, path: Path) -> None:
-    """Draw expected against actual error on the half that the calibration has not seen (PNG)."""
-    quality = found.quality
+def picture(quality: Quality, path: Path) -> None:
+    """Draw expected against actual error on people that the calibration was not fitted on (PNG)."""
     figure = Figure((4.2, 4.0), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
@@ -157,7 +158,7 @@ def picture(found: Measured, path: Path) -> None:
         quality.bin_actual_mm,
         "o-",
         color=charts.PALETTE[0],
-        label="a tenth of the joints each",
+        label="tenths of the joints",
     )
     axes.set(xlim=(0, end), ylim=(0, end), aspect="equal")
     axes.set_xlabel("expected error, mm")

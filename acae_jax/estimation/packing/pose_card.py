@@ -1,4 +1,4 @@
-"""What the card of a pose model says beside how it is used: skeletons, training, scores, limits."""
+"""The card of a pose model: usage, skeletons, training, scores, uncertainty, limits."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,10 +9,10 @@ from acae_jax.packaging import card
 from acae_jax.packaging.card import table
 
 INTERFACE = """\
-A crop is the picture that a camera at the same place sees when it is turned to the person, with the
-person's box filling it: `acae_jax.images.crops.camera` and `warp` make it. Turn poses back by that
-camera's rotation. Joint names, edges and skeletons (as indices into the joints) are in `facts` of
-`{header}`.
+A crop is the picture of a virtual camera at the same place, turned to the person, whose box fills
+the picture. `acae_jax.images.crops.camera` and `warp` make it. Poses are in the space of this
+camera; turn them back by its rotation. Joint names, edges and skeletons (as indices of joints) are
+in `facts` of `{header}`.
 """
 BUNDLE = """\
 ```python
@@ -30,8 +30,9 @@ poses_mm, spread_mm = bundle.load("THIS FOLDER").crop_model(images, intrinsics)
 ```
 """
 WEIGHTS = """\
-`weights.safetensors` holds the parameters by their names in acae_jax's modules, norms folded in
-(`acae_jax.models.folding`); `about.network` in `export.json` says of which network.
+`weights.safetensors` holds the parameters by their names in acae_jax's modules, with norms folded
+into them (`acae_jax.models.folding`). `about.network` in `export.json` has the settings of the
+network.
 
 ```python
 from pathlib import Path
@@ -47,7 +48,7 @@ poses_mm, spread_mm = model(images, intrinsics)
 def text(facts: Facts, form: str, points: int | None = None) -> str:
     """The card of a pose model in one of the forms, or as a bundle.
 
-    `points` are the network's joints, if a bundle's matrix makes others of them.
+    `points` is the number of the network's joints, if a bundle's matrix combines them to others.
     """
     about, of = facts.about, program.signature(facts, points or len(facts.joint_names))
     own = {"bundle": BUNDLE, "safetensors": WEIGHTS}
@@ -66,20 +67,21 @@ def text(facts: Facts, form: str, points: int | None = None) -> str:
 
 
 _LIMITS = """\
-It estimates the pose of one person in a crop; where several overlap it may mix them. Distance from
-the camera follows from the sizes of people seen in training, so a child may come out as an adult
-who is farther away. People, clothes, poses and cameras unlike those of the training data are
-estimated worse, and the expected error, which was calibrated on that data, does not know it.
+The model estimates the pose of one person in a crop. If several people overlap, it may mix them. It
+estimates the distance from the camera by the size of people in the training data, so it may take a
+child for an adult who is farther away. It is less exact for people, clothes, poses and cameras that
+differ from the training data. The expected error does not show this, because it was calibrated on
+data of the same kind.
 """
 
 
 def _opening(facts: Facts, form: str) -> str:
     versions = facts.about.get("versions", {})
-    made = ", ".join(f"{name} {number}" for name, number in versions.items())
+    packages = ", ".join(f"{name} {number}" for name, number in versions.items())
     return (
         f"A network that estimates {len(facts.joint_names)} body joints of "
         f"{len(facts.skeletons)} skeletons in 3D from one RGB crop of a person. Form: {form}"
-        f"{f'; made with {made}' if made else ''}."
+        f"{f'; made with {packages}' if packages else ''}."
     )
 
 
@@ -92,16 +94,17 @@ def _skeletons(facts: Facts) -> str:
 
 
 def _training(about: Mapping[str, Any]) -> str:
-    lines = [f"- {name}: {_said(value)}" for name, value in about.get("training", {}).items()]
-    built = about.get("network", {})
-    lines += [f"- {name}: {_said(built[name])}" for name in ("backbone", "stride") if name in built]
+    lines = [f"- {name}: {_listed(value)}" for name, value in about.get("training", {}).items()]
+    network = about.get("network", {})
+    names = [name for name in ("backbone", "stride") if name in network]
+    lines += [f"- {name}: {_listed(network[name])}" for name in names]
     return "\n".join(lines) + "\n" if lines else ""
 
 
 def _scores(about: Mapping[str, Any]) -> str:
     scores = about.get("scores")
     if not scores:
-        return "Not measured at export: the labelled test set was not there.\n"
+        return "Not measured, because the labelled test set was missing at export.\n"
     columns = ("mpjpe_mm", "pa_mpjpe_mm", "pck150", "auc150")
     rows = [
         [name, *(f"{each[key]:.1f}" if key in each else "–" for key in columns)]
@@ -115,14 +118,18 @@ def _scores(about: Mapping[str, Any]) -> str:
 def _uncertainty(facts: Facts) -> str:
     quality = facts.about.get("calibration")
     if facts.uncertainty is None or not quality:
-        return "Not calibrated: `spread_mm` orders joints by doubt, its size means nothing in mm.\n"
+        return (
+            "Not calibrated: `spread_mm` only says which joints are more uncertain than others, "
+            "not by how many mm.\n"
+        )
     return (
         "`uncertainty` in the facts turns `spread_mm` into the expected distance of a joint from "
-        "the truth after the means of both poses are aligned: `factors[joint] · interp(spread_mm, "
-        "spreads_mm, errors_mm)`. Fitted on half of the test set; on the other half "
-        f"(split by {quality['split by']}): expected {quality['expected_mm']:.1f} mm and actual "
-        f"{quality['actual_mm']:.1f} mm on average, {quality['bin_error_mm']:.1f} mm apart over "
-        f"tenths of the joints, rank correlation {quality['spearman']:.2f}.\n\n"
+        "the truth, after the means of both poses are aligned: `factors[joint] · interp(spread_mm, "
+        "spreads_mm, errors_mm)`. It was fitted on half of the test set "
+        f"(split by {quality['split by']}). On the other half, the mean expected error is "
+        f"{quality['expected_mm']:.1f} mm and the mean actual error {quality['actual_mm']:.1f} mm. "
+        f"Over tenths of the joints they differ by {quality['bin_error_mm']:.1f} mm on average. "
+        f"Their rank correlation is {quality['spearman']:.2f}.\n\n"
         + table(
             ["expected, mm", "actual, mm"],
             [
@@ -133,5 +140,5 @@ def _uncertainty(facts: Facts) -> str:
     )
 
 
-def _said(value: Any) -> str:
+def _listed(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

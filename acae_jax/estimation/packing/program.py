@@ -1,4 +1,4 @@
-"""The network of a run as a program of its own: crops in, joints in mm and their spread out."""
+"""The network as an independent program: from crops to joints in mm and their spread."""
 
 from collections.abc import Callable
 from typing import Any
@@ -28,19 +28,19 @@ CropModel = Callable[[dict[str, Any], Any, Any], tuple[Array, Array]]
 def fold(
     network: PoseNetwork, variables: dict[str, Any], readout: Readout = lambda points: points
 ) -> Weights:
-    """The weights of a trained network, its norms folded.
+    """The weights of a trained network, with its norms folded into them.
 
-    `readout` turns the head's points into joints, as a variant's `joints` does. Where joints are
-    not the points themselves, the weights have the (J, P) matrix READOUT that makes them of points.
+    `readout` turns the head's points into joints, as a variant's `joints` does. If the joints are
+    not the points themselves, the weights include READOUT, the (J, P) matrix from points to joints.
     """
     side_px = network.geometry.side_px
     images = jax.ShapeDtypeStruct((1, side_px, side_px, 3), jnp.float32)
     with platform.compiling_for("cpu"):
         weights = folding.fold(network, variables, images)
     named = {name: np.asarray(values, np.float32) for name, values in weights.items()}
-    made_of = _made_of(readout, network.points)
-    is_plain = np.array_equal(made_of, np.eye(network.points))
-    return named if is_plain else {**named, READOUT: made_of}
+    matrix = _matrix(readout, network.points)
+    is_plain = np.array_equal(matrix, np.eye(network.points))
+    return named if is_plain else {**named, READOUT: matrix}
 
 
 def crop_model(network: PoseNetwork) -> CropModel:
@@ -54,7 +54,7 @@ def crop_model(network: PoseNetwork) -> CropModel:
         points, variance = output.points, spread_variance(output.box, network.geometry)
         if READOUT in weights:
             points = Points(*(_combine(weights[READOUT], values) for values in points))
-            # As if the points' errors had nothing in common.
+            # This assumes that the errors of the points are independent.
             variance = variance @ jnp.square(weights[READOUT]).T
         poses_mm = networks.locate(points, intrinsics, 0.5, network.geometry)
         return poses_mm, jnp.sqrt(variance)
@@ -63,7 +63,7 @@ def crop_model(network: PoseNetwork) -> CropModel:
 
 
 def inputs(side_px: int) -> tuple[Tensor, ...]:
-    """What goes into a crop model of this side."""
+    """The inputs of a crop model with this side."""
     principal_point = (side_px - 1) / 2
     return (
         Tensor(
@@ -83,7 +83,7 @@ def inputs(side_px: int) -> tuple[Tensor, ...]:
 
 
 def signature(facts: Facts, points: int) -> Signature:
-    """Inputs and outputs of a model with these facts, whose network predicts so many points."""
+    """Inputs and outputs of a model with these facts, whose network has this number of points."""
     poses_mm = Tensor(
         "poses_mm",
         ("b", len(facts.joint_names), 3),
@@ -95,7 +95,7 @@ def signature(facts: Facts, points: int) -> Signature:
         "spread_mm",
         ("b", points),
         "float32",
-        "width of each joint's heat map in mm: a measure of doubt, not yet an error",
+        "width of each joint's heat map in mm: a measure of uncertainty, not yet an error",
         TOLERANCE_MM,
     )
     return Signature(inputs(facts.side_px), (poses_mm, spread_mm))
@@ -108,7 +108,7 @@ def export(model: CropModel, weights: Weights, side_px: int) -> bytes:
 
 
 def reference(model: CropModel, weights: Weights, side_px: int) -> dict[str, np.ndarray]:
-    """Crops of coloured clouds, which are nobody's photograph, and what comes out for them."""
+    """Crops of random colours, which are nobody's photograph, and the model's outputs for them."""
     rng = np.random.default_rng(0)
     shape = (REFERENCE_CROPS, side_px, side_px, 3)
     clouds = jax.image.resize(rng.uniform(0, 255, (REFERENCE_CROPS, 8, 8, 3)), shape, "linear")
@@ -127,7 +127,7 @@ def reference(model: CropModel, weights: Weights, side_px: int) -> dict[str, np.
 
 
 def spread_variance(box: list[Float[Array, "b p _"]], geometry: Geometry) -> Float[Array, "b p"]:
-    """Variance in mm² of each point's volume: that of its marginals along x, y and z, summed."""
+    """Variance in mm² of each point's volume: the sum over its marginals along x, y and z."""
     side_px, stride, centred, box_mm = geometry
     at = heatmaps.expectation(box)
     corners = np.array([[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]], np.float32)
@@ -144,8 +144,8 @@ def _combine(matrix: Array, values: Float[Array, "b p c"]) -> Float[Array, "b j 
     return jnp.einsum("jp,bpc->bjc", matrix, values, precision="highest")
 
 
-def _made_of(readout: Readout, points: int) -> Float[np.ndarray, "j p"]:
-    """By what weights the readout makes joints of points: asked of it for each point alone."""
-    alone = jnp.eye(points)[..., None]
-    joints = readout(Points(jnp.tile(alone, (1, 1, 2)), jnp.tile(alone, (1, 1, 3))))
+def _matrix(readout: Readout, points: int) -> Float[np.ndarray, "j p"]:
+    """The weights by which the readout makes joints of points: its result for unit vectors."""
+    units = jnp.eye(points)[..., None]
+    joints = readout(Points(jnp.tile(units, (1, 1, 2)), jnp.tile(units, (1, 1, 3))))
     return np.asarray(joints.px[..., 0]).T

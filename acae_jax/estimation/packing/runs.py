@@ -15,7 +15,7 @@ from acae_jax.estimation import building, stages
 from acae_jax.estimation.model import objective
 from acae_jax.estimation.packing import bundle_contents, leaving, measuring, program
 from acae_jax.estimation.packing.architecture import Architecture
-from acae_jax.estimation.packing.measuring import Measured
+from acae_jax.estimation.packing.measuring import Measurements
 from acae_jax.geometry import heatmaps
 from acae_jax.packaging import forms
 from acae_jax.skeletons.union import JointUnion
@@ -23,41 +23,44 @@ from acae_jax.training import checkpoints
 
 
 class Options(NamedTuple):
-    """What whoever exports a run decides."""
+    """The options of an export."""
 
-    name: str | None = None  # of the model; without, the run's
+    name: str | None = None  # of the model; None: the run's name
     storage: str = "float32"
     licence: str = "not stated"
-    skeleton: str | None = None  # the default one; without, the union's first
-    data: str | None = None  # folder of the datasets, if they are not where the run's config says
+    skeleton: str | None = None  # the default one; None: the union's first
+    data: str | None = None  # folder of the datasets; None: that of the run's config
     state: str = checkpoints.FOLDER  # or BEST
 
 
 class Packed(NamedTuple):
-    """A bundle's contents, and what was measured for it, if there was data."""
+    """A bundle's contents, and its measurements if there was data."""
 
     contents: Contents
-    measured: Measured | None
+    measurements: Measurements | None
 
 
 def export(folder: Path, form: str, out: Path, options: Mapping[str, str]) -> None:
     """Write the run in `folder` to `out` in one of the forms, see `acae_jax.export`.
 
-    A ValueError if the run's network predicts no poses.
+    Raises ValueError if the run's network predicts no poses.
     """
     packed = pack(folder, Options(**options))
-    if packed.measured is None:
-        print("The run's test set is not here: no scores, and uncertainty is not calibrated.")
+    if packed.measurements is None:
+        print(
+            "The run's test set is missing, so there are no scores, and uncertainty is not "
+            "calibrated."
+        )
     if form == "bundle":
         bundle.write(out, packed.contents)
     else:
         forms.write(form, out, leaving.model(packed.contents, form))
-    if packed.measured:
-        measuring.picture(packed.measured, out / "calibration.png")
+    if packed.measurements:
+        measuring.picture(packed.measurements.quality, out / "calibration.png")
 
 
 def pack(folder: Path, options: Options) -> Packed:
-    """A run's network as a bundle, with what its data says of it where the data is here."""
+    """The network of a run as the contents of a bundle, measured if the data is there."""
     config = configuration(folder, options)
     union = building.joint_union(config.data)
     variant = stages.variant_of(config, union, folder)
@@ -70,18 +73,18 @@ def pack(folder: Path, options: Options) -> Packed:
         options.storage,
     )
     built = architecture(config, variant)
-    measured = None
+    measurements = None
     test = measuring.test_set(config)
     if test:
-        measured = measuring.measured(config, test, union, built, weights)
-    facts = _facts(folder, config, union, options, measured)
-    return Packed(bundle_contents.contents(facts, built, weights), measured)
+        measurements = measuring.measure(config, test, union, built, weights)
+    facts = _facts(folder, config, union, options, measurements)
+    return Packed(bundle_contents.contents(facts, built, weights), measurements)
 
 
 def configuration(folder: Path, options: Options) -> ConfigDict:
-    """The run's config; data and autoencoder may lie elsewhere than where they were in training.
+    """The config of a run, changed if data and autoencoder are now in other folders.
 
-    A ValueError if the run's network predicts no poses.
+    Raises ValueError if the run's network predicts no poses.
     """
     config = configs.read(folder)
     if config.task == stages.AUTOENCODER:
@@ -96,7 +99,7 @@ def configuration(folder: Path, options: Options) -> ConfigDict:
 
 
 def architecture(config: ConfigDict, variant: objective.Variant) -> Architecture:
-    """The network of `building.network`, in settings of its own."""
+    """The settings of the network that `building.network` makes."""
     model = config.model
     return Architecture(
         backbone=model.backbone,
@@ -116,7 +119,7 @@ def _facts(
     config: ConfigDict,
     union: JointUnion,
     options: Options,
-    measured: Measured | None,
+    measurements: Measurements | None,
 ) -> Facts:
     skeletons = bundle_contents.selections(union)
     default = options.skeleton or next(iter(skeletons))
@@ -133,11 +136,14 @@ def _facts(
             "datasets": [name for name, _ in values["data"]["quotas"]],
         },
     }
-    if measured:
-        about["test set"] = measured.dataset
-        about["test images"] = measured.images
-        about["scores"] = measured.scores
-        about["calibration"] = {**measured.quality._asdict(), "split by": measured.split_by}
+    if measurements:
+        about["test set"] = measurements.dataset
+        about["test images"] = measurements.images
+        about["scores"] = measurements.scores
+        about["calibration"] = {
+            **measurements.quality._asdict(),
+            "split by": measurements.split_by,
+        }
     return Facts(
         name=options.name or folder.resolve().name,
         side_px=values["data"]["side_px"],
@@ -146,14 +152,14 @@ def _facts(
         skeletons=skeletons,
         default_skeleton=default,
         bones_mm=measuring.bones_mm(config, union),
-        uncertainty=measured.calibration if measured else None,
+        uncertainty=measurements.calibration if measurements else None,
         about=about,
         trained=_variation(config),
     )
 
 
 def _variation(config: ConfigDict) -> Variation:
-    """How the crops of the training varied."""
+    """How the crops varied in training."""
     augmentation = examples.Augmentation(**config.data.augmentation)
     low, high = augmentation.zoom
     return Variation(float(augmentation.roll), (min(float(low), 1.0), max(float(high), 1.0)))

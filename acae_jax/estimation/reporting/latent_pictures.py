@@ -1,4 +1,4 @@
-"""Pictures of a learned autoencoder: its weights, and where its latent points lie on a body."""
+"""Pictures of a learned autoencoder: its weights, and its latent points on a body."""
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -16,12 +16,14 @@ from acae_jax.skeletons.union import JointUnion
 
 SIDES = {"l": "left", "r": "right", "": "centre"}
 SIDE_COLOURS = {"l": "#0072B2", "r": "#D55E00", "": "#009E73"}
-# The nearest-to-average pose is sought among so many, which takes a second.
-CANDIDATES = 300
+CANDIDATES = 300  # poses among which the typical one is searched; it takes a second
 
 
 def latents_of(maps: Matrices, joint_names: tuple[str, ...]) -> Latents:
-    """How many latent points are sided: the split that explains best what mirrored joints do."""
+    """The number of latent points on each side and in the centre.
+
+    It is the split for which mirroring the joints comes nearest to mirroring the latent points.
+    """
     encode = np.asarray(maps.encode)
     mirrored = encode[:, skeleton.mirror_map(joint_names)]
     total = len(encode)
@@ -33,14 +35,14 @@ def latents_of(maps: Matrices, joint_names: tuple[str, ...]) -> Latents:
 
 
 def latent_sides(latents: Latents) -> list[str]:
-    """The side of each latent point, as the letter its joints' names would begin with."""
+    """The side of each latent point: "l", "r" or ""."""
     return ["l"] * latents.sided + ["r"] * latents.sided + [""] * latents.central
 
 
 def typical_pose(true_mm: Float[np.ndarray, "n j 3"], joint_names: tuple[str, ...]) -> np.ndarray:
     """The true pose nearest to the average one, turned upright: x to the person's left, y down.
 
-    Poses face every way, and their plain average is a pole; so they are aligned before averaging.
+    Poses are aligned before averaging, because they face all directions.
     """
     poses = np.asarray(true_mm[:CANDIDATES], np.float64)
     valid = np.ones(poses.shape[:2], bool)
@@ -56,7 +58,7 @@ def typical_pose(true_mm: Float[np.ndarray, "n j 3"], joint_names: tuple[str, ..
     lateral /= max(float(np.linalg.norm(lateral)), 1e-6)
     upright = pose - np.outer(pose @ lateral, lateral)
     down = np.linalg.svd(upright, full_matrices=False)[2][0]
-    # Images are mostly of people who stand: along the camera's y axis the head is up.
+    # Most people in images stand, so the head is up along the camera's y axis.
     down = down * (1.0 if down[1] >= 0 else -1.0)
     return pose @ np.stack([lateral, down, np.cross(lateral, down)]).T
 
@@ -66,7 +68,9 @@ def _left(joint_names: tuple[str, ...]) -> np.ndarray:
 
 
 def weights(maps: Matrices, union: JointUnion, true_mm: Float[np.ndarray, "n j 3"]) -> Figure:
-    """The decoding matrix: joints by side, format and height; latent points by side and height."""
+    """The decoding matrix: joints in order of side, format and height; latent points in order of
+    side and height.
+    """
     split = latents_of(maps, union.joint_names)
     body = typical_pose(true_mm, union.joint_names)
     places = np.asarray(maps.encode) @ body
@@ -74,12 +78,12 @@ def weights(maps: Matrices, union: JointUnion, true_mm: Float[np.ndarray, "n j 3
     joint_sides = skeleton.sides(union.joint_names)
     columns = _order(latent_sides(split), [0] * split.total, places[:, 1])
     rows = _order(joint_sides, owner, body[:, 1])
-    shown = np.asarray(maps.decode)[rows][:, columns]
+    matrix = np.asarray(maps.decode)[rows][:, columns]
     figure = charts.canvas(4.2, 5.6)
     axes = figure.add_subplot()
-    reach = float(np.quantile(np.abs(shown), 0.995))
-    drawn = axes.imshow(
-        shown, cmap="RdBu_r", vmin=-reach, vmax=reach, aspect="auto", interpolation="none"
+    reach = float(np.quantile(np.abs(matrix), 0.995))
+    image = axes.imshow(
+        matrix, cmap="RdBu_r", vmin=-reach, vmax=reach, aspect="auto", interpolation="none"
     )
     colours = list(drawing.format_colours(union).values())
     for position, row in enumerate(rows):
@@ -90,7 +94,7 @@ def weights(maps: Matrices, union: JointUnion, true_mm: Float[np.ndarray, "n j 3
     axes.set_xlabel("latent points, each side from head to foot", fontsize=8, color=charts.TEXT)
     axes.set_ylabel("joints, format by format", fontsize=8, color=charts.TEXT)
     axes.tick_params(labelsize=8, length=0)
-    bar = figure.colorbar(drawn, ax=axes, shrink=0.5, aspect=30, location="bottom")
+    bar = figure.colorbar(image, ax=axes, shrink=0.5, aspect=30, location="bottom")
     bar.set_label("weight", fontsize=8, color=charts.TEXT)
     bar.ax.tick_params(labelsize=7, colors=charts.TEXT)
     charts.frame(axes)
@@ -98,7 +102,7 @@ def weights(maps: Matrices, union: JointUnion, true_mm: Float[np.ndarray, "n j 3
 
 
 def _owners(union: JointUnion) -> list[int]:
-    """For each joint the number of its format."""
+    """The number of each joint's format."""
     owner = [0] * len(union.joint_names)
     for number, indices in enumerate(union.members.values()):
         for index in indices:
@@ -107,14 +111,14 @@ def _owners(union: JointUnion) -> list[int]:
 
 
 def _order(sides: list[str], groups: list[int], heights: np.ndarray) -> Int[np.ndarray, " k"]:
-    """Left, right, centre; within them by group; within that from top to bottom."""
+    """The order by side (left, right, centre), then by group, then from top to bottom."""
     rank = [list(SIDES).index(side) for side in sides]
     order = sorted(range(len(sides)), key=lambda i: (rank[i], groups[i], heights[i]))
     return np.array(order, np.int64)
 
 
 def _mark_sides(axes: Axes, sides: list[str], ticks, line) -> None:
-    """Name the run of each side at its middle, and draw lines between them."""
+    """Write the name of each side at the middle of its rows, and draw lines between the sides."""
     places = {side: [i for i, other in enumerate(sides) if other == side] for side in SIDES}
     present = {side: rows for side, rows in places.items() if rows}
     ticks([float(np.mean(rows)) for rows in present.values()], [SIDES[s] for s in present])
@@ -123,12 +127,12 @@ def _mark_sides(axes: Axes, sides: list[str], ticks, line) -> None:
 
 
 def on_body(maps: Matrices, union: JointUnion, true_mm: Float[np.ndarray, "n j 3"]) -> Figure:
-    """The latent points of a typical pose, from two sides, over all formats' skeletons in grey."""
+    """The latent points of a typical pose from two sides, with all formats' skeletons in grey."""
     sides = latent_sides(latents_of(maps, union.joint_names))
     body = typical_pose(true_mm, union.joint_names)
     places = np.asarray(maps.encode) @ body
     middle = (body.min(axis=0) + body.max(axis=0)) / 2
-    # Both views on one scale; a point outside, which negative weights allow, stands on the border.
+    # Both views have one scale. Negative weights allow points outside; they stand on the border.
     reach = np.array([np.ptp(body[:, [0, 2]], axis=0).max(), np.ptp(body[:, 1])]) * 0.6 + 100.0
     figure = charts.canvas(4.6, 0.35 + 2.25 * float(np.clip(reach[1] / reach[0], 1.0, 2.5)))
     grid = figure.subplots(1, 2)
@@ -139,8 +143,8 @@ def on_body(maps: Matrices, union: JointUnion, true_mm: Float[np.ndarray, "n j 3
         centre = middle[[axis, 1]]
         points = np.clip(places[:, [axis, 1]], centre - 0.97 * reach, centre + 0.97 * reach)
         for side, name in SIDES.items():
-            chosen = [i for i, other in enumerate(sides) if other == side]
-            axes.scatter(*points[chosen].T, s=16, color=SIDE_COLOURS[side], label=name, zorder=3)
+            own = [i for i, other in enumerate(sides) if other == side]
+            axes.scatter(*points[own].T, s=16, color=SIDE_COLOURS[side], label=name, zorder=3)
         low, high = centre - reach, centre + reach
         axes.set(xlim=(low[0], high[0]), ylim=(high[1], low[1]), xticks=[], yticks=[])
         axes.set_aspect("equal")

@@ -1,5 +1,5 @@
-"""Pictures of a report: people with their skeletons, errors in depth and curves; without pyplot,
-as SVG for the page or as one PNG.
+"""Pictures of a report, drawn without pyplot: people with skeletons, errors in depth and curves as
+SVG for the page, and an overview as PNG.
 """
 
 import io
@@ -32,12 +32,14 @@ PNG_BYTES = 400_000
 
 
 def title(variant: str) -> str:
-    """What readers call a variant or stage."""
+    """The name of a variant or stage in the report."""
     return TITLES.get(variant, variant)
 
 
 def body_points(union: JointUnion, true_mm: Float[np.ndarray, "n j 3"]) -> dict[str, list[int]]:
-    """Joints of equal base name, for names that most formats (and two) have; from head to foot."""
+    """The joints with each base name that more than half of the formats have, at least two; from
+    head to foot.
+    """
     owners_of: dict[str, dict[str, int]] = {}
     for name, indices in union.members.items():
         for index in indices:
@@ -50,7 +52,7 @@ def body_points(union: JointUnion, true_mm: Float[np.ndarray, "n j 3"]) -> dict[
     partner = {base: bases[i] for base, i in zip(bases, skeleton.mirror_map(bases), strict=True)}
 
     def rank(base: str) -> tuple[float, str]:
-        # Left and right stand together, at the height of both.
+        # Left and right stand next to each other, at the mean height of both.
         both = points[base] + points[partner[base]]
         return float(height[both].mean()), base
 
@@ -60,9 +62,7 @@ def body_points(union: JointUnion, true_mm: Float[np.ndarray, "n j 3"]) -> dict[
 def depth_errors(
     pose_mm: Float[np.ndarray, "j 3"], true_mm: Float[np.ndarray, "j 3"]
 ) -> Float[np.ndarray, " j"]:
-    """Depth error of each joint in mm, beyond what all joints have in common; NaN where the truth
-    is.
-    """
+    """The depth error of each joint in mm, minus the mean of all joints; NaN where the truth is."""
     error = (pose_mm - true_mm)[:, 2]
     return error - error[np.isfinite(error)].mean()
 
@@ -74,7 +74,7 @@ def draw_depth_errors(
     union: JointUnion,
     reach_mm: float,
 ) -> None:
-    """One row for each body point: a dot for each format at its error, a bar over their range."""
+    """Draw a row for each body point: a dot at the error of each format, a bar over their range."""
     colours = drawing.format_colours(union)
     owner = {index: name for name, indices in union.members.items() for index in indices}
     for row, joints in enumerate(points.values()):
@@ -90,26 +90,26 @@ def draw_depth_errors(
         )
     axes.axvline(0.0, color=charts.QUIET, linewidth=0.8)
     axes.set(xlim=(-reach_mm, reach_mm), ylim=(len(points) - 0.4, -0.6))
-    axes.set_yticks(range(len(points)), spoken(list(points)))
+    axes.set_yticks(range(len(points)), in_words(list(points)))
     axes.tick_params(labelsize=7, length=2, colors=charts.TEXT)
     axes.set_xlabel("depth error, mm", fontsize=8, color=charts.TEXT)
     charts.frame(axes)
 
 
-def spoken(base_names: Sequence[str]) -> list[str]:
-    """Joints' base names in words, as far as known: ``lkne``, beside ``rkne``, is ``L knee``."""
+def in_words(base_names: Sequence[str]) -> list[str]:
+    """Base names of joints in words, if they are known: "lkne", if there is "rkne", is "L knee"."""
     return [f"{part.side.upper()} {part.name}".strip() for part in body_parts.of(base_names)]
 
 
 def full(width_in: float, height_in: float) -> tuple[Figure, Axes]:
-    """A transparent figure that its one pair of axes fills."""
+    """A transparent figure and its axes, which fill it."""
     figure = Figure((width_in, height_in))
     figure.patch.set_alpha(0.0)
     return figure, figure.add_axes((0.005, 0.005, 0.99, 0.99))
 
 
 def crop(run: Run, index: int, pose_mm: Float[np.ndarray, "j 3"]) -> Figure:
-    """A test image with a pose drawn onto it."""
+    """A test image with a pose drawn on it."""
     figure, axes = full(3.0, 3.0)
     drawing.draw_crop(axes, run.images[index], run.intrinsics[index], pose_mm, run.union)
     return figure
@@ -123,14 +123,14 @@ def side_view(run: Run, index: int, pose_mm: Float[np.ndarray, "j 3"]) -> Figure
 
 
 def depth_spread(run: Run, index: int, variant: str) -> Figure:
-    """Depth errors of the formats at the same points of the body; all variants on one scale."""
+    """Depth errors of the formats at the same points of the body; all variants have one scale."""
     errors = {
         name: depth_errors(run.predictions_mm[name][index], run.true_mm[index])
         for name in workflow_results.compared(run)
     }
     points = body_points(run.union, workflow_results.whole_poses_mm(run))
-    shown = sorted({index for indices in points.values() for index in indices})
-    sizes = np.abs([error[shown] for error in errors.values()])
+    joints = sorted({index for indices in points.values() for index in indices})
+    sizes = np.abs([error[joints] for error in errors.values()])
     reach = float(sizes[np.isfinite(sizes)].max(initial=10.0))
     figure = charts.canvas(3.0, 3.6)
     draw_depth_errors(figure.add_subplot(), errors[variant], points, run.union, 1.08 * reach)
@@ -138,9 +138,9 @@ def depth_spread(run: Run, index: int, variant: str) -> Figure:
 
 
 def curves(rows: Mapping[str, Sequence[Mapping[str, float | int]]], key: str) -> Figure:
-    """`key` of the given stages against their steps, faint as logged and bold as running mean."""
+    """`key` of these stages against their steps: faint as logged, bold as running mean."""
     logged = {stage: [row for row in of if row.get(key) is not None] for stage, of in rows.items()}
-    shown = [
+    lines = [
         charts.Curve(
             title(stage),
             np.array([row["step"] for row in entries]),
@@ -149,18 +149,18 @@ def curves(rows: Mapping[str, Sequence[Mapping[str, float | int]]], key: str) ->
         )
         for (stage, entries), style in zip(logged.items(), charts.styles(len(logged)), strict=True)
     ]
-    return charts.curves(shown, "step", key, from_zero=True, legend=len(shown) > 1)
+    return charts.curves(lines, "step", key, from_zero=True, legend=len(lines) > 1)
 
 
 def overview(run: Run) -> bytes:
-    """A PNG for a page about the project: two examples, from the camera and from the side."""
-    shown = workflow_results.examples(run)
-    chosen = [shown[label] for label in ("median", "middle of the worst quarter")]
+    """A PNG for a page about the project: two examples, on the image and from the side."""
+    by_label = workflow_results.examples(run)
+    examples = [by_label[label] for label in ("median", "middle of the worst quarter")]
     names = workflow_results.compared(run)
     figure = Figure((2.3 * (2 + len(names)), 4.9))
-    grid = figure.subplots(len(chosen), 2 + len(names), squeeze=False)
+    grid = figure.subplots(len(examples), 2 + len(names), squeeze=False)
     figure.subplots_adjust(0.005, 0.06, 0.995, 0.935, 0.03, 0.03)
-    for row, index in zip(grid, chosen, strict=True):
+    for row, index in zip(grid, examples, strict=True):
         drawing.draw_crop(
             row[0],
             run.images[index],
@@ -183,13 +183,13 @@ def overview(run: Run) -> bytes:
 
 
 def _small_png(figure: Figure) -> bytes:
-    """The figure as a PNG of at most `PNG_BYTES`: as sharp as fits, if need be with a palette."""
+    """The figure as a PNG of at most `PNG_BYTES` if possible, with a palette or fewer pixels."""
     file = io.BytesIO()
     for dpi, colours in ((150, 0), (150, 256), (110, 256), (80, 256), (50, 64)):
         figure.set_dpi(dpi)
-        drawn = FigureCanvasAgg(figure)
-        drawn.draw()
-        pixels = Image.fromarray(np.asarray(drawn.buffer_rgba())[..., :3])
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        pixels = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])
         if colours:
             pixels = pixels.quantize(colours, dither=Image.Dither.NONE)
         file = io.BytesIO()

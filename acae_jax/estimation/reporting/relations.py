@@ -1,9 +1,9 @@
-"""Affine-combining relations between two skeleton formats, learned from poses that have both.
+"""Affine relations between two skeleton formats, learned from poses that have both.
 
-Each target joint is a combination of source joints whose weights sum to 1, so a relation commutes
-with every affine map of space. No autoencoder of affine combinations could do better for the pair.
-Some error remains even with weights fitted to the test poses; the body causes it: a joint of one
-format turns with a bone that the other format does not observe, or shapes differ.
+Each target joint is a combination of source joints with weights that sum to 1, so a relation
+commutes with every affine map of space. No affine-combining autoencoder could do better for this
+pair of formats. Some error remains even with weights fitted to the test poses; the body causes it:
+a joint of one format turns with a bone that the other format does not observe, or shapes differ.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,14 +19,14 @@ ALLOWED_MM = 4.5
 
 
 class Relation(NamedTuple):
-    """How well the joints of one format follow from those of another, as mean distances in mm."""
+    """The errors of the joints of one format, predicted from another, as mean distances in mm."""
 
-    learned_mm: Float[np.ndarray, " t"]  # on people that the weights were not learned from
+    learned_mm: Float[np.ndarray, " t"]  # on other people than those of the learned weights
     limit_mm: Float[np.ndarray, " t"]  # with weights fitted to the test poses
 
     @property
     def allowed(self) -> Bool[np.ndarray, " t"]:
-        """Which joints some affine combination predicts to less than ALLOWED_MM."""
+        """Which joints some affine combination predicts with an error below ALLOWED_MM."""
         return self.limit_mm < ALLOWED_MM
 
 
@@ -40,7 +40,7 @@ def fit(
 ) -> Float[np.ndarray, "t s"]:
     """Least-squares weights of the target joints over the source joints; every row sums to 1.
 
-    `ridge`, relative to the mean energy of a source joint, decides between weights that fit alike.
+    `ridge`, relative to the mean energy of a source joint, makes the weights unique.
     """
     centre = source_mm.mean(axis=1, keepdims=True, dtype=np.float64)
     columns = (source_mm - centre).transpose(0, 2, 1).reshape(-1, source_mm.shape[1])
@@ -48,7 +48,7 @@ def fit(
     gram = columns.T @ columns
     gram += ridge * np.trace(gram) / len(gram) * np.eye(len(gram))
     free = np.linalg.solve(gram, columns.T @ targets)
-    # Around their own mean the source joints sum to zero: any constant may be added to a row.
+    # Source joints minus their mean sum to zero, so any constant may be added to a row.
     return (free - free.mean(axis=0) + 1.0 / len(free)).T
 
 
@@ -57,7 +57,7 @@ def errors_mm(
     source_mm: Float[np.ndarray, "n s 3"],
     target_mm: Float[np.ndarray, "n t 3"],
 ) -> Float[np.ndarray, " t"]:
-    """Mean distance of each target joint from its combination of source joints."""
+    """The mean distance of each target joint from its combination of source joints."""
     predicted = np.einsum("ts,nsc->ntc", weights, source_mm)
     return metrics.joint_errors(predicted, target_mm).mean(axis=0)
 
@@ -67,9 +67,7 @@ def table(
     test_mm: Float[np.ndarray, "m j 3"],
     members: Mapping[str, Sequence[int]],
 ) -> Table:
-    """The relation of every ordered pair of different formats, learned on one set of poses and
-    tested on another.
-    """
+    """The relation of each ordered pair of formats, learned on some poses and tested on others."""
     relations = {}
     for source, at_source in members.items():
         for target, at_target in members.items():

@@ -27,13 +27,13 @@ COLUMNS = {
 }
 BARS = ("mpjpe_mm", "disagreement_depth_mm", "disagreement_plane_mm")
 DEPTH_NOTE = (
-    "Depth errors at the same points of the body, a dot for each format, less what all joints have "
-    "in common. A short bar: the formats agree, be they right or wrong."
+    "Depth errors at the same points of the body, minus their mean over all joints. Each dot is a "
+    "format. If a bar is short, the formats agree there, even if they are wrong."
 )
 
 
 def write(run: Run, folder: Path) -> None:
-    """Write report.html, which needs no other file, and report.json; make the folder if missing."""
+    """Write report.html, which needs no other file, and report.json to the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     numbers = json.dumps(figures(run), indent=1)
     (folder / "report.json").write_text(f"{numbers}\n", encoding="utf-8")
@@ -41,7 +41,7 @@ def write(run: Run, folder: Path) -> None:
 
 
 def figures(run: Run) -> dict[str, Any]:
-    """The content of report.json: of each variant the mean metrics, and those of each format."""
+    """The content of report.json: for each variant the mean metrics, and those of each format."""
     variants = {}
     for name, scored in run.scores.items():
         per_format = {key: dict(values) for key, values in scored.items() if key != MEAN}
@@ -58,7 +58,7 @@ def figures(run: Run) -> dict[str, Any]:
 
 
 def summary(run: Run) -> str:
-    """A plain-text table of the variants, and the headline under it."""
+    """A table of the variants as plain text, with the headline below."""
     rows = []
     for name, scored in run.scores.items():
         rows.append([name, *(_number(scored[MEAN].get(metric)) for metric in COLUMNS)])
@@ -71,7 +71,7 @@ def summary(run: Run) -> str:
 
 
 def headline(run: Run) -> str:
-    """The result in two sentences, whichever way it went."""
+    """The result in one or two sentences."""
     last = workflow_results.compared(run)[-1]
     error = run.scores[last][MEAN]["mpjpe_mm"]
     share = None
@@ -81,22 +81,23 @@ def headline(run: Run) -> str:
             f"the mean pose ({run.mean_pose_mpjpe_mm:.1f} mm)."
         )
     if last != PROPOSED or BASELINE not in run.predictions_mm:
-        text = f"{pictures.title(last)}: joints are off by {error:.1f} mm on average."
+        text = f"{pictures.title(last)}: the mean error of a joint is {error:.1f} mm."
         return f"{text} That is {share}" if share else text
     depth = _change(run, "disagreement_depth_mm", "the formats' disagreement in depth")
     joints = _change(run, "mpjpe_mm", "the joint error (MPJPE over all formats)")
-    text = f"Against separate heads, regularisation {' and '.join(filter(None, (depth, joints)))}."
-    return f"{text} The latter is now {share}" if share else text
+    changes = " and ".join(filter(None, (depth, joints)))
+    text = f"Compared with separate heads, regularisation {changes}."
+    return f"{text} The joint error is now {share}" if share else text
 
 
 def _change(run: Run, metric: str, what: str) -> str | None:
-    """What regularisation did to a metric, as a verb and its object; None if it has no value."""
+    """The effect of regularisation on a metric, as a verb and its object; None without a value."""
     percent = workflow_results.change_percent(run, metric)
     if percent is None:
         return None
     before, after = (run.scores[name][MEAN][metric] for name in (BASELINE, PROPOSED))
     if abs(percent) < 0.05:
-        return f"left {what} as it was ({after:.1f} mm)"
+        return f"did not change {what} ({after:.1f} mm)"
     verb = "raised" if percent > 0 else "lowered"
     return f"{verb} {what} by {abs(percent):.1f} % ({before:.1f} → {after:.1f} mm)"
 
@@ -106,7 +107,7 @@ def _number(value: float | None) -> str:
 
 
 def page(run: Run) -> str:
-    """The whole of report.html: the template beside this file, filled."""
+    """The content of report.html: the template beside this file, filled in."""
     template = resources.files("acae_jax.estimation.reporting").joinpath("report_page.html")
     style = resources.files("acae_jax.pages").joinpath("style.css")
     return Template(template.read_text(encoding="utf-8")).substitute(
@@ -126,7 +127,7 @@ def page(run: Run) -> str:
 
 
 def _labels(run: Run) -> str:
-    """What the test set labels, and what that leaves out."""
+    """The labels of the test set, and what is missing in them."""
     names = ", ".join(run.counts)
     joints = sum(len(run.union.members[name]) for name in run.counts)
     text = f"{len(run.true_mm)} images, labelled in {names} ({joints} joints)."
@@ -134,7 +135,7 @@ def _labels(run: Run) -> str:
 
 
 def _tiles(run: Run) -> str:
-    """The key figures, large."""
+    """The most important numbers, in large type."""
     last = workflow_results.compared(run)[-1]
     error = run.scores[last][MEAN]["mpjpe_mm"]
     tiles = {
@@ -142,7 +143,7 @@ def _tiles(run: Run) -> str:
     }
     if run.mean_pose_mpjpe_mm:
         mean_pose = f"{run.mean_pose_mpjpe_mm:.1f} mm"
-        tiles["of always predicting the mean pose"] = mean_pose
+        tiles["error of always predicting the mean pose"] = mean_pose
     if last == PROPOSED and BASELINE in run.predictions_mm:
         for metric, text in (
             ("disagreement_depth_mm", "disagreement in depth"),
@@ -151,8 +152,8 @@ def _tiles(run: Run) -> str:
             percent = workflow_results.change_percent(run, metric)
             if percent is not None:
                 change = f"{percent:+.1f} %".replace("-", "−")
-                tiles[f"{text}, regularised against separate heads"] = change
-    tiles["for the whole workflow"] = f"{run.seconds / 60:.1f} min"
+                tiles[f"{text}, regularised compared with separate heads"] = change
+    tiles["time of the whole workflow"] = f"{run.seconds / 60:.1f} min"
     return "".join(f"<div><b>{value}</b>{escape(text)}</div>" for text, value in tiles.items())
 
 
@@ -162,7 +163,7 @@ def _row(name: str, cells: Iterable[str], chosen: bool = False) -> str:
 
 
 def _cell(value: float | None, largest: float | None = None, remark: str = "") -> str:
-    """A number, with a bar behind it if the value that fills the cell is given, and a remark."""
+    """A number and a remark; with `largest`, the value of a full bar, also a bar behind them."""
     if value is None or not largest:
         return f"<td>{_number(value)}</td>"
     return f'<td class="bar" style="--share:{100 * value / largest:.1f}%">{value:.1f}{remark}</td>'
@@ -204,7 +205,7 @@ def _key(run: Run) -> str:
 
 
 def _examples(run: Run) -> str:
-    """For each example truth and compared variants side by side, drawn in three ways."""
+    """The examples: truth and compared variants side by side, each in three pictures."""
     names = workflow_results.compared(run)
     parts = []
     for label, index in workflow_results.examples(run).items():
@@ -227,7 +228,7 @@ def _examples(run: Run) -> str:
 
 
 def _training(run: Run) -> str:
-    """Loss curves: the first two stages each, and all fine-tunings in one chart."""
+    """Loss curves: a chart for each of the first two stages, and one for all fine-tunings."""
     logs = {stage: rows for stage, rows in run.curves.items() if len(rows) > 1}
     tuned = {name: rows for name, rows in logs.items() if name not in ("initial", "autoencoder")}
     cards = [
@@ -236,11 +237,11 @@ def _training(run: Run) -> str:
         if stage not in tuned
     ]
     if tuned:
-        # Sums of different terms cannot be compared; the term that all variants share can.
+        # Losses are sums of different terms, so only a term that all variants have is compared.
         shared = all(any("relative" in row for row in rows) for rows in tuned.values())
         chart = pictures.curves(tuned, "relative" if shared else "loss")
         caption = "Fine-tuning (stage 3)" + (
-            ": the term of poses around their mean" if shared else ""
+            ": the loss term of poses relative to their mean" if shared else ""
         )
         cards.append(charts.html(chart, caption))
     return f'<h2>Training</h2><div class="cards">{"".join(cards)}</div>' if cards else ""
@@ -253,32 +254,34 @@ def _autoencoder(run: Run) -> str:
     sided, central = latent_pictures.latents_of(run.maps, run.union.joint_names)
     body = charts.html(
         latent_pictures.on_body(run.maps, run.union, poses_mm),
-        "Latent points on the test pose nearest to the average, all formats in grey. They may lie "
-        "outside the body, as weights may be negative; those far outside stand on the border.",
+        "Latent points of the test pose that is nearest to the average, with all formats in grey. "
+        "As weights may be negative, points may lie outside of the body. Those far outside are "
+        "drawn on the border.",
     )
     weights = charts.html(
         latent_pictures.weights(run.maps, run.union, poses_mm),
-        "Decoding weights: each row makes one joint of latent points and sums to 1. The stripe has "
-        "the formats' colours. Right joints use right latent points as left ones use left ones.",
+        "Decoding weights. Each row has the weights by which the latent points give one joint, and "
+        "sums to 1. The stripe at the left shows the colours of the formats. The weights are "
+        "mirror-symmetric.",
     )
     return (
-        f"<h2>The autoencoder</h2><p>It learned to express all {len(run.union.joint_names)} joints "
-        f"by {2 * sided + central} latent points ({sided} left, {sided} right, {central} central), "
-        f"and so how formats relate. {_outside(run)}</p>"
+        f"<h2>The autoencoder</h2><p>It expresses all {len(run.union.joint_names)} joints by "
+        f"{2 * sided + central} latent points ({sided} left, {sided} right, {central} central). In "
+        f"this way it has learned how the formats are related. {_outside(run)}</p>"
         f'<div class="cards">{body}{weights}</div>'
     )
 
 
 def _outside(run: Run) -> str:
-    """How many latent points lie where no heat map can show them."""
+    """How many latent points lie outside of the crop."""
     outside = workflow_results.latents_outside(run)
     if outside is None:
         return ""
     mostly = int((outside > 0.5).sum())
     return (
-        f"Of the latent points of the true poses, {100 * outside.mean():.1f} % lie outside of the "
-        f"crop, where no heat map can show them; {mostly or 'none'} of the {len(outside)} points "
-        "in most images."
+        f"Computed from the true poses, {100 * outside.mean():.1f} % of the latent points lie "
+        f"outside of the crop, where a heat map cannot represent them. {mostly or 'None'} of the "
+        f"{len(outside)} points lie outside in most images."
     )
 
 
@@ -298,24 +301,24 @@ def _relations(run: Run) -> str:
         _row(start, [cell(run.relations.get((start, end))) for end in names]) for start in names
     ]
     return (
-        "<h2>From one format to another</h2><p>Mean error, in mm, of predicting the format of a "
-        "column from that of a row by affine weights learned on other people; in brackets, how "
-        f"many joints any affine weights could predict to {ALLOWED_MM:g} mm. "
-        f"{_undetermined(run, run.relations)}</p>"
+        "<h2>From one format to another</h2><p>The mean error, in mm, if the format of a column is "
+        "predicted from the format of a row, by affine weights that were learned on other people. "
+        "In brackets: how many joints the best possible affine weights predict with an error below "
+        f"{ALLOWED_MM:g} mm. {_undetermined(run, run.relations)}</p>"
         + tables.html(["From", *map(escape, names)], rows)
     )
 
 
 def _undetermined(run: Run, relations: Table) -> str:
-    """Which joints follow from no other format."""
+    """The joints that follow from no other format, in words."""
     joints = []
     for end, indices in run.union.members.items():
         allowed = [relation.allowed for (_, to), relation in relations.items() if to == end]
         nowhere = ~np.any(allowed, axis=0)
         joints += [run.union.joint_names[j] for j, no in zip(indices, nowhere, strict=True) if no]
     if not joints:
-        return "Every joint follows from some other format."
+        return "Every joint follows from at least one other format."
     return (
-        "The others turn with bones that the row's format does not observe. No single other "
-        f"format determines {escape(', '.join(joints))}."
+        "The other joints turn with bones that the format of the row does not observe. "
+        f"These joints follow from no other format alone: {escape(', '.join(joints))}."
     )

@@ -1,8 +1,8 @@
-"""From the folders of a finished workflow to its report.
+"""From the folder of a finished workflow to its report.
 
-A workflow is a folder with one run a stage: stage 1, the autoencoder, and one for each variant of
-stage 3, each with the config.json and checkpoints that `acae_jax.train` left. Which run is which,
-their configs say; the folders' names are the variants' names in the report.
+A workflow is a folder of runs: stage 1, the autoencoder, and a run for each variant of stage 3.
+Each run has the config.json and the checkpoints that `acae_jax.train` wrote. The config says which
+stage a run is; the name of its folder is the name of the variant in the report.
 """
 
 from collections.abc import Iterator
@@ -26,9 +26,9 @@ from acae_jax.training import checkpoints, logs, loop, parallel
 
 
 def report(folder: Path, seconds: float) -> str:
-    """Write report.html, report.json and overview.png into a workflow's folder; returns its table.
+    """Write report.html, report.json and overview.png to the folder of a workflow; returns text.
 
-    `seconds` are the whole workflow's.
+    `seconds` is the time that the whole workflow took.
     """
     names = ", ".join(stages.of_workflow(folder))
     run = results(folder, seconds)
@@ -41,7 +41,7 @@ def report(folder: Path, seconds: float) -> str:
 
 
 def predictions(folder: Path, test: StoredCrops) -> np.ndarray:
-    """Poses (n, J, 3) of the test set, in its order, by the newest checkpoint of a run."""
+    """Poses (n, J, 3) of the test set in its order, predicted with a run's newest checkpoint."""
     config = configs.read(folder)
     union = building.joint_union(config.data)
     variant = stages.variant_of(config, union, folder)
@@ -57,7 +57,7 @@ def predictions(folder: Path, test: StoredCrops) -> np.ndarray:
 def training_labels(
     config: ConfigDict, layout: Layout, per_dataset: int = 500
 ) -> Iterator[per_format.Labels]:
-    """Labels of clean crops of the training sets, each batch of one of them, for the mean pose."""
+    """Labels of clean training crops for the mean pose; each batch is of one dataset."""
     for name, _ in config.data.quotas:
         source = crop_batches.open_crops(name, config.data.folder, "train", layout.union)
         rows = crop_batches.evenly_spread(len(source), per_dataset)
@@ -65,7 +65,7 @@ def training_labels(
 
 
 def is_of_embedded_body(union: JointUnion) -> bool:
-    """Whether all formats of the union are those of the embedded body, with the same joints."""
+    """Whether all formats of the union are formats of the embedded body, with the same joints."""
     if not set(union.members) <= set(body.FORMATS):
         return False
     mesh = body.load()
@@ -87,14 +87,14 @@ def body_poses(union: JointUnion, count: int, people: int, seed: int) -> np.ndar
 
 
 def body_relations(union: JointUnion, seed: int = 0) -> relations.Table:
-    """How well each format follows from each other one on noise-free poses of unseen people."""
+    """How well each format follows from each other one, on noise-free poses of other people."""
     train = body_poses(union, 2000, 400, seed)
     test = body_poses(union, 500, 100, seed + 1)
     return relations.table(train, test, union.members)
 
 
 def results(folder: Path, seconds: float) -> Run:
-    """Everything that the report of this workflow shows; predicts the test set with every run."""
+    """Predict the test set with every run, and collect everything that the report shows."""
     runs = stages.of_workflow(folder)
     config = next(iter(runs.values()))
     test = building.test_crops(config, parallel.mesh().size)
@@ -103,10 +103,11 @@ def results(folder: Path, seconds: float) -> Run:
     counts, pairs = per_format.survey([(true_mm, valid)], union)
     if not any(count.poses > count.without_root for count in counts.values()):
         raise ValueError("no pose of the test set has a labelled root: there is nothing to report")
-    learners = [name for name, config in runs.items() if config.task == stages.AUTOENCODER]
-    predicted = {name: predictions(folder / name, test) for name in runs if name not in learners}
+    autoencoders = [name for name, config in runs.items() if config.task == stages.AUTOENCODER]
+    pose_runs = [name for name in runs if name not in autoencoders]
+    poses_mm = {name: predictions(folder / name, test) for name in pose_runs}
     labels = true_mm, valid
-    scores = {n: per_format.scores(p, labels, union, pairs) for n, p in predicted.items()}
+    scores = {n: per_format.scores(p, labels, union, pairs) for n, p in poses_mm.items()}
     mean_poses = per_format.mean_poses(training_labels(config, test.layout), union)
     run = Run(
         union=union,
@@ -114,10 +115,10 @@ def results(folder: Path, seconds: float) -> Run:
         intrinsics=test.intrinsics(),
         true_mm=np.where(valid[..., None], true_mm, np.float32(np.nan)),
         counts=counts,
-        predictions_mm=predicted,
+        predictions_mm=poses_mm,
         scores=scores,
         curves={name: logs.read(folder / name / loop.LOG) for name in runs},
-        maps=autoencoder_stage.load(folder / learners[0], union) if learners else None,
+        maps=autoencoder_stage.load(folder / autoencoders[0], union) if autoencoders else None,
         relations=body_relations(union) if is_of_embedded_body(union) else None,
         mean_pose_mpjpe_mm=per_format.mean_pose_mpjpe_mm(mean_poses, labels, union),
         seconds=seconds,

@@ -1,4 +1,6 @@
-"""What a report shows of a finished workflow, and the choices its tables and pictures share."""
+"""The results of a finished workflow that a report shows, and choices that its tables and pictures
+share.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -16,7 +18,7 @@ from acae_jax.skeletons.union import JointUnion
 
 BASELINE, PROPOSED = "separate", "regularised"
 
-# Which image of the test set, ordered by error, stands for which part of it.
+# The rank, by error, of the test image that represents each part of the test set.
 EXAMPLES = {
     "middle of the best quarter": 0.125,
     "median": 0.5,
@@ -25,14 +27,14 @@ EXAMPLES = {
 
 
 class Run(NamedTuple):
-    """A finished workflow on the test set; poses in crop-camera space, joints in the union's order.
+    """The results of a finished workflow on the test set.
 
-    There are only those images that `examples` shows, by number. `true_mm` is NaN where nothing is
-    labelled, and `counts` says how many poses have labels of which format. `scores` leads from
-    variant and format ("mean": the average over formats) to metrics, `curves` from stage to the
-    rows of its log; `relations` says how well one format follows from another one, (from, to).
-    `mean_pose_mpjpe_mm` is the error of always predicting the mean pose of training, if that has
-    all formats.
+    Poses are in the space of the crop cameras, joints in the union's order. `images` has only those
+    that `examples` selects, by number. `true_mm` is NaN for joints without a label. `counts` has
+    the number of labelled poses of each format. `scores` maps variant and format ("mean": the
+    average over formats) to metrics, `curves` maps stages to the rows of their logs, `relations`
+    maps (from, to) to how well a format follows from another. `mean_pose_mpjpe_mm` is the error of
+    always predicting the mean pose of training; None if a format has no mean pose.
     """
 
     union: JointUnion
@@ -50,29 +52,28 @@ class Run(NamedTuple):
 
 
 def compared(run: Run) -> tuple[str, ...]:
-    """The variants shown side by side: separate and regularised, or the last if one is missing.
+    """The variants in the pictures: separate and regularised, or only the last one if one of these
+    is missing.
 
-    A ValueError if the run has no predictions.
+    Raises ValueError if the run has no predictions.
     """
     if not run.predictions_mm:
-        raise ValueError("a report needs the predictions of at least one variant; evaluate one.")
+        raise ValueError("a report needs the predictions of at least one variant; evaluate one")
     if {BASELINE, PROPOSED} <= set(run.predictions_mm):
         return (BASELINE, PROPOSED)
     return (list(run.predictions_mm)[-1],)
 
 
 def change_percent(run: Run, metric: str) -> float | None:
-    """By how much `metric` of the regularised variant differs from that of the separate one; None
-    if it has no value.
+    """The change of a metric from the separate to the regularised variant in percent; None if it
+    has no value.
     """
     before, after = (run.scores[name][MEAN].get(metric) for name in (BASELINE, PROPOSED))
     return 100.0 * (after - before) / before if before and after is not None else None
 
 
 def image_errors_mm(run: Run, variant: str) -> Float[np.ndarray, " n"]:
-    """Root-relative error of each test image, averaged over its formats; NaN if no format has a
-    labelled root there.
-    """
+    """The MPJPE of each test image, averaged over formats; NaN if no format has a labelled root."""
     total, formats = np.zeros(len(run.true_mm)), np.zeros(len(run.true_mm))
     for indices in run.union.members.values():
         at = list(indices)
@@ -88,11 +89,11 @@ def image_errors_mm(run: Run, variant: str) -> Float[np.ndarray, " n"]:
 
 
 def latents_outside(run: Run) -> Float[np.ndarray, " l"] | None:
-    """For each latent point the share of the test images in whose crops it does not lie.
+    """The share of test images in which each latent point lies outside of the crop.
 
-    Images with a joint that is not labelled do not count. None if all are such, or without an
-    autoencoder. No heat map can show a point there: a network that predicts latent points itself
-    must put it on the border.
+    A heat map cannot represent a point there, so a network that predicts latent points must put it
+    on the border. Only images with all joints labelled count; None if there are none, or without
+    an autoencoder.
     """
     complete = np.isfinite(run.true_mm).all(axis=(1, 2))
     if run.maps is None or not complete.any():
@@ -104,7 +105,8 @@ def latents_outside(run: Run) -> Float[np.ndarray, " l"] | None:
 
 
 def examples(run: Run) -> dict[str, int]:
-    """Test images to show: those at fixed ranks of the error averaged over compared variants.
+    """The test images of the report: those at fixed ranks of the error, averaged over the compared
+    variants.
 
     Images without an error do not count.
     """
@@ -115,6 +117,6 @@ def examples(run: Run) -> dict[str, int]:
 
 
 def whole_poses_mm(run: Run) -> Float[np.ndarray, "n j 3"]:
-    """True poses with all joints; if there is none, what the last compared variant predicts."""
+    """The true poses with all joints, or the last compared variant's predictions if none has."""
     whole = np.all(np.isfinite(run.true_mm), axis=(1, 2))
     return run.true_mm[whole] if whole.any() else run.predictions_mm[compared(run)[-1]]
