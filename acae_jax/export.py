@@ -93,8 +93,8 @@ def verify(folder: Path) -> None:
                 "you trust."
             )
         differences = forms.verify(folder, _rebuilt)
-    told = ", ".join(f"{name} {one.largest:.4f}" for name, one in differences.items())
-    print(f"{folder}: all files are as written; largest difference from the reference: {told}")
+    text = ", ".join(f"{name} {one.largest:.4f}" for name, one in differences.items())
+    print(f"{folder}: all files are as written; largest difference from the reference: {text}")
     for name, one in differences.items():
         if not one.largest <= one.tolerance:  # which NaN is not either
             raise ValueError(f"{folder}: {name} differs by more than {one.tolerance:g} here")
@@ -114,21 +114,21 @@ def _options(options: argparse.Namespace) -> dict[str, str]:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    made = argparse.ArgumentParser("acae export", description="Leave as a file, or verify one.")
-    made.add_argument(
+    flags = argparse.ArgumentParser("acae export", description="Leave as a file, or verify one.")
+    flags.add_argument(
         "source", type=paths.local, help="folder of a run or of a bundle; with --verify, any export"
     )
-    made.add_argument("--to", choices=FORMS, help="the form to write")
-    made.add_argument("--out", type=paths.local, help="folder to write, which must not exist")
-    made.add_argument("--verify", action="store_true", help="compute its reference again")
-    runs = made.add_argument_group("only for runs")
+    flags.add_argument("--to", choices=FORMS, help="the form to write")
+    flags.add_argument("--out", type=paths.local, help="folder to write, which must not exist")
+    flags.add_argument("--verify", action="store_true", help="compute its reference again")
+    runs = flags.add_argument_group("only for runs")
     runs.add_argument("--name", help="of the model (default: the run's folder)")
     runs.add_argument("--weights", help="how they are stored: float32 (default), float16")
     runs.add_argument("--licence", help="for the model card (default: not stated)")
     runs.add_argument("--skeleton", help="the default one (default: the first)")
     runs.add_argument("--data", help="folder of the datasets (default: the run's)")
     runs.add_argument("--state", choices=("checkpoints", "best"), help="(default: checkpoints)")
-    return made
+    return flags
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -50,8 +50,8 @@ def backbone(library: str, source: Path, model: str, out: Path) -> None:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    made = argparse.ArgumentParser("acae import-weights", description="Other people's weights.")
-    kinds = made.add_subparsers(dest="kind", required=True)
+    flags = argparse.ArgumentParser("acae import-weights", description="Other people's weights.")
+    kinds = flags.add_subparsers(dest="kind", required=True)
     metrabs = kinds.add_parser("metrabs", help="a published MeTRAbs folder becomes a bundle")
     metrabs.add_argument("source", type=paths.local, help="the folder, in PyTorch's layout")
     for library in LIBRARIES:
@@ -62,7 +62,7 @@ def parser() -> argparse.ArgumentParser:
         one.add_argument("--model", required=True, help=f"which model it is, as {library} says")
     for one in kinds.choices.values():
         one.add_argument("--out", type=paths.local, required=True, help="folder to write")
-    return made
+    return flags
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -25,14 +25,14 @@ def prepare(out: Path, size: str, seed: int, workers: int | None, datasets: Sequ
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    made = argparse.ArgumentParser("acae prepare", description="Make the embedded datasets.")
-    add = made.add_argument
+    flags = argparse.ArgumentParser("acae prepare", description="Make the embedded datasets.")
+    add = flags.add_argument
     add("--out", type=paths.local, default=Path("data/embedded"), help="(default: data/embedded)")
     add("--size", default="quick", help="how many records: tiny, quick (default) or full")
     add("--workers", type=int, help="processes (default: one per core)")
     add("--datasets", default="", help="some of them, comma-separated (default: all)")
     add("--seed", type=int, default=0, help="of everything random (default: 0)")
-    return made
+    return flags
 
 
 def main(arguments: Sequence[str]) -> int:

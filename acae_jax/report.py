@@ -47,13 +47,13 @@ def comparison(folders: Sequence[Path], out: Path, by: str | None) -> None:
     """Write the comparison of training runs and print its tables."""
     from acae_jax.comparison import page, runs
 
-    found = runs.read(folders)
-    count = f"{len(found)} training runs" if len(found) > 1 else "1 training run"
-    print(f"{count}: {', '.join(run.name for run in found)}\n")
-    text = page.html(found, by)
+    group = runs.read(folders)
+    count = f"{len(group)} training runs" if len(group) > 1 else "1 training run"
+    print(f"{count}: {', '.join(run.name for run in group)}\n")
+    text = page.html(group, by)
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(text, encoding="utf-8")
-    print(page.summary(found, by))
+    print(page.summary(group, by))
     print(f"\nComparison: {out}")
 
 
@@ -91,14 +91,16 @@ def report(paths: Sequence[Path], seconds: float, out: Path | None, by: str | No
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    made = argparse.ArgumentParser("acae report", description="Report what was trained.")
-    made.add_argument("folders", type=paths.local, nargs="+", help="training runs, or one workflow")
-    made.add_argument(
+    flags = argparse.ArgumentParser("acae report", description="Report what was trained.")
+    flags.add_argument(
+        "folders", type=paths.local, nargs="+", help="training runs, or one workflow"
+    )
+    flags.add_argument(
         "--seconds", type=float, default=0.0, help="wall time of the whole workflow, for its report"
     )
-    made.add_argument("--out", type=paths.local, help="file for the comparison's page")
-    made.add_argument("--by", help="what to rank runs by (default: their first shared score)")
-    return made
+    flags.add_argument("--out", type=paths.local, help="file for the comparison's page")
+    flags.add_argument("--by", help="what to rank runs by (default: their first shared score)")
+    return flags
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -156,20 +156,20 @@ def train(options: argparse.Namespace, others: Sequence[str]) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The command line, without the overrides of single values."""
-    made = argparse.ArgumentParser(
+    flags = argparse.ArgumentParser(
         "acae train",
         description="Train what a config describes.",
         epilog="--config.a.b=value changes single values of the config.",
         allow_abbrev=False,
     )
-    add = made.add_argument
+    add = flags.add_argument
     add("--config", required=True, help="config file, its arguments behind a colon")
     add("--workdir", type=paths.local, required=True, help="folder for checkpoints, log and config")
     add("--profile", metavar="FIRST:END", help="steps to trace into WORKDIR/profile")
     add("--tensorboard", action="store_true", help="write event files into WORKDIR/tensorboard too")
     add("--distributed", action="store_true", help="join the processes of a job of several")
     add("--verbosity", type=level, help="of messages: 1 (debug), 0 (info), -1 (warning, default)")
-    return made
+    return flags
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -1,12 +1,12 @@
-"""How much the errors of models grow when the test images are made worse, as photographs can be.
+"""Errors of models on test images that were made worse, as photographs can be.
 
     python launch/disturbed_test.py runs/quickstart/bundle runs/packaged/bundle --data data/embedded
 
 Each bundle must have the embedded formats. The whole estimator gets the true boxes and runs on the
 embedded test set five times: as it is; with boxes moved by up to 8 % of their longer side and up to
-16 % larger or smaller; with other hues, saturation, contrast and brightness; blurred with noise;
-with all of these. Prints the MPJPE in mm over all joints, after the mean joint of each pose is
-aligned. The random changes to an image depend on its number only. 15 seconds a bundle.
+16 % larger or smaller; with other hues, saturation, contrast and brightness; blurred and with
+noise; with all of these. Prints the MPJPE in mm over all joints, after the mean joint of each pose
+is aligned. The random changes to an image depend only on its number. It takes 15 seconds a bundle.
 """
 
 import argparse
@@ -37,7 +37,7 @@ CASES = {
 
 
 def move(box: Float[np.ndarray, "4"], rng: np.random.Generator) -> Float[np.ndarray, "4"]:
-    """Another box of about the same person."""
+    """The box, moved and with another size."""
     middle = box[:2] + box[2:] / 2 + rng.uniform(-MOVED, MOVED, 2) * box[2:].max()
     size = box[2:] * rng.uniform(1 - 2 * MOVED, 1 + 2 * MOVED)
     return np.concatenate([middle - size / 2, size])
@@ -46,7 +46,7 @@ def move(box: Float[np.ndarray, "4"], rng: np.random.Generator) -> Float[np.ndar
 def recolour(
     image: UInt8[np.ndarray, "h w 3"], rng: np.random.Generator
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """The image in other colours."""
+    """The image with other colours."""
     hsv = cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2HSV)
     hsv[..., 0] = (hsv[..., 0] + 360 * rng.uniform(-COLOURS, COLOURS)) % 360
     hsv[..., 1] = np.clip(hsv[..., 1] * rng.uniform(1 - 2 * COLOURS, 1 + 2 * COLOURS), 0, 1)
@@ -58,7 +58,7 @@ def recolour(
 
 
 def blur(image: UInt8[np.ndarray, "h w 3"], rng: np.random.Generator) -> UInt8[np.ndarray, "h w 3"]:
-    """The image out of focus, taken in bad light."""
+    """The image, blurred and with noise."""
     soft = cv2.GaussianBlur(image, (0, 0), rng.uniform(*BLUR_PX))
     return np.clip(soft + rng.normal(0, NOISE, image.shape), 0, 255).astype(np.uint8)
 
@@ -69,7 +69,7 @@ def joint_names(record: CropRecord) -> tuple[str, ...]:
 
 
 def errors_mm(estimator: Estimator, records: list[CropRecord], changes: tuple[str, ...]) -> float:
-    """MPJPE over all joints of the records' people; a ValueError if the bundle lacks one."""
+    """MPJPE over all joints of the records' people; ValueError if the bundle lacks a joint."""
     errors = []
     places = list(unions.places(estimator.bundle.facts.joint_names, joint_names(records[0])))
     for number, record in enumerate(records):

@@ -4,10 +4,10 @@ python launch/gke.py --image my-registry/acae_jax:1 --claim runs \
     --tpu tpu-v5-lite-podslice --topology 2x4 --hours 24 --confirm 768 -- \
     --config configs/estimation/dozens.py:stage=initial --workdir /mnt/runs/dozens/initial
 
---gpu nvidia-h100-80gb --nodes 2 --gpus-per-node 4 instead of --tpu and --topology trains on GPUs.
+For GPUs, use --gpu nvidia-h100-80gb --nodes 2 --gpus-per-node 4 instead of --tpu and --topology.
 Kubernetes ends each run after --hours and starts a preempted one again, at most --restarts times.
-The launcher watches until the end. With --detach it returns at once; the same command without it
-watches. The manifest is gke_jobset.yaml.
+The launcher watches until the end. With --detach it returns at once; the same command without
+--detach watches. The manifest is gke_jobset.yaml.
 """
 
 import argparse
@@ -45,7 +45,7 @@ def parser() -> rental.Parser:
     options.add_argument("--gpus-per-node", type=rental.whole, default=8)
     options.add_argument("--spot", action="store_true", help="on spot nodes only")
     options.add_argument("--hours", type=rental.hours, required=True, help="of one run at most")
-    options.add_argument("--restarts", type=int, default=3, help="further runs at most")
+    options.add_argument("--restarts", type=int, default=3, help="at most so many further runs")
     options.add_argument("--poll-seconds", type=float, default=30.0)
     options.add_argument("--detach", action="store_true", help="do not watch")
     options.add_argument("--delete", action="store_true", help="delete the JobSet instead")
@@ -68,7 +68,7 @@ def hosts_and_chips(options: argparse.Namespace) -> tuple[int, int]:
 
 
 def cost(options: argparse.Namespace) -> rental.Cost | None:
-    """Chip- or GPU-hours of the pods."""
+    """The chip- or GPU-hours of the pods; None if nothing is started."""
     if options.delete:
         return None
     if options.restarts < 0:
@@ -101,7 +101,7 @@ def manifest(options: argparse.Namespace, training: rental.Training) -> str:
             {"key": f"{cloud}/gke-spot", "operator": "Equal", "value": "true",
              "effect": "NoSchedule"}
         ]  # fmt: skip
-    # One slice is one node pool: without this, two slices' pods could mix.
+    # One slice is one node pool; this keeps pods of two slices apart.
     exclusive = {"alpha.jobset.sigs.k8s.io/exclusive-topology": f"{cloud}/gke-nodepool"}
     values = {
         "name": options.name or training.name(),
@@ -145,7 +145,7 @@ def launch(options: argparse.Namespace, training: rental.Training) -> int:
         return watch([*kubectl, "get", "jobset", name, f"--output=jsonpath={STATE}"],
                      options.poll_seconds)  # fmt: skip
     except (KeyboardInterrupt, rental.Refused):
-        print(f"{name} goes on and costs; to end it: {' '.join(delete)}", file=sys.stderr)
+        print(f"{name} continues and costs; to end it: {' '.join(delete)}", file=sys.stderr)
         raise
 
 

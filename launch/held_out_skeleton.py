@@ -1,18 +1,19 @@
-"""How well a skeleton is learned from examples if its labels were not used in training.
+"""The error of a skeleton that is learned from examples, if its labels were not used in training.
 
     python launch/held_out_skeleton.py --formats markers mixamo
 
-For each format, trains the three stages on the embedded people without that format: its dataset is
-not in the quotas and pseudo labels, its joints are not in the union. That takes about 10 minutes on
-2 cores. Then learns the format's weights from some of its examples, and prints
+For each format, the script trains the three stages on the embedded people without that format: its
+dataset is not in the quotas and pseudo labels, its joints are not in the union. That takes about 10
+minutes on 2 cores. Then it learns the weights of the format from some of its examples, and prints
 
 * its error on the test set by the number of examples (mean over three draws), and the ratio to the
-  error of the trained formats,
-* the same for other ways to get weights from 50 examples: squared prices instead of absolute ones,
-  equal or by distance; latent points of the autoencoder instead of joints; the nearest joint. Each
-  has the strength that is best on the test set, which flatters it: ours is chosen by the examples.
+  error of the trained formats;
+* the same for other methods, with 50 examples: squared prices of the weights instead of absolute
+  ones, equal or by distance; latent points of the autoencoder instead of joints; the nearest joint.
+  Each has the strength that is best on the test set, which favours it, because our strength is
+  chosen by the examples alone.
 
-Run again after an interruption, it continues.
+After an interruption, the same command continues.
 """
 
 import argparse
@@ -44,7 +45,7 @@ STEPS = 8  # of the squared prices, whose poses are moved along their rays in be
 
 
 class Predictions(NamedTuple):
-    """The network's joints in images of the held-out format and of the test set, and the truth."""
+    """The network's joints in images of the held-out format and of the test set, with the truth."""
 
     pool: Examples
     test_joints_mm: Float[np.ndarray, "t j 3"]
@@ -77,7 +78,7 @@ def train(held_out: str, run: Path, data: Path) -> None:
 def predict_joints(
     config: ConfigDict, folder: Path, examples: list[building.Batch]
 ) -> Float[np.ndarray, "n j 3"]:
-    """The run's joints in some examples."""
+    """The joints that the run predicts in these examples."""
     union = building.joint_union(config.data)
     variant = stages.variant_of(config, union, folder)
     mesh = parallel.mesh()
@@ -88,7 +89,7 @@ def predict_joints(
     )
 
 
-def look(held_out: str, run: Path, data: Path) -> Predictions:
+def predict(held_out: str, run: Path, data: Path) -> Predictions:
     """Predict the held-out format's images and the test set."""
     folder = run / "regularised"
     config = configs.read(folder)
@@ -100,8 +101,8 @@ def look(held_out: str, run: Path, data: Path) -> Predictions:
         return building.clean_examples(config, every, source, rows)
 
     pool = clean(sources.open(f"embedded_{held_out}", data, "train"), POOL)
-    stored = sources.open("embedded_test", data, "test")
-    test = clean(stored, len(stored))
+    source = sources.open("embedded_test", data, "test")
+    test = clean(source, len(source))
     own = list(every.members[held_out])
     truth = np.stack([example["joints_mm"] for example in test])
     poses = predict_joints(config, folder, test)
@@ -128,7 +129,7 @@ def error(poses: np.ndarray, truth: np.ndarray, format_name: str) -> float:
 
 
 def draw_examples(pool: Examples, count: int, draw: int) -> Examples:
-    """Some of the examples."""
+    """A random draw of the examples."""
     rows = np.random.default_rng([draw, count]).choice(POOL, count, replace=False)
     return Examples(*(values[rows] for values in pool))
 
@@ -153,8 +154,8 @@ def squared_prices(
     return weights
 
 
-def other_ways(predictions: Predictions, held_out: str, run: Path) -> dict[str, float]:
-    """Mean error of other weights from 50 examples, each with its best strength."""
+def other_methods(predictions: Predictions, held_out: str, run: Path) -> dict[str, float]:
+    """The mean error of other methods with 50 examples, each with its best strength."""
     config = configs.read(run / "autoencoder")
     encode = np.asarray(
         autoencoder_stage.load(run / "autoencoder", building.joint_union(config.data)).encode
@@ -187,7 +188,7 @@ def other_ways(predictions: Predictions, held_out: str, run: Path) -> dict[str, 
 
 def report(held_out: str, run: Path, data: Path) -> None:
     """Print everything about one format."""
-    predictions = look(held_out, run, data)
+    predictions = predict(held_out, run, data)
     trained = float(np.mean(list(predictions.trained_mm.values())))
     print(f"\n{held_out} held out; MPJPE of the trained formats {trained:.1f} mm:")
     print("  " + ", ".join(f"{name} {value:.1f}" for name, value in predictions.trained_mm.items()))
@@ -209,14 +210,14 @@ def report(held_out: str, run: Path, data: Path) -> None:
             f"{np.median(localities):g}   {np.mean(joint_counts):.1f}",
             flush=True,
         )
-    for way, score in other_ways(predictions, held_out, run).items():
+    for way, score in other_methods(predictions, held_out, run).items():
         print(f"      50   {score:8.1f}   {score / trained:.3f}   {way}", flush=True)
 
 
 def main() -> None:
     """Train what is not trained yet, and report."""
     parser = argparse.ArgumentParser(
-        description="How well a skeleton is learned whose labels were not used in training."
+        description="The error of a learned skeleton whose labels were not used in training."
     )
     parser.add_argument("--formats", nargs="+", default=["markers", "mixamo"], choices=body.FORMATS)
     parser.add_argument("--data", type=Path, default=Path("data/embedded"))

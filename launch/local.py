@@ -3,7 +3,7 @@
 python launch/local.py -- --config configs/estimation/embedded.py:stage=initial --workdir runs/mine
 
 Nothing is rented. After Ctrl-C or SIGTERM the training saves and ends; the same command continues.
-Use it to try a command before another launcher runs it, and as the launcher of a sweep.
+Use this to try a command before you run it with another launcher, or as the launcher of a sweep.
 """
 
 import argparse
@@ -13,7 +13,7 @@ import rental
 
 
 def parser() -> rental.Parser:
-    """No options of its own."""
+    """The options of all launchers."""
     return rental.Parser(__doc__)
 
 

@@ -1,9 +1,10 @@
-"""What the launchers share: the check of arguments, the cost and its confirmation, and dry runs.
+"""Code of all launchers: the check of arguments, the cost and its confirmation, and dry runs.
 
-A launcher's own options stand before `--`, the arguments of acae_jax.train behind it.
+The options of a launcher stand before `--`, the arguments of acae_jax.train after it.
 
 Exit codes: 2 if the request is wrong or not confirmed (then nothing was started); else the code of
-the last command. Training's is 0, or 1 after an error, or 143 when it was stopped and has saved.
+the last command. Training ends with 0, with 1 after an error, or with 143 if it was stopped and has
+saved.
 """
 
 import argparse
@@ -24,7 +25,7 @@ from acae_jax.data import mixture
 from acae_jax.files import paths
 
 ROOT = Path(__file__).resolve().parent.parent
-STOPPED = 143  # training was told to stop, has saved, and continues with the same command
+STOPPED = 143  # training was stopped and has saved; the same command continues it
 
 
 class Refused(Exception):  # noqa: N818 - its message is one line for the user
@@ -32,7 +33,7 @@ class Refused(Exception):  # noqa: N818 - its message is one line for the user
 
 
 class Stopped(Exception):  # noqa: N818 - not an error: somebody stopped the launcher
-    """Ctrl-C or SIGTERM came while a command ran; it has ended with `code`."""
+    """Ctrl-C or SIGTERM stopped the launcher while a command ran; the command ended with `code`."""
 
     def __init__(self, code: int):
         super().__init__(f"stopped by a signal (exit code {code})")
@@ -52,12 +53,12 @@ class Training(NamedTuple):
         return [python, "-m", "acae_jax.train", *flags, *self.arguments()]
 
     def arguments(self) -> list[str]:
-        """In the form that acae_jax.train takes."""
+        """The arguments of acae_jax.train."""
         changes = [f"--config.{override}" for override in self.overrides]
         return [f"--config={self.config}", f"--workdir={self.workdir}", *self.flags, *changes]
 
     def name(self) -> str:
-        """A name for the job that is the same for the same workdir, good for every provider."""
+        """A name for the job, which depends only on the workdir and is valid for every provider."""
         slug = "acae-" + re.sub(r"[^a-z0-9]+", "-", self.workdir.lower()).strip("-")
         if len(slug) > 40:
             slug = f"{slug[:31].strip('-')}-{hashlib.sha256(self.workdir.encode()).hexdigest()[:8]}"
@@ -76,7 +77,7 @@ class Cost(NamedTuple):
 
     @property
     def total(self) -> float:
-        """Unit-hours, if every run takes all of its time."""
+        """The unit-hours if every run takes all of its time."""
         return self.units * self.hours * self.runs
 
     def __str__(self) -> str:
@@ -88,7 +89,7 @@ class Cost(NamedTuple):
 
 
 class Launcher(NamedTuple):
-    """One way of starting a training, for its own main and for sweep.py."""
+    """A way of starting a training, for its own main and for sweep.py."""
 
     parser: Callable[[], "Parser"]
     cost: Callable[[argparse.Namespace], Cost | None]  # None if nothing is rented
@@ -96,9 +97,9 @@ class Launcher(NamedTuple):
 
     def main(self, arguments: Sequence[str]) -> int:
         """Check, state the cost, ask, launch."""
-        own, behind = split(arguments)
+        own, train_arguments = split(arguments)
         options = self.parser().parse_args(own)
-        job = training(behind)
+        job = training(train_arguments)
         cost = self.cost(options)
         fits(job, cost)
         confirm(cost, options)
@@ -114,7 +115,7 @@ class Parser(argparse.ArgumentParser):
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
-        self.add_argument("--dry-run", action="store_true", help="print what would run; run none")
+        self.add_argument("--dry-run", action="store_true", help="print the commands; run none")
         self.add_argument(
             "--confirm", type=float, metavar="HOURS", help="the stated cost, in unit-hours"
         )
@@ -125,35 +126,35 @@ class Parser(argparse.ArgumentParser):
 
 
 def number(value: float) -> str:
-    """Without exponent or needless zeros."""
+    """A number as text, without exponent or trailing zeros."""
     return f"{value:.3f}".rstrip("0").rstrip(".")
 
 
 def whole(text: str) -> int:
-    """A whole number from 1 on, as an option's type."""
+    """The type of an option: a whole number from 1 on."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"must be a whole number from 1 on, got {text!r}")
     return int(text)
 
 
 def hours(text: str) -> float:
-    """A positive number of hours, as an option's type."""
+    """The type of an option: hours from 0.1 to 1000."""
     if not re.fullmatch(r"\d+(\.\d+)?", text) or not 0.1 <= float(text) <= 1000:
         raise argparse.ArgumentTypeError(f"must be hours from 0.1 to 1000, got {text!r}")
     return float(text)
 
 
 def label(text: str) -> str:
-    """A name that every provider takes, as an option's type."""
+    """The type of an option: a name that is valid for every provider."""
     if not re.fullmatch(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?", text):
         raise argparse.ArgumentTypeError(
-            f"must be at most 40 of a-z, 0-9 and -, from a letter on, got {text!r}"
+            f"must be at most 40 of a-z, 0-9 and -, beginning with a letter, got {text!r}"
         )
     return text
 
 
 def split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The launcher's own options, and what stands behind `--`."""
+    """The options of the launcher, and the arguments after `--`."""
     if "--" not in arguments:
         return list(arguments), []
     at = list(arguments).index("--")
@@ -181,7 +182,7 @@ def training(arguments: Sequence[str]) -> Training:
 
 
 def checked(training: Training) -> Training:
-    """The same training; Refused if its config or workdir is wrong."""
+    """The same training; raises Refused if its config or workdir is wrong."""
     try:
         paths.local(training.workdir)
         configs.load(training.config, training.overrides)
@@ -191,7 +192,7 @@ def checked(training: Training) -> Training:
 
 
 def fits(training: Training, cost: Cost | None) -> None:
-    """Refuse devices over which the config's batch cannot be cut, before they cost."""
+    """Refuse a number of devices over which the config's batch cannot be cut."""
     if cost is None or not training.config:
         return
     config = configs.load(training.config, training.overrides).to_dict()
@@ -218,7 +219,7 @@ def fits(training: Training, cost: Cost | None) -> None:
 
 
 def confirm(cost: Cost | None, options: argparse.Namespace, jobs: int = 1) -> None:
-    """State the cost, and go on only if it was confirmed: by --confirm, or typed on a terminal."""
+    """State the cost, and continue only if it is confirmed, by --confirm or on the terminal."""
     if cost is None:
         print("# cost: nothing is rented")
         return
@@ -238,7 +239,7 @@ def confirm(cost: Cost | None, options: argparse.Namespace, jobs: int = 1) -> No
 def execute(options: argparse.Namespace, command: Sequence[str], text: str | None = None) -> int:
     """Run a command, with `text` as its input, and return its exit code. A dry run prints it.
 
-    SIGTERM is passed on to the command. Raises Stopped after the command's end if a signal came.
+    SIGTERM is passed on to the command. After a signal, raises Stopped when the command has ended.
     """
     line = shlex.join(command)
     if options.dry_run:
@@ -273,7 +274,7 @@ def need(program: str) -> None:
 
 
 def read(command: Sequence[str]) -> str:
-    """The output of a command that changes nothing, so dry runs run it too. Refused if it fails."""
+    """The output of a command that changes nothing (dry runs run it, too); Refused if it fails."""
     need(command[0])
     result = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     if result.returncode:
@@ -284,7 +285,7 @@ def read(command: Sequence[str]) -> str:
 def guarded(main: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> int:
     """Run a main from the repository's root and return its exit code; a refusal is one line."""
     os.chdir(ROOT)
-    # Between commands SIGTERM acts as Ctrl-C does, so launchers can say what is left and costs.
+    # Between commands SIGTERM acts like Ctrl-C, so that launchers can say what still costs.
     previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return main(arguments)

@@ -29,7 +29,7 @@ def cell(values: list[float]) -> str:
 
 
 def table(reports: list[dict]) -> str:
-    """Variants that every report has, one a row."""
+    """A row for each variant that all reports have."""
     variants = [name for name in ORDER if all(name in report["variants"] for report in reports)]
     lines = [
         "| variant | " + " | ".join(f"{title} (mm)" for title in COLUMNS.values()) + " |",

@@ -3,8 +3,8 @@ r"""Submit training to SLURM: one process per GPU or node, requeued when it is p
 python launch/slurm.py --nodes 2 --gpus-per-node 4 --hours 24 --confirm 768 -- \
     --config configs/estimation/dozens.py:stage=initial --workdir runs/dozens/initial
 
-SLURM ends each run after --hours, with a signal 2 minutes before. A run that is ended or preempted
-saves and is requeued, at most --requeues times. The first node runs slurm_job.sh.
+SLURM ends each run after --hours and sends a signal 2 minutes before. A run that is ended or
+preempted saves and is requeued, at most --requeues times. The first node runs slurm_job.sh.
 """
 
 import argparse
@@ -25,11 +25,15 @@ def parser() -> rental.Parser:
     options.add_argument("--gpus-per-node", type=int, default=0, help="0: nodes without GPUs")
     options.add_argument("--processes", choices=("gpu", "node"), default="gpu", help="one for each")
     options.add_argument("--hours", type=rental.hours, required=True, help="of one run at most")
-    options.add_argument("--requeues", type=int, default=3, help="further runs at most")
+    options.add_argument("--requeues", type=int, default=3, help="at most so many further runs")
     options.add_argument("--partition")
     options.add_argument("--account")
     options.add_argument(
-        "--sbatch", action="append", default=[], metavar="OPTION", help="any other: --sbatch=--x=y"
+        "--sbatch",
+        action="append",
+        default=[],
+        metavar="OPTION",
+        help="any other option of sbatch: --sbatch=--x=y",
     )
     return options
 
@@ -47,12 +51,12 @@ def cost(options: argparse.Namespace) -> rental.Cost:
 
 
 def sbatch(options: argparse.Namespace, training: rental.Training) -> list[str]:
-    """The command that submits."""
+    """The command that submits the job."""
     per_gpu = options.gpus_per_node and options.processes == "gpu"
     exports = ["ALL", f"ACAE_PYTHON={sys.executable}", f"ACAE_REQUEUES={options.requeues}"]
     if options.gpus_per_node and not per_gpu:
-        # Under SLURM, JAX gives a process one device unless it is told which. A list of them has
-        # commas, which would end the value here, so slurm_job.sh makes the list from the number.
+        # Under SLURM, JAX gives a process one device, unless there is a list of devices. Commas
+        # of a list would end the value here, so slurm_job.sh makes the list from the number.
         exports.append(f"ACAE_DEVICES={options.gpus_per_node}")
     command = [
         "sbatch",

@@ -4,11 +4,11 @@ python launch/sweep.py slurm --gpus-per-node 1 --hours 4 --requeues 0 --confirm 
     --product optimizer.base_rate=1e-2,3e-3 --product seed=0,1,2 -- \
     --config configs/estimation/embedded.py:stage=initial --workdir runs/sweep
 
-is six jobs, in runs/sweep/base_rate=1e-2_seed=0 and so on. Every --product multiplies the jobs. All
---zip together are one axis: their lists have the same length, and a job takes the values at the
-same place of each. Options that are not listed here go to the launcher: local, slurm, tpu_vm or
-gke. --confirm is the cost of all jobs together. A finished job returns at once, so the same command
-continues a sweep.
+starts six jobs, in runs/sweep/base_rate=1e-2_seed=0 and so on. Each --product multiplies the number
+of jobs. All --zip options together are one axis: their lists have the same length, and a job takes
+the values at the same place of each list. Options that are not listed here go to the launcher:
+local, slurm, tpu_vm or gke. --confirm takes the cost of all jobs together. A finished job returns
+at once, so the same command continues a sweep.
 """
 
 import argparse
@@ -28,7 +28,7 @@ Overrides = tuple[tuple[str, str], ...]  # (name in the config, value)
 
 
 def parser() -> rental.Parser:
-    """The launcher and the axes; the rest goes to the launcher."""
+    """The options of the sweep; all others go to the launcher."""
     options = rental.Parser(__doc__)
     options.add_argument("launcher", choices=LAUNCHERS)
     for kind in ("--product", "--zip"):
@@ -46,7 +46,7 @@ def axis(text: str) -> list[tuple[str, str]]:
 
 
 def combinations(products: Sequence[list], zipped: Sequence[list]) -> list[Overrides]:
-    """One tuple of overrides per job, the last axis changing fastest."""
+    """The overrides of each job; the last axis changes fastest."""
     if len({len(values) for values in zipped}) > 1:
         lengths = ", ".join(f"{values[0][0]} has {len(values)}" for values in zipped)
         raise rental.Refused(f"--zip needs lists of equal length, but {lengths}")
@@ -63,7 +63,7 @@ def combinations(products: Sequence[list], zipped: Sequence[list]) -> list[Overr
 
 
 def folder(job: Overrides) -> str:
-    """A folder's name that tells the job, such as base_rate=1e-2_seed=0."""
+    """The name of a job's folder, such as base_rate=1e-2_seed=0."""
     last = [name.rpartition(".")[2] for name, _ in job]
     short = len(set(last)) == len(last)
     names = last if short else [name for name, _ in job]
@@ -71,9 +71,9 @@ def folder(job: Overrides) -> str:
     return re.sub(r"[^\w.=+-]+", "-", "_".join(parts))
 
 
-def trainings(jobs: Sequence[Overrides], behind: Sequence[str]) -> list[rental.Training]:
+def trainings(jobs: Sequence[Overrides], train_arguments: Sequence[str]) -> list[rental.Training]:
     """The checked arguments of every job."""
-    base = rental.training(behind)
+    base = rental.training(train_arguments)
     result = [
         base._replace(
             workdir=f"{base.workdir.rstrip('/')}/{folder(job)}",
@@ -87,11 +87,11 @@ def trainings(jobs: Sequence[Overrides], behind: Sequence[str]) -> list[rental.T
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Check every job, state the cost of all, launch one after another."""
-    own, behind = rental.split(arguments)
+    """Check every job, state the cost of all, and launch them one after another."""
+    own, train_arguments = rental.split(arguments)
     options, rest = parser().parse_known_args(own)
     launcher = LAUNCHERS[options.launcher]
-    jobs = trainings(combinations(options.product, options.zip), behind)
+    jobs = trainings(combinations(options.product, options.zip), train_arguments)
     if options.dry_run:
         rest.append("--dry-run")
     launcher_options = launcher.parser().parse_args(rest)

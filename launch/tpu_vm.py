@@ -4,11 +4,11 @@ python launch/tpu_vm.py all --zone us-west4-a --type v5litepod-8 --bucket my-buc
     --hours 24 --confirm 192 -- --config configs/estimation/dozens.py:stage=initial,\
 data=/mnt/my-bucket/data --workdir /mnt/my-bucket/dozens/initial
 
-The stages of `all` are also commands: create, copy, run, delete. `status` tells whether there is a
+The stages of `all` are also commands: create, copy, run, delete. `status` says whether there is a
 slice and whether it costs. The slice is a queued resource that the provider ends after --hours. If
-it is lost, a new one is made with the hours that are left, so the stated cost covers all attempts.
-A workdir on the slice is lost with it: it must lie in the bucket, mounted on every host at
-/mnt/BUCKET.
+it is lost, a new one is made for the remaining hours, so the stated cost covers all attempts. The
+workdir must lie in the bucket, which is mounted on every host at /mnt/BUCKET, because the disks of
+the slice are lost with it.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from collections.abc import Sequence
 import rental
 
 GCLOUD = ("gcloud", "alpha", "compute", "tpus")  # only alpha knows --max-run-duration
-# A type's number counts chips or, in the older families, cores, two a chip.
+# The number in a type counts chips; in the older families it counts cores, two for each chip.
 UNITS_PER_CHIP = {"v4": 2, "v5p": 2, "v5litepod": 1, "v6e": 1}
 IMAGES = {"v5litepod": "v2-alpha-tpuv5-lite", "v5p": "v2-alpha-tpuv5", "v6e": "v2-alpha-tpuv6e"}
 ON_THE_WAY = ("CREATING", "ACCEPTED", "PROVISIONING", "WAITING_FOR_RESOURCES")
@@ -41,7 +41,7 @@ sudo mkdir -p /mnt/{bucket} && sudo chown "$USER" /mnt/{bucket} && {{ mountpoint
 
 
 def parser() -> rental.Parser:
-    """What to do, and with what kind of slice."""
+    """The stage, and the kind of the slice."""
     options = rental.Parser(__doc__)
     options.add_argument("stage", choices=("all", *STAGES))
     options.add_argument("--zone", required=True)
@@ -49,8 +49,10 @@ def parser() -> rental.Parser:
     options.add_argument("--project")
     options.add_argument("--type", help=f"such as v5litepod-8; of {', '.join(UNITS_PER_CHIP)}")
     options.add_argument("--image", help="software of the hosts; default: by the type")
-    options.add_argument("--hours", type=rental.hours, help="that the slice may exist")
-    options.add_argument("--wait-hours", type=rental.hours, default=24.0, help="free, in the queue")
+    options.add_argument("--hours", type=rental.hours, help="how long the slice may exist")
+    options.add_argument(
+        "--wait-hours", type=rental.hours, default=24.0, help="in the queue, which is free"
+    )
     options.add_argument("--provisioning", choices=("flex-start", "spot"), default="flex-start")
     options.add_argument("--bucket", help="Cloud Storage bucket, mounted at /mnt/BUCKET")
     options.add_argument("--attempts", type=rental.whole, default=5)
@@ -77,25 +79,25 @@ def cost(options: argparse.Namespace) -> rental.Cost | None:
 
 
 class Slice:
-    """One queued resource with one slice of the same name."""
+    """A queued resource and its slice, which has the same name."""
 
     def __init__(self, options: argparse.Namespace, name: str):
         self.options = options
         self.name = name
-        self.since: float | None = None  # when the slice of now became active
-        self.past_seconds = 0.0  # that earlier slices were active
+        self.since: float | None = None  # when the present slice became active
+        self.past_seconds = 0.0  # for which earlier slices were active
         self._place = [f"--zone={options.zone}"]
         if options.project:
             self._place.append(f"--project={options.project}")
 
     def state(self) -> str:
-        """The provider's word for the queued resource's state; empty if there is none."""
+        """The state of the queued resource, as the provider calls it; empty if there is none."""
         if self.options.dry_run:
             return ""
-        # An empty list means that there is none; `describe` would fail, as for other reasons.
+        # An empty list means that there is none; `describe` would fail also for other reasons.
         query = [f"--filter=name~/{self.name}$", "--format=value(state.state)"]
         command = [*GCLOUD, "queued-resources", "list", *self._place, *query]
-        for _ in range(4):  # a short fault must not end a long run
+        for _ in range(4):  # a short failure must not end a long run
             try:
                 return rental.read(command)
             except rental.Refused:
@@ -103,12 +105,12 @@ class Slice:
         return rental.read(command)
 
     def left_seconds(self) -> int:
-        """What is left of the hours that were confirmed."""
+        """The rest of the confirmed hours, in seconds."""
         running = 0.0 if self.since is None else time.monotonic() - self.since
         return math.floor((self.options.hours or 0) * 3600 - self.past_seconds - running)
 
     def create(self) -> int:
-        """Queue for a slice with the hours that are left, and wait until it is there."""
+        """Request a slice for the remaining hours, and wait until it is there."""
         family = self.options.type.partition("-")[0]
         command = [*GCLOUD, "queued-resources", "create", self.name, *self._place,
             f"--node-id={self.name}",
@@ -121,7 +123,7 @@ class Slice:
         return rental.execute(self.options, command) or self.wait()
 
     def wait(self) -> int:
-        """Until a queued slice is there; 1 if it will not come."""
+        """Wait until a requested slice is there; 1 if it will not come."""
         while (state := self.state()) in ON_THE_WAY:
             time.sleep(self.options.poll_seconds)
         if self.options.dry_run:
@@ -147,8 +149,8 @@ class Slice:
         return next((code for step in steps if (code := rental.execute(self.options, step))), 0)
 
     def run(self, training: rental.Training) -> int:
-        """Train on every host until the end, or until the hours are used."""
-        # flock: after a lost connection the old command may still run; this one waits for its end.
+        """Train on every host until training ends or the hours are used."""
+        # After a lost connection the old command may still run; flock waits for its end.
         guards = ["flock", "--timeout=600", ".running"]
         if self.options.hours:
             limit = f"{self.left_seconds()}s"
@@ -170,7 +172,7 @@ class Slice:
         return 0
 
     def leftover(self, state: str) -> str:
-        """What is left and costs, and how to end that."""
+        """A sentence: what is left, whether it costs, and how to delete it."""
         if not state:
             return f"there is no {self.name}, nothing costs"
         costs = "costs until it is deleted"
@@ -191,7 +193,7 @@ class Slice:
 
 
 def until_done(there: Slice, training: rental.Training) -> int:
-    """Train; if the slice is lost, make it anew and go on, as often as --attempts allows."""
+    """Train; if the slice is lost, make a new one and continue, as often as --attempts allows."""
     code = 1
     for attempt in range(1, there.options.attempts + 1):
         code = _ready(there) or there.copy() or there.run(training)
@@ -200,7 +202,7 @@ def until_done(there: Slice, training: rental.Training) -> int:
         if there.left_seconds() < 60:
             print(f"the {rental.number(there.options.hours)} h are used", file=sys.stderr)
             return code
-        time.sleep(there.options.poll_seconds)  # the state changes some seconds after the fact
+        time.sleep(there.options.poll_seconds)  # the provider reports a loss some seconds later
         state = there.state()
         if state == "ACTIVE" and code not in (rental.STOPPED, CONNECTION_LOST):
             print(f"failed with exit code {code}", file=sys.stderr)
@@ -211,7 +213,7 @@ def until_done(there: Slice, training: rental.Training) -> int:
 
 
 def _ready(there: Slice) -> int:
-    """Use the slice that is there, wait for one in the queue, or make one."""
+    """Use the existing slice, wait for a requested one, or request one."""
     state = there.state()
     if state == "ACTIVE":
         if there.since is None:
@@ -223,7 +225,7 @@ def _ready(there: Slice) -> int:
 
 
 def everything(there: Slice, training: rental.Training) -> int:
-    """All stages. In the end, also after failures, delete the slice, or say what is left."""
+    """All stages. At the end, also after failures, delete the slice, or say what is left."""
     code = until_done(there, training)
     if there.options.keep:
         print(f"# {there.leftover(there.state())}")
@@ -232,7 +234,7 @@ def everything(there: Slice, training: rental.Training) -> int:
 
 
 def status(there: Slice, training: rental.Training) -> int:
-    """What there is, and whether it costs."""
+    """Say whether there is a slice, and whether it costs."""
     print(f"# {there.leftover(there.state())}")
     return 0
 
@@ -247,7 +249,7 @@ STAGES = {
 
 
 def launch(options: argparse.Namespace, training: rental.Training) -> int:
-    """Carry the stage out."""
+    """Run the stage."""
     mount = f"/mnt/{options.bucket or 'BUCKET'}/"
     if options.stage in ("all", "run") and not (
         options.bucket and training.workdir.startswith(mount)
@@ -268,11 +270,11 @@ def launch(options: argparse.Namespace, training: rental.Training) -> int:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run one stage. The slice's name comes from the training's arguments, or is --name."""
-    own, behind = rental.split(arguments)
+    """Run one stage. The name of the slice is --name, or comes from the training's arguments."""
+    own, train_arguments = rental.split(arguments)
     options = parser().parse_args(own)
-    if behind or options.stage in ("all", "run") or not options.name:
-        training = rental.training(behind)
+    if train_arguments or options.stage in ("all", "run") or not options.name:
+        training = rental.training(train_arguments)
     else:
         training = rental.Training("", "", ())
     most = cost(options)

@@ -136,7 +136,7 @@ def test_a_refused_manifest_costs_nothing(cluster, capsys):
 def test_a_lost_watcher_says_that_the_job_goes_on(cluster, capsys):
     cluster.add("kubectl", "[[ $* != *get* ]] || exit 1\n")
     assert command(*GPU, "--confirm", "768") == 2
-    assert "goes on and costs; to end it: kubectl" in capsys.readouterr().err
+    assert "continues and costs; to end it: kubectl" in capsys.readouterr().err
 
 
 def test_detach_and_delete(cluster):

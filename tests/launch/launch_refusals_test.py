@@ -54,7 +54,7 @@ WRONG = [
     ("tpu_vm", f"{TPU} --type v5p-7 {BUCKET}", "'v5p-7'; it must be one of v4-N"),
     ("tpu_vm", f"{TPU} --hours 200 {BUCKET}", "at most 168 (7 days)"),
     ("tpu_vm", f"{TPU} --type v6e-4 --confirm 8 {RUNS}", "use --bucket and /mnt/b/"),
-    ("tpu_vm", f"{TPU} --name Big_Name {BUCKET}", "from a letter on, got 'Big_Name'"),
+    ("tpu_vm", f"{TPU} --name Big_Name {BUCKET}", "beginning with a letter, got 'Big_Name'"),
     ("gke", f"{GKE} {CLAIM}", "either --tpu with --topology, or --gpu"),
     ("gke", f"{GKE} --tpu t {CLAIM}", "either --tpu with --topology, or --gpu"),
     ("gke", f"{GKE} --tpu t --topology four {CLAIM}", "it must be like 4x4 or 2x2x4"),
