@@ -163,7 +163,7 @@ def test_a_batch_that_does_not_fit_comes_with_one_that_does():
 
 
 def test_what_cannot_be_planned_is_refused():
-    with pytest.raises(ValueError, match=r"leave --config.data.parts at 1"):
+    with pytest.raises(ValueError, match=r"keep --config.data.parts at 1"):
         plan.check_stage(configs.load(CONFIG, ["data.parts=2"]))
     with pytest.raises(ValueError, match="use a stage that trains the pose network"):
         plan.check_stage(configs.load(f"{CONFIG}:stage=autoencoder"))
