@@ -59,7 +59,7 @@ def contents(
         joint_names=(*(f"{name}_{FORMAT}" for name in own.joint_names), *derived.joint_names),
         edges=edges,
         skeletons={FORMAT: Selection(tuple(range(count)), own.joint_names, own.edges), **after},
-        default_skeleton=FORMAT,
+        default_skeleton=next(iter(derived.skeletons), FORMAT),
         bones_mm=derived.bones_mm,
         uncertainty=calibration,
         about={
