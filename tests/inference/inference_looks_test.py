@@ -118,6 +118,21 @@ def test_a_lying_person_in_a_wide_box_is_turned_upright(sign):
     assert angle_from_up(region_in(frame, true_px)) < 1e-6
 
 
+def test_after_a_turn_the_second_look_counts():
+    """The look at the turned box is a little off; that at its region is not."""
+    true_px = np.array([[240.0, 210.0], [150.0, 200.0]])
+    knows, calls = knows_upright_people_only(true_px, 50.0, 20.0), []
+
+    def look(frames):
+        calls.append(len(frames))
+        shift_px = 4.0 if len(calls) == 2 else 0.0
+        return [seen._replace(region_px=seen.region_px + shift_px) for seen in knows(frames)]
+
+    (frame,) = settle(look, [(150, 170, 180, 80)])
+    assert calls == [1, 3, 4]
+    np.testing.assert_allclose(region_in(frame, true_px)[0], (SIDE_PX - 1) / 2, atol=1e-6)
+
+
 @pytest.mark.parametrize(("sure_mm", "is_turned"), [(15.0, True), (25.0, False)])
 @pytest.mark.parametrize("top", [(150.0, 200.0), (245.0, 300.0)])
 def test_in_a_tall_box_a_turn_must_be_plainly_better(sure_mm, is_turned, top):
