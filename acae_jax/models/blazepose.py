@@ -241,7 +241,7 @@ class Separable(nn.Module):
         y = Depthwise(stride=self.stride, shift=self.stride - 1, name="depthwise")(x)
         y = Conv(self.features, 1, use_bias=True, name="project")(y)
         if self.stride == 2:
-            x = nn.max_pool(x, (2, 2), (2, 2))
+            x = nn.max_pool(x, window_shape=(2, 2), strides=(2, 2))
             x = jnp.pad(x, [(0, 0), (0, 0), (0, 0), (0, self.features - x.shape[-1])])
         return relu6(x + y if y.shape == x.shape else y)
 
