@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The main job on the embedded people: datasets, three stages with and without the autoencoder, report.
-# 15 to 25 minutes on 2 cores. Run again after an interruption, it continues. RUN and DATA choose other folders.
+# About 20 to 25 minutes on 2 cores. Run again after an interruption, it continues. RUN and DATA choose other folders.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source launch/environment.sh

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Every variant of the method with several seeds, and the results table of the README from them.
-# Fewer steps than the quickstart's, 10 to 15 minutes a seed on 2 cores. Run again after an interruption, it continues.
+# Fewer steps than the quickstart's, about 15 minutes a seed on 2 cores. Run again after an interruption, it continues.
 # SEEDS="0 1 2", RUNS and DATA choose other seeds and folders.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
