@@ -34,7 +34,11 @@ def parser() -> argparse.ArgumentParser:
         default=Path("predictions"),
         help="folder for results (default: predictions)",
     )
-    add("--bundle", type=paths.local, help="folder of a model (default: the packaged one)")
+    add(
+        "--bundle",
+        type=paths.local,
+        help="folder of a model, or 'embedded' (default: the packaged one for photographs)",
+    )
     add("--skeleton", help="skeleton, or 'all' (default: the model's usual)")
     add("--num_aug", type=int, default=1, help="variants of each crop to average (default: 1)")
     add("--fov", type=float, default=55.0, help="degrees of the longer image side (default: 55)")

@@ -17,8 +17,8 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 import acae_jax
-from acae_jax.data import sources
-from acae_jax.data.crop_record import CropRecord, formats
+from acae_jax.data import crop_record, sources
+from acae_jax.data.crop_record import CropRecord
 from acae_jax.images import decoding
 from acae_jax.inference.estimator import Estimator
 from acae_jax.skeletons import catalogue
@@ -65,7 +65,9 @@ def blur(image: UInt8[np.ndarray, "h w 3"], rng: np.random.Generator) -> UInt8[n
 
 def joint_names(record: CropRecord) -> tuple[str, ...]:
     """The names of the record's joints in a union of formats."""
-    return unions.of([catalogue.load(name) for name in formats(record.format)]).joint_names
+    return unions.of(
+        [catalogue.load(name) for name in crop_record.formats(record.format)]
+    ).joint_names
 
 
 def errors_mm(estimator: Estimator, records: list[CropRecord], changes: tuple[str, ...]) -> float:
@@ -80,7 +82,7 @@ def errors_mm(estimator: Estimator, records: list[CropRecord], changes: tuple[st
         image = blur(image, rng) if "blur" in changes else image
         people = estimator.estimate_poses(image, [box], intrinsic_matrix=record.intrinsics)
         pose_mm = people["poses3d"][0, places]
-        true_mm = (record.joints_mm - record.position_mm) @ record.rotation.T
+        true_mm = crop_record.in_camera_mm(record)
         off_mm = pose_mm - pose_mm.mean(0) - (true_mm - true_mm.mean(0))
         errors.append(np.linalg.norm(off_mm, axis=-1).mean())
     return float(np.mean(errors))

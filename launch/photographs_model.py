@@ -10,7 +10,6 @@ measured on the other.
 
 import argparse
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,9 +17,9 @@ import numpy as np
 import tqdm
 from jaxtyping import Float
 
-from acae_jax.bundles import bundle, uncertainty
+from acae_jax.bundles import bundle
 from acae_jax.bundles.uncertainty import Calibration
-from acae_jax.data import sources
+from acae_jax.data import crop_record, sources
 from acae_jax.data.crop_record import CropRecord
 from acae_jax.datasets.synthetic import body, studios
 from acae_jax.estimation.evaluation import per_format
@@ -30,7 +29,7 @@ from acae_jax.foreign import blazepose_weights
 from acae_jax.images import decoding
 from acae_jax.inference.estimator import Estimator
 from acae_jax.own_skeletons import fitting
-from acae_jax.skeletons import catalogue
+from acae_jax.skeletons import catalogue, skeleton
 from acae_jax.skeletons import union as unions
 
 PEOPLE = 450  # of each dataset
@@ -58,7 +57,7 @@ def predictions(estimator: Estimator, name: str, split: str, data: Path, limit: 
         )
         poses_mm.append(people["poses3d"][0])
         errors_mm.append(people["uncertainties"][0])
-        true_mm.append((record.joints_mm - record.position_mm) @ record.rotation.T)
+        true_mm.append(crop_record.in_camera_mm(record))
         keys.append(record.key)
     return Predictions(np.stack(poses_mm), np.stack(errors_mm), np.stack(true_mm), tuple(keys))
 
@@ -73,15 +72,15 @@ def learn(estimator: Estimator, data: Path, people: int) -> Derived:
         if studio.format not in body.FORMATS or studio.labels_2d:
             continue
         seen = predictions(estimator, studio.name, "train", data, people)
-        skeleton = catalogue.load(studio.format)
+        labels = catalogue.load(studio.format)
         examples = fitting.Examples(seen.poses_mm, seen.true_mm, np.arange(len(seen.keys)))
-        mirrors = fitting.mirrors(own.joint_names, skeleton.joint_names)
+        mirrors = fitting.mirrors(own.joint_names, labels.joint_names)
         places = list(union.members[studio.format])
         rows[places] = fitting.solve(examples, mirrors, LOCALITY)
-        own_mm.append(mean_lengths_mm(seen.poses_mm, own.edges))
-        edges = [(places[a], places[b]) for a, b in skeleton.edges]
-        pairs = zip(edges, mean_lengths_mm(seen.true_mm, skeleton.edges), strict=True)
-        lengths_mm |= {tuple(sorted(edge)): length for edge, length in pairs}
+        own_mm.append(skeleton.bone_lengths(seen.poses_mm, own.edges).mean(axis=0))
+        edges = [(places[a], places[b]) for a, b in labels.edges]
+        of_edges_mm = skeleton.bone_lengths(seen.true_mm, labels.edges).mean(axis=0).tolist()
+        lengths_mm |= {tuple(sorted(e)): mm for e, mm in zip(edges, of_edges_mm, strict=True)}
     return Derived(
         union.joint_names,
         union.edges,
@@ -89,14 +88,6 @@ def learn(estimator: Estimator, data: Path, people: int) -> Derived:
         rows.astype(np.float32),
         (*np.mean(own_mm, axis=0).tolist(), *(lengths_mm[tuple(sorted(e))] for e in union.edges)),
     )
-
-
-def mean_lengths_mm(
-    poses_mm: Float[np.ndarray, "n j 3"], edges: Sequence[tuple[int, int]]
-) -> list[float]:
-    """The mean length of each edge."""
-    a, b = np.array(edges).T
-    return np.linalg.norm(poses_mm[:, a] - poses_mm[:, b], axis=-1).mean(axis=0).tolist()
 
 
 def calibrate(
@@ -112,20 +103,15 @@ def calibrate(
     valid = np.asarray(np.isfinite(test.true_mm).all(axis=-1))
     error_mm = np.full(test.errors_mm.shape, np.nan)
     error_mm[:, first:] = measuring.joint_errors(test.poses_mm[:, first:], test.true_mm, valid)
-    groups, split_by = measuring.people(test.keys)
-    fitted = np.isin(groups, np.unique(groups)[::2])
-    curve = uncertainty.fit(test.errors_mm[fitted], error_mm[fitted])
-    quality = uncertainty.quality(curve, test.errors_mm[~fitted], error_mm[~fitted])
     labels = test.true_mm.astype(np.float32), valid
     _, pairs = per_format.survey([labels], union)
     scores = per_format.scores(test.poses_mm[:, first:], labels, union, pairs)
+    measurements = measuring.calibrated(
+        "embedded_test", len(test.keys), scores, test.errors_mm, error_mm, test.keys
+    )
+    curve = measurements.calibration
     of_points = np.insert(curve.factors, first, [1.0] * len(landmarks.REGION)).tolist()
-    return curve._replace(factors=tuple(of_points)), {
-        "test set": "embedded_test",
-        "test images": len(test.keys),
-        "scores": scores,
-        "calibration": {**quality._asdict(), "split by": split_by},
-    }
+    return curve._replace(factors=tuple(of_points)), measuring.about(measurements)
 
 
 def make(landmark_weights: Path, data: Path, out: Path, people: int) -> None:

@@ -57,6 +57,11 @@ def format_of_px(record: CropRecord) -> str:
     return record.format_px or record.format
 
 
+def in_camera_mm(record: CropRecord) -> Float32[np.ndarray, "j 3"]:
+    """The 3D labels in the space of the record's camera."""
+    return (record.joints_mm - record.position_mm) @ record.rotation.T
+
+
 def _build(**values: Any) -> CropRecord:
     """A record from its stored values."""
     if values["format"] == "every":

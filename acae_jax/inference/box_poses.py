@@ -10,7 +10,7 @@ from jaxtyping import Float
 from acae_jax.bundles import uncertainty
 from acae_jax.bundles.bundle import Bundle
 from acae_jax.geometry import cameras, lens
-from acae_jax.inference import batches, framing, looks
+from acae_jax.inference import batches, cropping, framing, looks
 from acae_jax.inference.arguments import Scene
 from acae_jax.inference.framing import Frame
 from acae_jax.inference.variants import Variant
@@ -44,13 +44,8 @@ def estimate(
     crops = (
         crop
         for scene, of_scene in zip(scenes, boxes, strict=True)
-        for crop in framing.crops_of(
-            scene,
-            _frames(bundle, scene, of_scene, up, antialias, batch_size),
-            variants,
-            facts.side_px,
-            antialias,
-        )
+        if len(of_scene)
+        for crop in _crops(bundle, scene, of_scene, variants, up, antialias, batch_size)
     )
     predictions = batches.predict(bundle.crop_model, crops, batch_size)
     for scene, of_scene in zip(scenes, boxes, strict=True):
@@ -62,29 +57,33 @@ def estimate(
         yield _people(pairs, variants, len(facts.joint_names), mirror)
 
 
-def _frames(
+def _crops(
     bundle: Bundle,
     scene: Scene,
     boxes: Float[np.ndarray, "n 4"],
+    variants: Sequence[Variant],
     up: Float[np.ndarray, "3"],
     antialias: int,
     batch_size: int,
-) -> list[Frame]:
-    """What to crop of a scene: the boxes, or where the network's first looks lead from there."""
+) -> Iterator[batches.Crop]:
+    """The variants of what to crop of a scene: the boxes, or where the network's looks lead."""
     side_px, looked = bundle.facts.side_px, bundle.facts.looks
+    levels = cropping.Levels(scene.image)
     if looked is None:
-        return [framing.of_box(scene, box, side_px, up) for box in boxes]
-    region = [looked.middle, looked.top]
+        frames = [framing.of_box(scene, box, side_px, up) for box in boxes]
+    else:
+        region = [looked.middle, looked.top]
 
-    def look(frames: Sequence[Frame]) -> list[looks.Seen]:
-        crops = framing.crops_of(scene, frames, [Variant()], side_px, antialias)
-        seen = []
-        for prediction in batches.predict(bundle.crop_model, crops, batch_size):
-            region_px = cameras.camera_to_image(prediction.camera, prediction.joints_mm[region])
-            seen.append(looks.Seen(region_px, float(prediction.spread_mm[looked.top])))
-        return seen
+        def look(frames: Sequence[Frame]) -> list[looks.Seen]:
+            plain = framing.crops_of(levels, scene.camera, frames, [Variant()], side_px, antialias)
+            seen = []
+            for prediction in batches.predict(bundle.crop_model, plain, batch_size):
+                region_px = cameras.camera_to_image(prediction.camera, prediction.joints_mm[region])
+                seen.append(looks.Seen(region_px, float(prediction.spread_mm[looked.top])))
+            return seen
 
-    return looks.settled(look, looked, scene, boxes, side_px, up)
+        frames = looks.settled(look, looked, scene, boxes, side_px, up)
+    yield from framing.crops_of(levels, scene.camera, frames, variants, side_px, antialias)
 
 
 def project(

@@ -48,22 +48,19 @@ def of_region(
 
 
 def crops_of(
-    scene: Scene,
+    levels: cropping.Levels,
+    camera: cameras.Camera,
     frames: Iterable[Frame],
     variants: Sequence[Variant],
     side_px: int,
     antialias: int,
 ) -> Iterator[batches.Crop]:
-    """The crops to look at: the variants of the first frame, of the second, …"""
-    levels = None
+    """The crops of an image, which `camera` took: all variants of the first frame, the second, …"""
     for frame in frames:
-        levels = levels or cropping.Levels(scene.image)
         for variant in variants:
-            camera, extent_px = varied(frame, variant.view)
-            level = cropping.level_of(extent_px, side_px, antialias)
-            level, image = levels.at_most(level)
-            stored = cameras.scale_output(scene.camera, 0.5**level)
+            crop, extent_px = varied(frame, variant.view)
+            level, image = levels.at_most(cropping.level_of(extent_px, side_px, antialias))
+            stored = cameras.scale_output(camera, 0.5**level)
             yield batches.Crop(
-                camera,
-                partial(cropping.draw, image, stored, camera, side_px, variant.gamma, antialias),
+                crop, partial(cropping.draw, image, stored, crop, side_px, variant.gamma, antialias)
             )

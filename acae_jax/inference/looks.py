@@ -65,13 +65,15 @@ def settled(
         ]
         for box in boxes
     ]
-    chosen = [
+    nearest = [
         min(group, key=lambda pair: departure(pair[1].region_px, side_px, looks.radii))
         for group in looked(look, groups)
     ]
-    frames = [around(frame, seen, side_px, looks.radii) for frame, seen in chosen]
-    unsure = [i for i, (_, seen) in enumerate(chosen) if seen.spread_mm > looks.doubt_mm]
-    turned = [[framing.varied(chosen[i][0], View(roll=turn)) for turn in TURNS] for i in unsure]
+    frames = [around(frame, seen, side_px, looks.radii) for frame, seen in nearest]
+    unsure = [i for i, (_, seen) in enumerate(nearest) if seen.spread_mm > looks.doubt_mm]
+    if not unsure:
+        return frames
+    turned = [[framing.varied(nearest[i][0], View(roll=turn)) for turn in TURNS] for i in unsure]
     candidates = [
         [frames[i], *(around(frame, seen, side_px, looks.radii) for frame, seen in group)]
         for i, group in zip(unsure, looked(look, turned), strict=True)

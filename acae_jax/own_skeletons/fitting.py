@@ -164,9 +164,8 @@ def bones_mm(
     """Mean lengths of the edges in the annotated poses, or in the learned ones if the edge was
     never annotated.
     """
-    a, b = np.array(edges, np.int64).reshape(-1, 2).T
     annotated, learned = (
-        np.linalg.norm(poses[:, a] - poses[:, b], axis=-1)
+        skeleton.bone_lengths(poses, edges)
         for poses in (examples.annotated_mm, weights @ examples.predicted_mm)
     )
     count = np.isfinite(annotated).sum(axis=0)

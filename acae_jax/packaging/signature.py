@@ -50,10 +50,18 @@ def shapes(tensors: Sequence[Tensor]) -> list[jax.ShapeDtypeStruct]:
 def stablehlo(
     function: Function, weights: Mapping[str, np.ndarray], inputs: Sequence[Tensor]
 ) -> bytes:
-    """The serialised program of (weights, inputs…) for all PLATFORMS; weights count as float32."""
+    """The serialised program of (weights, inputs…) for all PLATFORMS; weights count as float32.
+
+    It does not say where the source files lie, so every machine writes the same bytes.
+    """
     weight_shapes = {n: jax.ShapeDtypeStruct(w.shape, np.float32) for n, w in weights.items()}
-    exported = jax.export.export(jax.jit(function), platforms=PLATFORMS)
-    return bytes(exported(weight_shapes, *shapes(inputs)).serialize())
+    export = jax.export.export(jax.jit(function), platforms=PLATFORMS)
+    frames = jax.config.jax_traceback_in_locations_limit
+    jax.config.update("jax_traceback_in_locations_limit", 0)
+    try:
+        return bytes(export(weight_shapes, *shapes(inputs)).serialize())
+    finally:
+        jax.config.update("jax_traceback_in_locations_limit", frames)
 
 
 def to_json(signature: Signature) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Int32
+from jaxtyping import Float, Int32
 
 from acae_jax import messages
 from acae_jax.files import json_files
@@ -141,6 +141,14 @@ def select(skeleton: Skeleton, names: Iterable[str]) -> Int32[np.ndarray, " K"]:
             where = f"skeleton '{skeleton.name}'"
             raise ValueError(f"{where} has no joint '{name}'; {messages.near_misses(name, index)}")
     return np.array([index[name] for name in names], np.int32)
+
+
+def bone_lengths(
+    joints: Float[np.ndarray, "*b j 3"], edges: Sequence[tuple[int, int]]
+) -> Float[np.ndarray, "*b e"]:
+    """The length of each edge, in the unit of the joints."""
+    a, b = np.array(edges, np.int64).reshape(-1, 2).T
+    return np.linalg.norm(joints[..., a, :] - joints[..., b, :], axis=-1)
 
 
 def canonical_edges(edges: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:

@@ -60,7 +60,7 @@ class StudioPicture(NamedTuple):
 
 def studio(samples: Path) -> list[StudioPicture]:
     """The pictures with true 3D poses."""
-    found = []
+    pictures = []
     for name, skeleton in STUDIO_FILES.items():
         path, joint_names = samples / name, catalogue.load(skeleton).joint_names
         if not path.is_file():
@@ -73,9 +73,10 @@ def studio(samples: Path) -> list[StudioPicture]:
             if picture.is_file():
                 joints_mm, joints_px = 1000 * of_image_m[:, :3], of_image_px[:, :2]
                 box = box_geometry.of_points(joints_px)
+                camera_px = pinhole(joints_mm, joints_px)
                 ordered_mm = keypoints.in_order(joints_mm, joint_names)
-                found.append(StudioPicture(picture, ordered_mm, box, pinhole(joints_mm, joints_px)))
-    return found
+                pictures.append(StudioPicture(picture, ordered_mm, box, camera_px))
+    return pictures
 
 
 def pinhole(
@@ -100,7 +101,7 @@ def ordinary(samples: Path) -> list[Picture]:
 
 
 def _in_coco_form(files: Any, folder: Path) -> list[Picture]:
-    found = []
+    pictures = []
     for content in map(json_files.read_object, sorted(files)):
         joint_names = content["categories"][0]["keypoints"]
         for image in content["images"]:
@@ -114,8 +115,8 @@ def _in_coco_form(files: Any, folder: Path) -> list[Picture]:
             )
             people = [_person(each, joint_names) for each in labels if not each["iscrowd"]]
             regions = [np.array(outline, np.float64).T for outline in outlines]
-            found.append(Picture(path, tuple(people), (*crowds, *regions)))
-    return found
+            pictures.append(Picture(path, tuple(people), (*crowds, *regions)))
+    return pictures
 
 
 def _person(label: dict[str, Any], joint_names: Sequence[str]) -> Person:

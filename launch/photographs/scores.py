@@ -108,19 +108,19 @@ def of_given_boxes(estimator: Estimator, pictures: Sequence[Picture]) -> Rows:
 def of_detector(estimator: Estimator, pictures: Sequence[Picture]) -> Rows:
     """Who is found, by height; PCK and OKS, in which a person who is not found is wrong."""
     name = skeleton_of(estimator)
-    found = [_found(estimator, picture, name) for picture in pictures]
+    results = [_found(estimator, picture, name) for picture in pictures]
     height, is_found, poses_px = (
-        np.concatenate([getattr(each, field) for each in found])
+        np.concatenate([getattr(each, field) for each in results])
         for field in ("height", "is_found", "poses_px")
     )
     rows = {}
     for low, high in itertools.pairwise(SIDE_SHARES):
-        chosen = (height > low) & (height <= high)
-        if chosen.any():
-            label = f"{low:g} to {high:g} of the side high ({chosen.sum()})"
-            rows[f"detector: found, %, {label}"] = 100 * is_found[chosen].mean()
+        of_height = (height > low) & (height <= high)
+        if of_height.any():
+            label = f"{low:g} to {high:g} of the side high ({of_height.sum()})"
+            rows[f"detector: found, %, {label}"] = 100 * is_found[of_height].mean()
     rows |= _accuracy("detector", poses_px, pictures)
-    false_boxes = float(sum(each.false_boxes for each in found))
+    false_boxes = float(sum(each.false_boxes for each in results))
     return rows | {f"detector: boxes of nobody, in {len(pictures)} pictures": false_boxes}
 
 
@@ -162,9 +162,9 @@ def _accuracy(label: str, poses_px: np.ndarray, pictures: Sequence[Picture]) -> 
     }
     return {
         f"{label}, {group}: {metric}": value
-        for group, chosen in ((f"{HIGH_PX} px and higher", high), ("smaller", ~high))
+        for group, own in ((f"{HIGH_PX} px and higher", high), ("smaller", ~high))
         for metric, value in metrics.means(
-            {name: Masked(values[chosen], mask[chosen]) for name, (values, mask) in errors.items()}
+            {name: Masked(values[own], mask[own]) for name, (values, mask) in errors.items()}
         ).items()
     }
 

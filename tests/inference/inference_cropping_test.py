@@ -7,7 +7,7 @@ import pytest
 from acae_jax.bundles.facts import Variation
 from acae_jax.geometry import cameras, lens
 from acae_jax.images import crops as virtual
-from acae_jax.inference import arguments, box_poses, framing, variants, visible_boxes
+from acae_jax.inference import arguments, box_poses, cropping, framing, variants, visible_boxes
 
 SIDE_PX = 64
 PLAIN = variants.Variant()
@@ -19,7 +19,9 @@ def drawn(image, camera, box, variant=PLAIN, antialias=1, up=(0, -1, 0)):
     """A crop as the estimator draws it, and its camera."""
     scene = arguments.Scene(image, camera)
     frame = framing.of_box(scene, np.array(box, float), SIDE_PX, np.array(up, float))
-    (crop,) = framing.crops_of(scene, [frame], [variant], SIDE_PX, antialias)
+    (crop,) = framing.crops_of(
+        cropping.Levels(image), camera, [frame], [variant], SIDE_PX, antialias
+    )
     return crop.draw(), crop.camera
 
 

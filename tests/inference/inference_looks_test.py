@@ -8,7 +8,7 @@ import pytest
 from acae_jax.bundles.bundle import Bundle
 from acae_jax.bundles.facts import Facts, Looks, Selection
 from acae_jax.geometry import cameras
-from acae_jax.inference import arguments, looks
+from acae_jax.inference import arguments, cropping, looks
 from acae_jax.inference.estimator import Estimator
 
 SIDE_PX = 64
@@ -90,7 +90,7 @@ def test_a_whole_box_is_looked_at_once():
         return sure_of(np.array([[240.0, 210.0], [250.0, 120.0]]))(frames)
 
     settle(look, [(200, 100, 80, 200), (20, 30, 60, 50)])
-    assert [count for count in counts if count] == [2]
+    assert counts == [2]
 
 
 def knows_upright_people_only(true_px, unsure_mm, sure_mm=15.0):
@@ -188,3 +188,23 @@ def test_the_estimator_returns_what_the_last_look_saw(num_aug):
     expected = [at_px[0], at_px[1]]
     np.testing.assert_allclose(people["poses2d"][0], expected, atol=1.5)
     assert calls[0] == 1 and sum(calls) >= 1 + num_aug
+
+
+def test_an_image_is_made_smaller_once_for_all_looks(monkeypatch):
+    made = []
+
+    def levels(image, create=cropping.Levels):
+        made.append(image.shape)
+        return create(image)
+
+    monkeypatch.setattr(cropping, "Levels", levels)
+    image = np.zeros((480, 640, 3), np.uint8)
+    skeleton = Selection((0, 1), ("nose", "neck"), ((0, 1),))
+    rules = RULES._replace(doubt_mm=5.0)  # so that there are three looks
+    facts = Facts(
+        "spots", SIDE_PX, ("nose", "neck"), ((0, 1),), {"": skeleton}, "", (), None, {}, looks=rules
+    )
+    estimator = Estimator(Bundle(None, "", facts, None, spots))
+    boxes = [np.zeros((0, 4)), [(360, 190, 120, 200), (60, 100, 100, 210)]]
+    estimator.estimate_poses_batched([image[:300], image], boxes)
+    assert made == [(480, 640, 3)]

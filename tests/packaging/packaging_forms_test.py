@@ -2,6 +2,7 @@
 
 import json
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -57,6 +58,12 @@ def test_it_gives_the_same_for_any_sizes(folder, capsys):
     expected = (features + shift) @ WEIGHTS["matrix"]
     np.testing.assert_allclose(moved, expected, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(mean, expected.mean(axis=(0, 1)), rtol=1e-4, atol=1e-5)
+
+
+def test_it_does_not_tell_where_the_source_files_lie():
+    frames = jax.config.jax_traceback_in_locations_limit
+    assert b".py" not in signature.stablehlo(move, WEIGHTS, SIGNATURE.inputs)
+    assert jax.config.jax_traceback_in_locations_limit == frames > 0
 
 
 def test_weights_alone_are_verified_by_who_builds_the_function(tmp_path):

@@ -51,6 +51,17 @@ def test_a_photograph(tmp_path, monkeypatch, command):
     assert Path("predictions/images.html").exists()
 
 
+def test_a_packaged_model_by_its_name(tmp_path):
+    Image.fromarray(make_image(40)).save(tmp_path / "photo.jpg")
+    boxes = {"photo.jpg": [[30, 30, 40, 60]]}
+    (tmp_path / "boxes.json").write_text(json.dumps(boxes))
+    arguments = [f"{tmp_path}/photo.jpg", f"--boxes={tmp_path}/boxes.json", f"--out={tmp_path}/out"]
+    assert predict.main([*arguments, "--bundle=embedded", "--skeleton=all"]) == 0
+    joint_names = acae_jax.load("embedded").per_skeleton_joint_names[""]
+    poses_mm = results.read_npz(tmp_path / "out/images.npz").poses_mm
+    assert poses_mm.shape == (1, len(joint_names), 3)
+
+
 def test_a_system_without_alarm_signals(tmp_path, monkeypatch, command):
     for name in ("SIGALRM", "setitimer", "ITIMER_REAL"):  # as on Windows
         monkeypatch.delattr(signal, name)

@@ -24,6 +24,7 @@ from acae_jax.estimation.packing.architecture import Architecture
 from acae_jax.estimation.packing.program import Weights
 from acae_jax.geometry import alignment
 from acae_jax.pages import charts
+from acae_jax.skeletons import skeleton
 from acae_jax.skeletons.union import JointUnion
 
 EXAMPLES_PER_DATASET = 150
@@ -75,17 +76,36 @@ def measure(
     error_mm, spread_mm = np.concatenate(errors), np.concatenate(spreads)
     labelled = np.isfinite(error_mm).any(axis=1)
     error_mm, spread_mm = error_mm[labelled], spread_mm[labelled]
-    groups, split_by = people([batches.source[i].key for i in np.flatnonzero(labelled).tolist()])
+    keys = [batches.source[i].key for i in np.flatnonzero(labelled).tolist()]
+    return calibrated(
+        test.dataset, len(batches), per_format.result(tally), spread_mm, error_mm, keys
+    )
+
+
+def calibrated(
+    dataset: str,
+    images: int,
+    scores: dict[str, dict[str, float]],
+    spread_mm: Float[np.ndarray, "n j"],
+    error_mm: Float[np.ndarray, "n j"],
+    keys: Sequence[str],
+) -> Measurements:
+    """The results of n records with these keys: raw spreads, and errors that are NaN if unknown."""
+    groups, split_by = people(keys)
     half = np.isin(groups, np.unique(groups)[::2])
     calibration = uncertainty.fit(spread_mm[half], error_mm[half])
-    return Measurements(
-        test.dataset,
-        len(batches),
-        per_format.result(tally),
-        calibration,
-        uncertainty.quality(calibration, spread_mm[~half], error_mm[~half]),
-        split_by,
-    )
+    quality = uncertainty.quality(calibration, spread_mm[~half], error_mm[~half])
+    return Measurements(dataset, images, scores, calibration, quality, split_by)
+
+
+def about(measurements: Measurements) -> dict[str, object]:
+    """What a bundle's facts tell people of the results."""
+    return {
+        "test set": measurements.dataset,
+        "test images": measurements.images,
+        "scores": measurements.scores,
+        "calibration": {**measurements.quality._asdict(), "split by": measurements.split_by},
+    }
 
 
 def in_model_order(
@@ -140,8 +160,7 @@ def bones_mm(config: ConfigDict, union: JointUnion) -> tuple[float, ...]:
         for example in building.even_examples(config, union, name, EXAMPLES_PER_DATASET):
             joints_mm, valid = example["joints_mm"], example["valid"]
             both = valid[a] & valid[b]
-            length = np.linalg.norm(joints_mm[a] - joints_mm[b], axis=-1)
-            total[both] += length[both]
+            total[both] += skeleton.bone_lengths(joints_mm, union.edges)[both]
             count[both] += 1
     return tuple((total / count).tolist()) if count.all() else ()
 

@@ -137,13 +137,7 @@ def _facts(
         },
     }
     if measurements:
-        about["test set"] = measurements.dataset
-        about["test images"] = measurements.images
-        about["scores"] = measurements.scores
-        about["calibration"] = {
-            **measurements.quality._asdict(),
-            "split by": measurements.split_by,
-        }
+        about |= measuring.about(measurements)
     return Facts(
         name=options.name or folder.resolve().name,
         side_px=values["data"]["side_px"],
