@@ -144,7 +144,7 @@ def _bone_px(
     """How wide a bone is at each joint: wider where nearer, within what looks well."""
     middle = np.median(depth_mm[there])
     spread_px = np.ptp(pose_px[there], axis=0).max()
-    typical = BONE_SHARE * spread_px * min(1, (MANY_JOINTS / there.sum()) ** 0.5)
+    typical = BONE_SHARE * spread_px * min(1, (MANY_JOINTS / int(there.sum())) ** 0.5)
     nearness = np.clip(middle / np.maximum(depth_mm, 1), 0.6, 1.7)
     return np.clip(typical * nearness, THINNEST_PX, max(THINNEST_PX, THICKEST_SHARE * longer))
 
