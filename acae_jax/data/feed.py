@@ -18,7 +18,6 @@ import gc
 import multiprocessing
 import os
 import sys
-import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -30,7 +29,7 @@ import jax
 import numpy as np
 from absl import flags
 
-from acae_jax import messages
+from acae_jax import messages, worker_processes
 from acae_jax.data import mixture as mixtures
 from acae_jax.data import sources as sources_
 from acae_jax.data.mixture import Mixture
@@ -140,15 +139,7 @@ def _begin_worker(worker: int, workers: int) -> None:
     os.setpgrp()  # Ctrl-C reaches the main process only, which ends its workers
     cv2.setNumThreads(0)
     jax.config.update("jax_platforms", "cpu")
-    threading.Thread(target=_end_with_main_process, daemon=True).start()
-
-
-def _end_with_main_process() -> None:
-    """End this worker when the main process ends or is killed, which `grain` does not do."""
-    main = multiprocessing.parent_process()
-    assert main is not None
-    main.join()
-    os._exit(1)
+    worker_processes.end_with_main_process()
 
 
 def _host_batch(job: _Job, step: int) -> Batch:

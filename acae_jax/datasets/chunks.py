@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 import tqdm
 
-from acae_jax import cores
+from acae_jax import cores, worker_processes
 from acae_jax.data import crop_record, schema
 from acae_jax.data.schema import Schema
 
@@ -204,6 +204,7 @@ def _environment(**values: str) -> Iterator[None]:
 
 
 def _start_worker() -> None:
+    worker_processes.end_with_main_process()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process stops its workers
     cv2.setNumThreads(0)
 

@@ -4,6 +4,9 @@ import errno
 import os
 import shutil
 import signal
+import subprocess
+import sys
+import time
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -126,3 +129,32 @@ def test_wrong_arguments_and_full_disks_are_one_line(tmp_path, monkeypatch):
     with pytest.raises(OSError, match=r"2 MB needed, 0 MB free on the disk of .*not_yet"):
         chunks.check_space(tmp_path / "not_yet", 2_000_000)
     chunks.check_space(tmp_path / "not_yet", 1)
+
+
+def make_slowly(folder: Path, start: int, stop: int) -> list[Toy]:
+    (folder / str(os.getpid())).touch()
+    time.sleep(0.2)
+    return make(0, start, stop)
+
+
+SCRIPT = """
+import sys
+sys.path.insert(0, {tests!r})
+import chunks_test
+out = chunks_test.Path({out!r})
+maker = chunks_test.partial(chunks_test.make_slowly, out)
+chunks_test.chunks.build([chunks_test.plan(out, "a", 3000, {{}}, maker)], workers=2)
+"""
+
+
+def test_a_killed_build_leaves_no_orphans(tmp_path):
+    script = SCRIPT.format(tests=str(Path(__file__).parent), out=str(tmp_path))
+    with subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL) as process:
+        while len(numbers := [path.name for path in tmp_path.iterdir() if path.is_file()]) < 2:
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.kill()
+    deadline = time.monotonic() + 10
+    while any(Path(f"/proc/{number}").exists() for number in numbers):
+        assert time.monotonic() < deadline, "orphaned workers"
+        time.sleep(0.05)
