@@ -13,11 +13,20 @@ from acae_jax import command_line
 from acae_jax.files import paths
 
 
-def prepare(out: Path, size: str, seed: int, workers: int | None, datasets: Sequence[str]) -> None:
+def prepare(
+    out: Path,
+    size: str,
+    seed: int,
+    person_px: int,
+    workers: int | None,
+    datasets: Sequence[str],
+) -> None:
     """Build the datasets and the contact sheet; without names, all datasets."""
     from acae_jax.datasets.synthetic import build, contact_sheet
 
-    folders = build.build(out, size=size, seed=seed, workers=workers, datasets=datasets)
+    folders = build.build(
+        out, size=size, seed=seed, person_px=person_px, workers=workers, datasets=datasets
+    )
     sheet = out / "contact_sheet.png"
     contact_sheet.write(sheet, folders)
     print(f"{len(folders)} datasets in {out}; look at {sheet}")
@@ -31,6 +40,7 @@ def parser() -> argparse.ArgumentParser:
     add("--size", default="quick", help="how many records: tiny, quick (default) or full")
     add("--workers", type=int, help="processes (default: one per core)")
     add("--datasets", default="", help="some of them, comma-separated (default: all)")
+    add("--person_px", type=int, default=96, help="how high people are, px (default: 96)")
     add("--seed", type=int, default=0, help="of everything random (default: 0)")
     return flags
 
@@ -43,7 +53,15 @@ def main(arguments: Sequence[str]) -> int:
     if options.seed < 0:
         parser().error(f"--seed is {options.seed}; give at least 0")
     names = [name.strip() for name in options.datasets.split(",") if name.strip()]
-    work = partial(prepare, options.out, options.size, options.seed, options.workers, names)
+    work = partial(
+        prepare,
+        options.out,
+        options.size,
+        options.seed,
+        options.person_px,
+        options.workers,
+        names,
+    )
     return command_line.exit_code(work, "stopped; the same command continues from here")
 
 

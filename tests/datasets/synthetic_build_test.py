@@ -70,7 +70,7 @@ def test_a_finished_dataset_is_kept(built, monkeypatch):
 def test_a_half_written_dataset_is_not_taken_for_a_complete_one(built, tmp_path):
     shutil.copytree(built / NAME, tmp_path / NAME)
     (build.folder(tmp_path, NAME) / "dataset_info.json").unlink()
-    assert not build._is_finished(tmp_path, NAME, 24, 0)
+    assert not build._is_finished(tmp_path, NAME, 24, 0, 144)
 
 
 def test_errors_name_the_fix(built, tmp_path, monkeypatch):
@@ -78,10 +78,14 @@ def test_errors_name_the_fix(built, tmp_path, monkeypatch):
         ValueError, match=r"no embedded dataset 'embedded_marker'.*embedded_markers"
     ):
         build.build(tmp_path, datasets=["embedded_marker"])
-    with pytest.raises(ValueError, match=r"24 records of seed 0, not 1800 .*choose another --out"):
+    with pytest.raises(ValueError, match=r"24 records of seed 0 in .*, not 1800 .*another --out"):
         build.build(built, size="quick", datasets=[NAME])
-    with pytest.raises(ValueError, match="not 24 of seed 3; choose another --out"):
+    with pytest.raises(ValueError, match="not 24 of seed 3 in 144 px; choose another --out"):
         build.build(built, size="tiny", seed=3, datasets=[NAME])
+    with pytest.raises(ValueError, match="in crops of 144 px, not 24 of seed 0 in 384 px"):
+        build.build(built, size="tiny", person_px=256, datasets=[NAME])
+    with pytest.raises(ValueError, match="people of 8 px: they can be 32 to 512 px high"):
+        build.build(built, size="tiny", person_px=8, datasets=[NAME])
     (tmp_path / NAME / "0.9.0").mkdir(parents=True)
     with pytest.raises(
         ValueError, match=f"holds version 0.9.0, but this code makes {build.VERSION}"

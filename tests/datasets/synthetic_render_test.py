@@ -1,5 +1,6 @@
 """The pictures show what the records say: rasteriser, crops, masks, joints."""
 
+import cv2
 import numpy as np
 import pytest
 
@@ -7,6 +8,8 @@ from acae_jax.data import crop_record, schema
 from acae_jax.datasets.synthetic import body, contact_sheet, render, scenes, studios, takes
 from acae_jax.geometry import cameras
 from acae_jax.images import decoding, masks, props
+
+SIDE_PX = scenes.side_px(scenes.PERSON_PX)
 
 
 def _sphere(radius: float, rows: int = 24) -> tuple[np.ndarray, np.ndarray]:
@@ -71,7 +74,7 @@ def test_records_have_the_schema(made):
     studio, _, found = made
     for record in found:
         schema.check(crop_record.SCHEMA, record)
-        assert decoding.decode(record.image).shape == (scenes.SIDE_PX, scenes.SIDE_PX, 3)
+        assert decoding.decode(record.image).shape == (SIDE_PX, SIDE_PX, 3)
         names, _ = contact_sheet.skeleton(record.format)
         assert len(names) == len(contact_sheet.joints_px(record))
         assert (record.format == scenes.LABELS_2D) == studio.labels_2d
@@ -91,9 +94,9 @@ def test_joints_lie_on_the_person(made):
         points = points[np.isfinite(points).all(axis=1)]
         assert (points > [x - slack, y - slack]).all()
         assert (points < [x + w + slack, y + h + slack]).all()
-        centre = (scenes.SIDE_PX - 1) / 2
+        centre = (SIDE_PX - 1) / 2
         np.testing.assert_allclose([x + w / 2, y + h / 2], centre, atol=1e-3)
-        np.testing.assert_allclose(max(w, h) * scenes.MARGIN, scenes.SIDE_PX, rtol=1e-4)
+        np.testing.assert_allclose(max(w, h) * scenes.MARGIN, SIDE_PX, rtol=1e-4)
         if not studio.labels_2d:
             vertices = take.vertices_mm[(24 + k) % takes.FRAMES]
             labels = takes.labels(assets, studio.format, vertices)
@@ -105,7 +108,7 @@ def test_joints_lie_on_the_person(made):
 def test_the_mask_is_the_rendered_person(made):
     studio, take, found = made
     for k, record in enumerate(found):
-        mask = masks.decode(record.mask_rle, scenes.SIDE_PX, scenes.SIDE_PX)
+        mask = masks.decode(record.mask_rle, SIDE_PX, SIDE_PX)
         x, y, w, h = record.box
         rows, columns = np.nonzero(mask)
         assert len(rows) > 0.04 * w * h
@@ -117,11 +120,23 @@ def test_the_mask_is_the_rendered_person(made):
         camera = cameras.create(record.intrinsics, record.rotation, record.position_mm)
         vertices = take.vertices_mm[(24 + k) % takes.FRAMES]
         dim = render.Light(*(np.ones(3, np.float32) / 2,) * 4)
-        _, coverage = scenes._person(dim, camera, take, vertices)
+        _, coverage = scenes._person(dim, camera, SIDE_PX, take, vertices)
         everything = render.silhouette(coverage)
         assert not (mask.astype(bool) & ~everything).any()  # less what stands in front
         if not studio.occlusion:
             np.testing.assert_array_equal(mask, everything)
+
+
+def test_larger_people_are_the_same_people():
+    studio = studios.STUDIOS["embedded_game_engine"]  # without grain
+    take = takes.make(studio, 5, 2)
+    small, large = (scenes.make(studio, 5, take, 24, size) for size in (96, 192))
+    np.testing.assert_array_equal(large.joints_mm, small.joints_mm)
+    points_px, larger_px = contact_sheet.joints_px(small), contact_sheet.joints_px(large)
+    np.testing.assert_allclose(larger_px, 2 * points_px + 0.5, atol=1e-2)
+    shrunk = cv2.resize(decoding.decode(large.image), (144, 144), interpolation=cv2.INTER_AREA)
+    alike = np.corrcoef(shrunk.ravel(), decoding.decode(small.image).ravel())[0, 1]
+    assert alike > 0.95  # 0.88 if one were moved by 3 px
 
 
 def test_the_crop_camera_agrees_with_the_distorted_camera():
@@ -130,7 +145,7 @@ def test_the_crop_camera_agrees_with_the_distorted_camera():
     assert np.abs(camera.distortion).max() > 0
     points = np.random.default_rng(0).uniform([-400, 0, -300], [700, 1700, 300], (50, 3))
     points = points.astype(np.float32)
-    crop, box = scenes.crop(camera, points, scenes.SIDE_PX)
+    crop, box = scenes.crop(camera, points, SIDE_PX)
     np.testing.assert_array_equal(crop.position_mm, camera.position_mm)
     assert not crop.distortion.any()
     direct = cameras.project(crop, points)

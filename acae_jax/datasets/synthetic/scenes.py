@@ -12,14 +12,14 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float, Float32
+from jaxtyping import Bool, Float, Float32, UInt8
 
 from acae_jax.data.crop_record import CropRecord
 from acae_jax.datasets.synthetic import body, looks, render, studios, takes
 from acae_jax.geometry import cameras
 from acae_jax.images import masks, props
 
-SIDE_PX = 144  # the person fills a crop of 96 px
+PERSON_PX = 96  # the longer side of the person's box
 LABELS_2D = "coco_2d"  # the catalogue's name of coco_body's points as 2D labels
 MARGIN = 1.5  # side of the stored crop over the longer side of the person's box
 _SUPERSAMPLING = 2
@@ -130,7 +130,18 @@ def label_format(studio: studios.Studio) -> str:
     return LABELS_2D if studio.labels_2d else studio.format
 
 
-def make(studio: studios.Studio, seed: int, take: takes.Take, index: int) -> CropRecord:
+def side_px(person_px: int) -> int:
+    """The side of a stored crop in which the longer side of the person's box has this length."""
+    return round(MARGIN * person_px)
+
+
+def make(
+    studio: studios.Studio,
+    seed: int,
+    take: takes.Take,
+    index: int,
+    person_px: int = PERSON_PX,
+) -> CropRecord:
     """Draws and labels record `index` of a dataset, a frame of its take."""
     rng = studios.stream(seed, studio, "picture", index)
     # One room a take: a session is filmed in one place.
@@ -143,8 +154,9 @@ def make(studio: studios.Studio, seed: int, take: takes.Take, index: int) -> Cro
     odds = np.exp(studio.frontal * _sees_chest(scene.cameras, vertices))
     camera = scene.cameras[int(rng.choice(len(odds), p=odds / odds.sum()))]
     skin = vertices[: assets.skin_count]
-    crop_camera, box = crop(camera, skin, SIDE_PX)
-    linear, mask = draw(studio, scene, crop_camera, take, vertices, rng)
+    side = side_px(person_px)
+    crop_camera, box = crop(camera, skin, side)
+    linear, mask = draw(studio, scene, crop_camera, side, take, vertices, rng)
     joints = takes.labels(assets, studio.format, vertices)
     joints = joints + rng.normal(0, studio.noise_mm or 0.0, joints.shape)
     fields = _labels(studio, camera, crop_camera, joints, mask, rng)
@@ -171,14 +183,15 @@ def _labels(studio, camera, crop_camera, joints, mask, rng) -> dict[str, Any]:
             "joints_px": none,
         }
     pixels = cameras.project(crop_camera, joints.astype(np.float32))
-    at = np.clip(np.round(pixels).astype(int), 0, SIDE_PX - 1)
+    side = mask.shape[0]
+    at = np.clip(np.round(pixels).astype(int), 0, side - 1)
     # Half of the hidden points have no label, as annotators leave some out.
-    hidden = ~cv2.dilate(mask.astype(np.uint8), np.ones((5, 5))).astype(bool)[at[:, 1], at[:, 0]]
+    hidden = ~cv2.dilate(mask.astype(np.uint8), _square(side / 29)).astype(bool)[at[:, 1], at[:, 0]]
     pixels[hidden & (rng.random(len(pixels)) < 0.5)] = np.nan
     width, height = studio.rig.image_px
     assumed = cameras.field_of_view(np.radians(_ASSUMED_VIEW_DEG), width, height)
     focal = crop_camera.intrinsics[0, 0] * assumed[0, 0] / camera.intrinsics[0, 0]
-    centre = (SIDE_PX - 1) / 2
+    centre = (side - 1) / 2
     return {
         "intrinsics": np.array([[focal, 0, centre], [0, focal, centre], [0, 0, 1]], np.float32),
         "rotation": np.diag([1.0, -1.0, -1.0]).astype(np.float32),
@@ -192,13 +205,14 @@ def draw(
     studio: studios.Studio,
     scene: Room,
     camera: cameras.Camera,
+    side: int,
     take: takes.Take,
     vertices_mm: Float[np.ndarray, "v 3"],
     rng: np.random.Generator,
-) -> tuple[Float32[np.ndarray, "s s 3"], Bool[np.ndarray, "s s"]]:
+) -> tuple[Float32[np.ndarray, "{side} {side} 3"], Bool[np.ndarray, "{side} {side}"]]:
     """Draws room, shadow, person and things in front: linear RGB and the person's visible mask."""
-    colour, coverage = _person(scene.light, camera, take, vertices_mm)
-    behind = _background(studio, scene, camera, vertices_mm)
+    colour, coverage = _person(scene.light, camera, side, take, vertices_mm)
+    behind = _background(studio, scene, camera, side, vertices_mm)
     linear = colour + behind * (1 - coverage[..., None])
     mask = render.silhouette(coverage)
     if rng.random() < studio.occlusion:
@@ -206,7 +220,7 @@ def draw(
     return linear, mask
 
 
-def _person(light, camera, take, vertices_mm):
+def _person(light, camera, side, take, vertices_mm):
     assets = body.load()
     count, faces = assets.skin_count, assets.faces
     region = assets.vertex_region[:count]
@@ -215,11 +229,10 @@ def _person(light, camera, take, vertices_mm):
     normals = render.vertex_normals(points, faces).astype(np.float32)
     stands_off = looks.offsets(take.look, region, rest).astype(np.float32)
     points = points + normals * stands_off[:, None]
-    side = SIDE_PX * _SUPERSAMPLING
     fine = cameras.scale_output(camera, float(_SUPERSAMPLING))
     in_camera = cameras.world_to_camera(fine, points)
     visible = render.rasterise(
-        cameras.camera_to_image(fine, in_camera), in_camera[:, 2], faces, side
+        cameras.camera_to_image(fine, in_camera), in_camera[:, 2], faces, side * _SUPERSAMPLING
     )
     values = render.interpolate(visible, np.concatenate([normals, rest], axis=1), faces)
     nearest = faces[visible.faces, visible.weights.argmax(axis=1)]
@@ -231,20 +244,20 @@ def _person(light, camera, take, vertices_mm):
     view = view / np.linalg.norm(view)
     gloss = np.where(cloth, np.float32(0.03), np.float32(0.1))
     colours = render.shade(albedo, bent, view, light, gloss)
-    return render.to_canvas(visible, colours, SIDE_PX, _SUPERSAMPLING)
+    return render.to_canvas(visible, colours, side, _SUPERSAMPLING)
 
 
 _FOLDS = np.array([[0.045, 0.021, 0.013], [0.018, 0.052, 0.031], [0.03, 0.012, 0.047]], np.float32)
 
 
-def _background(studio, scene, camera, vertices_mm) -> Float32[np.ndarray, "s s 3"]:
+def _background(studio, scene, camera, side, vertices_mm) -> Float32[np.ndarray, "s s 3"]:
     """The floor with the person's shadow, and the wall, a cylinder around the scene.
 
     It is computed in half the resolution.
     """
-    side = SIDE_PX // 2
+    half = side // 2
     rough = cameras.scale_output(camera, 0.5)
-    grid = np.arange(side, dtype=np.float32)
+    grid = np.arange(half, dtype=np.float32)
     px = np.stack(np.meshgrid(grid, grid, indexing="xy"), axis=-1).reshape(-1, 2)
     rays = cameras.image_to_camera(rough, px) @ rough.rotation
     origin = rough.position_mm
@@ -264,17 +277,17 @@ def _background(studio, scene, camera, vertices_mm) -> Float32[np.ndarray, "s s 
         hit[:, 2] / _FLOOR_MM * _FLOOR_PX,
         np.clip(1 - hit[:, 1] / scene.wall_height_mm, 0, 0.999) * rows,
     )
-    u, v = (x.reshape(side, side).astype(np.float32) for x in (u, v))
+    u, v = (x.reshape(half, half).astype(np.float32) for x in (u, v))
     sky = scene.light.sky + 0.5 * scene.light.lamp
     wall = cv2.remap(scene.wall, u % columns, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     floor = cv2.remap(
         scene.floor, u % _FLOOR_PX, v % _FLOOR_PX, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP
     )
-    lit = _shadow(scene.light, rough, vertices_mm, side)[..., None]
+    lit = _shadow(scene.light, rough, vertices_mm, half)[..., None]
     lamp = scene.light.lamp * max(float(scene.light.direction[1]), 0)
     floor = floor * (scene.light.sky + lamp * lit)
-    image = np.where(on_floor.reshape(side, side, 1), floor, wall * sky).astype(np.float32)
-    return cv2.resize(image, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_LINEAR)
+    image = np.where(on_floor.reshape(half, half, 1), floor, wall * sky).astype(np.float32)
+    return cv2.resize(image, (side, side), interpolation=cv2.INTER_LINEAR)
 
 
 def _shadow(light, camera, vertices_mm, side) -> Float32[np.ndarray, "s s"]:
@@ -286,8 +299,14 @@ def _shadow(light, camera, vertices_mm, side) -> Float32[np.ndarray, "s s"]:
     at = at[inside].astype(np.int64)
     spots = np.zeros((side, side), np.float32)
     spots[at[:, 1], at[:, 0]] = 1
-    spots = cv2.morphologyEx(spots, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
-    return 1 - 0.85 * cv2.GaussianBlur(spots, (0, 0), 1.2)
+    spots = cv2.morphologyEx(spots, cv2.MORPH_CLOSE, _square(side / 14.5))
+    return 1 - 0.85 * cv2.GaussianBlur(spots, (0, 0), side / 60)
+
+
+def _square(side: float) -> UInt8[np.ndarray, "s s"]:
+    """A kernel with a middle, of about this side."""
+    odd = 2 * round((side - 1) / 2) + 1
+    return np.ones((odd, odd), np.uint8)
 
 
 @functools.cache
@@ -299,16 +318,17 @@ def _occlude(linear, mask, rng) -> Bool[np.ndarray, "s s"]:
     """Draws an object over the lower part of the picture, in place; returns the visible mask."""
     things = _things()
     thing = things[int(rng.integers(len(things)))]
-    factor = rng.uniform(0.35, 0.75) * SIDE_PX / 192
+    side = mask.shape[0]
+    factor = rng.uniform(0.35, 0.75) * side / 192
     thing = cv2.resize(thing, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
     height, width = thing.shape[:2]
-    left = int(rng.uniform(0.15, 0.85) * SIDE_PX) - width // 2
-    top = int(rng.uniform(0.45, 0.95) * SIDE_PX) - height // 2
+    left = int(rng.uniform(0.15, 0.85) * side) - width // 2
+    top = int(rng.uniform(0.45, 0.95) * side) - height // 2
     x0, y0, x1, y1 = (
         max(left, 0),
         max(top, 0),
-        min(left + width, SIDE_PX),
-        min(top + height, SIDE_PX),
+        min(left + width, side),
+        min(top + height, side),
     )
     part = thing[y0 - top : y1 - top, x0 - left : x1 - left].astype(np.float32) / 255
     alpha = part[..., 3:]
