@@ -66,24 +66,37 @@ def _crops(
     antialias: int,
     batch_size: int,
 ) -> Iterator[batches.Crop]:
-    """The variants of what to crop of a scene: the boxes, or where the network's looks lead."""
-    side_px, looked = bundle.facts.side_px, bundle.facts.looks
+    """The variants of what to crop of a scene."""
     levels = cropping.Levels(scene.image)
+    last = frames(bundle, scene, levels, boxes, up, antialias, batch_size)
+    side_px = bundle.facts.side_px
+    yield from framing.crops_of(levels, scene.camera, last, variants, side_px, antialias)
+
+
+def frames(
+    bundle: Bundle,
+    scene: Scene,
+    levels: cropping.Levels,
+    boxes: Float[np.ndarray, "n 4"],
+    up: Float[np.ndarray, "3"],
+    antialias: int = 1,
+    batch_size: int = 64,
+) -> list[Frame]:
+    """What to crop of a scene: the boxes, or where the network's first looks lead from there."""
+    side_px, looked = bundle.facts.side_px, bundle.facts.looks
     if looked is None:
-        frames = [framing.of_box(scene, box, side_px, up) for box in boxes]
-    else:
-        region = [looked.middle, looked.top]
+        return [framing.of_box(scene, box, side_px, up) for box in boxes]
+    region = [looked.middle, looked.top]
 
-        def look(frames: Sequence[Frame]) -> list[looks.Seen]:
-            plain = framing.crops_of(levels, scene.camera, frames, [Variant()], side_px, antialias)
-            seen = []
-            for prediction in batches.predict(bundle.crop_model, plain, batch_size):
-                region_px = cameras.camera_to_image(prediction.camera, prediction.joints_mm[region])
-                seen.append(looks.Seen(region_px, float(prediction.spread_mm[looked.top])))
-            return seen
+    def look(candidates: Sequence[Frame]) -> list[looks.Seen]:
+        crops = framing.crops_of(levels, scene.camera, candidates, [Variant()], side_px, antialias)
+        seen = []
+        for prediction in batches.predict(bundle.crop_model, crops, batch_size):
+            region_px = cameras.camera_to_image(prediction.camera, prediction.joints_mm[region])
+            seen.append(looks.Seen(region_px, float(prediction.spread_mm[looked.top])))
+        return seen
 
-        frames = looks.settled(look, looked, scene, boxes, side_px, up)
-    yield from framing.crops_of(levels, scene.camera, frames, variants, side_px, antialias)
+    return looks.settled(look, looked, scene, boxes, side_px, up)
 
 
 def project(
