@@ -4,13 +4,20 @@ A detector is any callable from RGB images, a score threshold, an overlap thresh
 the number of people to boxes (`Detector`). This one is NanoDet-g with its published weights, of
 which only the class "person" is used.
 
-NanoDet-g is unsure of people whose height lies between what two of its strides are for, near 140
-and 280 px. So it looks at every image twice, fitted into 416 and into 288 px: who has such a height
-in one view has another in the other (tests/speed/detection.py shows both).
+NanoDet-g is sure of people who are some 50 to 110 px high, 150 to 230, or more than 320. Between
+what two of its strides are for it is not. So it looks at every image three times, in canvases of
+three sizes: who has a bad height in one view has a good one in another (tests/speed/detection.py).
+The large view finds people of a tenth of the image's longer side; the small one finds those who
+fill the image and are cut by its border. Boxes larger than half of the image are left to the
+smaller views: the network was trained with smaller pictures than the large view is, and most of its
+boxes of nobody are of that size.
 
-Its limits: people are missed whose height is less than about a ninth of the image's longer side,
-and so are many in a crowd, who hide each other, and some who lie or crouch. For these give boxes,
-or another detector.
+A canvas has about the shape of the image, so that little of it stays empty. The large canvases of
+all shapes have about the same area, so that all images take about the same time.
+
+Its limits: half of the people are missed whose height is less than a twelfth of the image's longer
+side, a quarter of those cut by the border, and some in a crowd, who hide each other, and who lie or
+crouch. For these give boxes, or another detector.
 """
 
 from collections.abc import Callable, Sequence
@@ -33,8 +40,18 @@ from acae_jax.models.nanodet import PERSON, NanoDet
 Detector = Callable[[list[np.ndarray], float, float, int], Sequence[np.ndarray]]
 """(images, threshold, nms_iou_threshold, max_detections) → for each image its boxes (n, 5)."""
 
+Canvas = tuple[int, int]
+Views = tuple[Canvas, ...]
+
 WEIGHTS = Path(__file__).parent / "nanodet" / "nanodet.safetensors"
-SIDES_PX = (416, 288)
+# Height and width in px of the large, the middle and the small view of an image, for each shape.
+LYING = (
+    ((576, 576), (288, 288), (160, 160)),
+    ((512, 672), (224, 288), (128, 160)),
+    ((448, 768), (160, 288), (96, 160)),
+)
+CANVASES = (*LYING, *(tuple((width, height) for height, width in views) for views in LYING[1:]))
+LARGEST = (0.5, np.inf, np.inf)  # box that a view may find, in longer sides of the image
 MAX_CANDIDATES = 1000
 
 
@@ -73,18 +90,20 @@ def detect(
             raise ValueError(
                 f"image is {image.dtype} {image.shape}: detection takes RGB, uint8 (h, w, 3)"
             )
-    # One batch size, so that the network is compiled once. A CPU is slower with more images.
+    # One batch size, so that the network is compiled once for a canvas. A CPU is slower with more.
     batch = 1 if jax.default_backend() == "cpu" else 8
-    boxes = []
-    for start in range(0, len(images), batch):
-        chunk = images[start : start + batch]
-        views = [_people(params, _canvases(chunk, batch, side)) for side in SIDES_PX]
-        for image, *cells in zip(chunk, *map(np.asarray, views), strict=False):
-            people = np.concatenate([view[view[:, 4] >= threshold] for view in cells])
-            people = people[np.argsort(-people[:, 4])[:MAX_CANDIDATES]]
-            people = _in_image(people, *image.shape[:2])
-            people = people[suppress(people[:, :4], nms_iou_threshold)]
-            boxes.append(people[:max_detections] if max_detections > 0 else people)
+    boxes: list[Any] = [None] * len(images)
+    views = [_views(*image.shape[:2]) for image in images]
+    for canvases in dict.fromkeys(views):
+        members = [index for index, own in enumerate(views) if own == canvases]
+        for start in range(0, len(members), batch):
+            chunk = members[start : start + batch]
+            shown = [images[index] for index in chunk]
+            cells = [_people(params, _drawn(shown, batch, canvas)) for canvas in canvases]
+            for index, *of_views in zip(chunk, *map(np.asarray, cells), strict=False):
+                people = _merged(of_views, canvases, images[index].shape[:2], threshold)
+                people = people[suppress(people[:, :4], nms_iou_threshold)]
+                boxes[index] = people[:max_detections] if max_detections > 0 else people
     return boxes
 
 
@@ -127,36 +146,65 @@ def suppress(boxes: Float32[np.ndarray, "n 4"], iou_threshold: float) -> Int[np.
 
 
 @jax.jit
-def _people(params: dict[str, Any], canvases: UInt8[Array, "b s s 3"]) -> Float32[Array, "b n 5"]:
-    """Every cell's box, in sides of the canvas from its corner, and its score as a person."""
+def _people(params: dict[str, Any], canvases: UInt8[Array, "b h w 3"]) -> Float32[Array, "b n 5"]:
+    """Every cell's box in px, from the canvas's corner, and its score as a person."""
     output: Any = NanoDet().apply({"params": params}, canvases)
     scores, boxes = output
-    return jnp.concatenate([boxes / canvases.shape[1], scores[..., PERSON, None]], axis=-1)
+    return jnp.concatenate([boxes, scores[..., PERSON, None]], axis=-1)
 
 
-def _canvases(
-    images: Sequence[UInt8[np.ndarray, "_h _w 3"]], count: int, side: int
-) -> UInt8[np.ndarray, "{count} {side} {side} 3"]:
-    """Images as large as they fit, in the middle of black squares; further squares stay empty."""
-    canvases = np.zeros((count, side, side, 3), np.uint8)
-    for canvas, image in zip(canvases, images, strict=False):
-        # Even sizes, so that margins are equal on both sides, as `_in_image` takes them to be.
-        halves = (n * side / max(image.shape[:2]) / 2 for n in image.shape[:2])
-        height, width = (2 * max(1, round(half)) for half in halves)
-        top, left = (side - height) // 2, (side - width) // 2
-        canvas[top : top + height, left : left + width] = resize(image, height, width)
-    return canvases
+def _views(height: int, width: int) -> Views:
+    """The canvases whose first shows such an image largest."""
+    return max(CANVASES, key=lambda views: min(views[0][0] / height, views[0][1] / width))
+
+
+def _place(canvas: Canvas, height: int, width: int) -> tuple[int, int, int, int]:
+    """Top, left, height and width in px of an image, as large as it fits, in the middle."""
+    scale = min(canvas[0] / height, canvas[1] / width)
+    # Even sizes, so that margins are equal on both sides.
+    drawn = [2 * max(1, round(side * scale / 2)) for side in (height, width)]
+    return (canvas[0] - drawn[0]) // 2, (canvas[1] - drawn[1]) // 2, drawn[0], drawn[1]
+
+
+def _drawn(
+    images: Sequence[UInt8[np.ndarray, "_h _w 3"]], count: int, canvas: Canvas
+) -> UInt8[np.ndarray, "{count} h w 3"]:
+    """Images on black canvases; further canvases stay empty."""
+    drawn = np.zeros((count, *canvas, 3), np.uint8)
+    for picture, image in zip(drawn, images, strict=False):
+        top, left, height, width = _place(canvas, *image.shape[:2])
+        picture[top : top + height, left : left + width] = resize(image, height, width)
+    return drawn
+
+
+def _merged(
+    cells: Sequence[Float32[np.ndarray, "_n 5"]],
+    canvases: Views,
+    size: Canvas,
+    threshold: float | int,
+) -> Float32[np.ndarray, "_m 5"]:
+    """The people of all views of an image of this (height, width), best first, in its px."""
+    parts = [
+        _in_image(view[view[:, 4] >= threshold], canvas, *size, largest)
+        for view, canvas, largest in zip(cells, canvases, LARGEST, strict=True)
+    ]
+    people = np.concatenate(parts)
+    return people[np.argsort(-people[:, 4])[:MAX_CANDIDATES]]
 
 
 def _in_image(
-    people: Float32[np.ndarray, "_n 5"], height: int, width: int
+    people: Float32[np.ndarray, "_n 5"], canvas: Canvas, height: int, width: int, largest: float
 ) -> Float32[np.ndarray, "_m 5"]:
-    """Boxes in sides of the canvas as px of the image, cut at its edges; without those outside."""
-    longer = max(height, width)
-    boxes = people[:, :4] * np.float32(longer)
-    boxes[:, :2] -= np.array([longer - width, longer - height], np.float32) / 2
+    """Boxes in px of the canvas as px of the image, cut at its edges; without those outside, and
+    those larger than `largest` times the image's longer side.
+    """
+    top, left, drawn_height, drawn_width = _place(canvas, height, width)
+    zoom = np.array([width / drawn_width, height / drawn_height], np.float32)
+    corner = (people[:, :2] - np.array([left, top], np.float32)) * zoom
     # The image's corner lies half a pixel before the centre of its first pixel.
-    boxes[:, :2] -= np.float32(0.5)
+    boxes = np.concatenate([corner - np.float32(0.5), people[:, 2:4] * zoom], axis=1)
+    is_small = boxes[:, 2:].max(axis=1, initial=0) <= largest * max(height, width)
     whole = np.broadcast_to(box_geometry.of_image(width, height), boxes.shape)
     boxes = box_geometry.intersect(boxes, whole)
-    return np.concatenate([boxes, people[:, 4:]], axis=1)[box_geometry.area(boxes) > 0]
+    kept = is_small & (box_geometry.area(boxes) > 0)
+    return np.concatenate([boxes, people[:, 4:]], axis=1)[kept]

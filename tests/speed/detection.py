@@ -1,8 +1,9 @@
-"""Side by side: detection with one view of every image, and with two: what it finds, what it costs.
+"""Side by side: three views of every image, as now, and two, as once: what is found, what it costs.
 
 Run by hand on an otherwise idle machine: `python tests/speed/detection.py`. Prints the share of
 rendered people, one in an image, that are found (by score and overlap with the true box), by their
-height in the larger view. Then prints milliseconds an image: medians of alternating repetitions.
+height in the image's longer side, whole and cut by its border. Then prints milliseconds an image:
+medians of alternating repetitions.
 """
 
 import statistics
@@ -16,9 +17,12 @@ from acae_jax.geometry import boxes as box_geometry
 from acae_jax.images import decoding, resizing
 from acae_jax.inference import detection
 
-VIEWS = {"one view": detection.SIDES_PX[:1], "two views": detection.SIDES_PX}
-HEIGHTS_PX = (32, 40, 48, 64, 100, 139, 200, 277)
-SIZES = ((480, 640), (1080, 1920), (3000, 4000))
+WAYS = {
+    "two views": ((((416, 416), (288, 288)),), (np.inf, np.inf)),
+    "three views": (detection.CANVASES, detection.LARGEST),
+}
+HEIGHTS = (0.07, 0.08, 0.1, 0.12, 0.15, 0.2, 0.3, 0.5, 0.7)
+SIZES = ((480, 640), (1080, 1920), (1000, 1000), (3000, 4000))
 TAKES = 24
 REPEATS = 11
 
@@ -31,14 +35,32 @@ def rendered():
         yield decoding.decode(record.image), record.box
 
 
-def picture(image, box, height_px):
-    """A grey square of 416 px with the image in its middle, scaled to this height of the person."""
-    side = detection.SIDES_PX[0]
-    small = round(image.shape[0] * height_px / box[3])
-    scale, offset = small / image.shape[0], (side - small) // 2
-    canvas = np.full((side, side, 3), 127, np.uint8)
-    canvas[offset : offset + small, offset : offset + small] = resizing.resize(image, small, small)
-    return canvas, (box * scale + [offset, offset, 0, 0]).astype(np.float32)
+def picture(image, box, share):
+    """The image in the middle of a grey one of 3 : 4, scaled to this height of the person."""
+    height, width = 480, 640
+    small = round(image.shape[0] * share * width / box[3])
+    scale, top, left = small / image.shape[0], (height - small) // 2, (width - small) // 2
+    canvas = np.full((height, width, 3), 127, np.uint8)
+    drawn = resizing.resize(image, small, small)
+    inside = drawn[max(0, -top) : height - top, max(0, -left) : width - left]
+    canvas[max(0, top) : top + small, max(0, left) : left + small] = inside
+    whole = (box * scale + [left, top, 0, 0]).astype(np.float32)
+    return canvas, box_geometry.intersect(whole, box_geometry.of_image(width, height))
+
+
+def cut(image, box, side):
+    """Half of the person fills the image."""
+    x, y, width, height = box.tolist()
+    end = height / 2 if side == "bottom" else height + 8
+    rows = slice(max(0, round(y - 8)), round(y + end))
+    columns = {
+        "left": slice(round(x + width / 2), round(x + width + 8)),
+        "right": slice(max(0, round(x - 8)), round(x + width / 2)),
+        "bottom": slice(max(0, round(x - 8)), round(x + width + 8)),
+    }[side]
+    part = np.ascontiguousarray(image[rows, columns])
+    moved = box - np.array([columns.start, rows.start, 0, 0], np.float32)
+    return part, box_geometry.intersect(moved, box_geometry.of_image(*part.shape[1::-1]))
 
 
 def is_found(detect, image, box):
@@ -51,28 +73,29 @@ def is_found(detect, image, box):
 def main():
     detect = detection.load()
     people = list(rendered())
-    print(f"{'height in the larger view':28}" + "".join(f"{name:>12}" for name in VIEWS))
-    for height in HEIGHTS_PX:
-        cases = [picture(image, box, height) for image, box in people]
+    rows = {f"{share:g} of the side": (picture, share) for share in HEIGHTS}
+    rows |= {f"half, cut at the {side}": (cut, side) for side in ("left", "right", "bottom")}
+    print(f"{'people found':28}" + "".join(f"{name:>14}" for name in WAYS))
+    for label, (make, how) in rows.items():
+        cases = [make(image, box, how) for image, box in people]
         shares = []
-        for sides in VIEWS.values():
-            detection.SIDES_PX = sides
+        for detection.CANVASES, detection.LARGEST in WAYS.values():
             shares.append(np.mean([is_found(detect, *case) for case in cases]))
-        print(f"{height:>25} px" + "".join(f"{share:>12.0%}" for share in shares), flush=True)
+        print(f"{label:28}" + "".join(f"{share:>14.0%}" for share in shares), flush=True)
 
     rng = np.random.default_rng(0)
     images = {size: rng.integers(0, 256, (*size, 3), np.uint8) for size in SIZES}
-    times = {(size, name): [] for size in SIZES for name in VIEWS}
-    for _ in tqdm(range(REPEATS), desc="timing", unit="repetition"):
+    times = {(size, name): [] for size in SIZES for name in WAYS}
+    for _ in tqdm(range(1 + REPEATS), desc="timing", unit="repetition"):
         for size, name in times:
-            detection.SIDES_PX = VIEWS[name]
+            detection.CANVASES, detection.LARGEST = WAYS[name]
             start = time.perf_counter()
             detect([images[size]])
             times[size, name].append(1e3 * (time.perf_counter() - start))
     for size in SIZES:
-        one, two = (statistics.median(times[size, name]) for name in VIEWS)
+        two, three = (statistics.median(times[size, name][1:]) for name in WAYS)
         label = f"{size[1]} × {size[0]} px"
-        print(f"{label:28}{one:>9.1f} ms{two:>9.1f} ms   {two / one:.2f} ×")
+        print(f"{label:28}{two:>11.1f} ms{three:>11.1f} ms   {three / two:.2f} ×")
 
 
 if __name__ == "__main__":
