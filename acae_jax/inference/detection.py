@@ -10,7 +10,7 @@ three sizes: who has a bad height in one view has a good one in another (tests/s
 The large view finds people of a tenth of the image's longer side; the small one finds those who
 fill the image and are cut by its border. Boxes larger than half of the image are left to the
 smaller views: the network was trained with smaller pictures than the large view is, and most of its
-boxes of nobody are of that size.
+boxes of nobody are of that size. A person's box is the mean of what the views say.
 
 A canvas has about the shape of the image, so that little of it stays empty. The large canvases of
 all shapes have about the same area, so that all images take about the same time.
@@ -52,6 +52,7 @@ LYING = (
 )
 CANVASES = (*LYING, *(tuple((width, height) for height, width in views) for views in LYING[1:]))
 LARGEST = (0.5, np.inf, np.inf)  # box that a view may find, in longer sides of the image
+SAME_IOU, SUPPORT = 0.6, 0.5  # of a person's boxes: overlap, and score as a share of the best one's
 MAX_CANDIDATES = 1000
 
 
@@ -101,8 +102,8 @@ def detect(
             shown = [images[index] for index in chunk]
             cells = [_people(params, _drawn(shown, batch, canvas)) for canvas in canvases]
             for index, *of_views in zip(chunk, *map(np.asarray, cells), strict=False):
-                people = _merged(of_views, canvases, images[index].shape[:2], threshold)
-                people = people[suppress(people[:, :4], nms_iou_threshold)]
+                size = images[index].shape[:2]
+                people = _merged(of_views, canvases, size, threshold, nms_iou_threshold)
                 boxes[index] = people[:max_detections] if max_detections > 0 else people
     return boxes
 
@@ -182,14 +183,39 @@ def _merged(
     canvases: Views,
     size: Canvas,
     threshold: float | int,
+    nms_iou_threshold: float | int,
 ) -> Float32[np.ndarray, "_m 5"]:
     """The people of all views of an image of this (height, width), best first, in its px."""
     parts = [
-        _in_image(view[view[:, 4] >= threshold], canvas, *size, largest)
+        _in_image(view[view[:, 4] >= SUPPORT * threshold], canvas, *size, largest)
         for view, canvas, largest in zip(cells, canvases, LARGEST, strict=True)
     ]
+    fineness = np.repeat(
+        [max(_place(canvas, *size)[2:]) for canvas in canvases], [*map(len, parts)]
+    )
     people = np.concatenate(parts)
-    return people[np.argsort(-people[:, 4])[:MAX_CANDIDATES]]
+    order = np.argsort(-people[:, 4], kind="stable")[:MAX_CANDIDATES]
+    people, fineness = people[order], fineness[order].astype(np.float32)
+    sure = people[people[:, 4] >= threshold]
+    found = [
+        _agreed(one, people, fineness) for one in sure[suppress(sure[:, :4], nms_iou_threshold)]
+    ]
+    return np.array(found, np.float32).reshape(-1, 5)
+
+
+def _agreed(
+    one: Float32[np.ndarray, "5"],
+    people: Float32[np.ndarray, "n 5"],
+    fineness: Float32[np.ndarray, " n"],
+) -> Float32[np.ndarray, "5"]:
+    """The mean of a person's boxes, weighted by score and by how large the view shows the image.
+
+    The small view may be surest of a person and yet least exact: its cells are the largest.
+    """
+    overlap = box_geometry.iou(np.broadcast_to(one[:4], (len(people), 4)), people[:, :4])
+    same = (overlap > SAME_IOU) & (people[:, 4] >= SUPPORT * one[4])
+    weights = people[same, 4] * fineness[same]
+    return np.append(np.average(people[same, :4], axis=0, weights=weights), one[4])
 
 
 def _in_image(
