@@ -56,7 +56,7 @@ def stablehlo(
     """
     weight_shapes = {n: jax.ShapeDtypeStruct(w.shape, np.float32) for n, w in weights.items()}
     export = jax.export.export(jax.jit(function), platforms=PLATFORMS)
-    frames = jax.config.jax_traceback_in_locations_limit
+    frames = jax.config.values["jax_traceback_in_locations_limit"]
     jax.config.update("jax_traceback_in_locations_limit", 0)
     try:
         return bytes(export(weight_shapes, *shapes(inputs)).serialize())
