@@ -11,6 +11,7 @@
     batches.py        calls of the network in few batch sizes, crops drawn ahead
     box_poses.py      boxes → crops → network → joints in the space of the image's camera
     person_masks.py   which pixels show the person in a box
+    following.py      people from frame to frame of a video
     plausibility.py   which detected poses to keep
 
 Data flows in this order: arguments → detection → visible_boxes → box_poses (looks, framing,

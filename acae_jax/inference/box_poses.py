@@ -1,4 +1,8 @@
-"""Boxes in images → joints in the camera space of each image, for every test-time variant."""
+"""Places in images → joints in the camera space of each image, for every test-time variant.
+
+A place is the box of a person in px, or the region of one whom the network has seen, in an image
+from the same camera a moment ago: two points in the camera's space (`bundles.facts.Looks`).
+"""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -18,22 +22,28 @@ from acae_jax.skeletons import skeleton
 
 
 class People(NamedTuple):
-    """n people of an image in `a` variants: joints in its camera's space, errors to expect."""
+    """n people of an image in `a` variants: joints in its camera's space, errors to expect.
+
+    Of a network that tells where the person is, the middle and the top of the region, and how
+    unsure it is of the person; of others NaN.
+    """
 
     joints_mm: Float[np.ndarray, "n a j 3"]
     uncertainty_mm: Float[np.ndarray, "n a j"]
+    regions_mm: Float[np.ndarray, "n a 2 3"]
+    doubts_mm: Float[np.ndarray, "n a"]
 
 
 def estimate(
     bundle: Bundle,
     scenes: Sequence[Scene],
-    boxes: Sequence[Float[np.ndarray, "_n 4"]],
+    places: Sequence[Float[np.ndarray, "_n 4"] | Float[np.ndarray, "_n 2 3"]],
     variants: Sequence[Variant],
     up: Float[np.ndarray, "3"],
     antialias: int = 1,
     batch_size: int = 64,
 ) -> Iterator[People]:
-    """The people in the boxes of each scene; one scene after another, so that few are in memory.
+    """The people in the places of each scene; one scene after another, so that few are in memory.
 
     Crops are turned so that the world direction `up` is up in them.
     """
@@ -43,24 +53,24 @@ def estimate(
         mirror = skeleton.mirror_map(facts.joint_names)
     crops = (
         crop
-        for scene, of_scene in zip(scenes, boxes, strict=True)
+        for scene, of_scene in zip(scenes, places, strict=True)
         if len(of_scene)
         for crop in _crops(bundle, scene, of_scene, variants, up, antialias, batch_size)
     )
     predictions = batches.predict(bundle.crop_model, crops, batch_size)
-    for scene, of_scene in zip(scenes, boxes, strict=True):
+    for scene, of_scene in zip(scenes, places, strict=True):
         count = len(of_scene) * len(variants)
-        pairs = [
+        parts = [
             _in_scene(bundle, scene.camera, prediction)
             for prediction in itertools.islice(predictions, count)
         ]
-        yield _people(pairs, variants, len(facts.joint_names), mirror)
+        yield _people(parts, variants, len(facts.joint_names), mirror)
 
 
 def _crops(
     bundle: Bundle,
     scene: Scene,
-    boxes: Float[np.ndarray, "n 4"],
+    places: Float[np.ndarray, "n 4"] | Float[np.ndarray, "n 2 3"],
     variants: Sequence[Variant],
     up: Float[np.ndarray, "3"],
     antialias: int,
@@ -68,7 +78,7 @@ def _crops(
 ) -> Iterator[batches.Crop]:
     """The variants of what to crop of a scene."""
     levels = cropping.Levels(scene.image)
-    last = frames(bundle, scene, levels, boxes, up, antialias, batch_size)
+    last = frames(bundle, scene, levels, places, up, antialias, batch_size)
     side_px = bundle.facts.side_px
     yield from framing.crops_of(levels, scene.camera, last, variants, side_px, antialias)
 
@@ -77,15 +87,17 @@ def frames(
     bundle: Bundle,
     scene: Scene,
     levels: cropping.Levels,
-    boxes: Float[np.ndarray, "n 4"],
+    places: Float[np.ndarray, "n 4"] | Float[np.ndarray, "n 2 3"],
     up: Float[np.ndarray, "3"],
     antialias: int = 1,
     batch_size: int = 64,
 ) -> list[Frame]:
-    """What to crop of a scene: the boxes, or where the network's first looks lead from there."""
+    """What to crop of a scene: the places, or where the network's first looks lead from boxes."""
     side_px, looked = bundle.facts.side_px, bundle.facts.looks
     if looked is None:
-        return [framing.of_box(scene, box, side_px, up) for box in boxes]
+        return [framing.of_box(scene, box, side_px, up) for box in places]
+    if places.ndim == 3:
+        return [framing.of_points(scene, region, side_px, looked.radii) for region in places]
     region = [looked.middle, looked.top]
 
     def look(candidates: Sequence[Frame]) -> list[looks.Seen]:
@@ -96,7 +108,7 @@ def frames(
             seen.append(looks.Seen(region_px, float(prediction.spread_mm[looked.top])))
         return seen
 
-    return looks.settled(look, looked, scene, boxes, side_px, up)
+    return looks.settled(look, looked, scene, places, side_px, up)
 
 
 def project(
@@ -116,9 +128,7 @@ def project(
     return cameras.camera_to_image(camera, joints_mm)
 
 
-def _in_scene(
-    bundle: Bundle, camera: cameras.Camera, prediction: batches.Prediction
-) -> tuple[Float[np.ndarray, "j 3"], Float[np.ndarray, " j"]]:
+def _in_scene(bundle: Bundle, camera: cameras.Camera, prediction: batches.Prediction) -> People:
     """A prediction's joints in the space of the scene's camera, and the errors to expect.
 
     The crop camera of a mirror image is a mirror image itself, so turning back mirrors back; only
@@ -126,25 +136,32 @@ def _in_scene(
     """
     turn = camera.rotation @ prediction.camera.rotation.T
     joints_mm, error_mm = prediction.joints_mm @ turn.T, prediction.spread_mm
+    region_mm, doubt_mm, looked = np.full((2, 3), np.nan), np.nan, bundle.facts.looks
+    if looked is not None:
+        region_mm, doubt_mm = joints_mm[[looked.middle, looked.top]], float(error_mm[looked.top])
     if bundle.facts.uncertainty is not None:
         error_mm = uncertainty.expected_mm(bundle.facts.uncertainty, error_mm)
     if bundle.matrix is not None:
         joints_mm = bundle.matrix @ joints_mm
         error_mm = uncertainty.combined_mm(bundle.matrix, error_mm)
-    return joints_mm, error_mm
+    return People(
+        *(np.asarray(part)[None, None] for part in (joints_mm, error_mm, region_mm, doubt_mm))
+    )
 
 
 def _people(
-    pairs: Sequence[tuple[np.ndarray, np.ndarray]],
-    variants: Sequence[Variant],
-    joints: int,
-    mirror: np.ndarray | None,
+    parts: Sequence[People], variants: Sequence[Variant], joints: int, mirror: np.ndarray | None
 ) -> People:
     """Predictions of person after person, variant after variant, with left and right put right."""
-    joints_mm = np.array([of_one for of_one, _ in pairs]).reshape(-1, len(variants), joints, 3)
-    error_mm = np.array([of_one for _, of_one in pairs]).reshape(-1, len(variants), joints)
+    shapes = ((joints, 3), (joints,), (2, 3), ())
+    people = People(
+        *(
+            np.array([part[field] for part in parts]).reshape(-1, len(variants), *shape)
+            for field, shape in enumerate(shapes)
+        )
+    )
     if mirror is not None:
         flipped = [variant.view.flip for variant in variants]
-        joints_mm[:, flipped] = joints_mm[:, flipped][:, :, mirror]
-        error_mm[:, flipped] = error_mm[:, flipped][:, :, mirror]
-    return People(joints_mm, error_mm)
+        for of_joints in people[:2]:
+            of_joints[:, flipped] = of_joints[:, flipped][:, :, mirror]
+    return people

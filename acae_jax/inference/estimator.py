@@ -10,20 +10,22 @@ its uncertainty (5 costs five times as much); thresholds suit the packaged detec
 uncertainties.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import Any, NamedTuple, TypedDict, Unpack
 
 import numpy as np
 
 from acae_jax import messages
 from acae_jax.bundles import bundle as bundles
 from acae_jax.bundles import onnx_backend
+from acae_jax.geometry import boxes as box_geometry
 from acae_jax.geometry import cameras
 from acae_jax.inference import (
     arguments,
     box_poses,
     detection,
+    following,
     plausibility,
     variants,
     visible_boxes,
@@ -80,6 +82,19 @@ class DetectArguments(EstimateArguments, total=False):
     detector_flip_aug: bool
     max_detections: int
     suppress_implausible_poses: bool
+
+
+class _Request(NamedTuple):
+    """Checked arguments: images with their cameras, joints to return, and how to draw crops."""
+
+    scenes: list[arguments.Scene]
+    joints: slice | np.ndarray
+    average: bool
+    drawing: tuple[list[variants.Variant], np.ndarray, int, int]
+
+
+Found = tuple[np.ndarray, box_poses.People]
+"""Boxes, and the people in them."""
 
 
 def load(folder: str | Path | None = None, detector: Detector | None = None) -> "Estimator":
@@ -155,31 +170,58 @@ class Estimator:
         _check_names("estimate_poses_batched", EstimateArguments, options)
         return self._estimate(images, boxes, **options)
 
-    # Any: what is passed here is checked below, with errors for people.
-
-    def _detect(
+    def follow_poses(
         self,
-        images: Images,
-        *,
-        detector_threshold: Any = 0.4,
-        detector_nms_iou_threshold: Any = 0.6,
-        detector_flip_aug: Any = False,
-        max_detections: Any = -1,
-        suppress_implausible_poses: Any = True,
-        **options: Unpack[EstimateArguments],
-    ) -> PosesOfMany:
+        image: ArrayLike,
+        before: following.Followed,
+        detect: bool,
+        **options: Unpack[DetectArguments],
+    ) -> tuple[Poses, following.Followed]:
+        """Find the people of a video's next frame; also returns what to pass for the frame after.
+
+        They are looked for where they were in the frame `before`, taken by the same camera. The
+        detector is asked for new people if `detect` is true, and if somebody is lost or the network
+        is unsure of somebody. `suppress_implausible_poses` is taken to be true. Only for models
+        that tell where a person is (`bundle.facts.looks`).
+        """
+        _check_names("follow_poses", DetectArguments, options)
+        detecting, rest = _parted(options)
+        detecting.pop("suppress_implausible_poses", None)
+        request = self._request([image], **rest)
+        (scene,) = request.scenes
+        boxes, people = self._followed(request, following.sure_ones(before))
+        if detect or len(boxes) < len(before.boxes):
+            detected = arguments.check_boxes(self._detected([scene.image], **detecting), 1)[0]
+            new, boxes[:, 4] = following.parted(detected, boxes)
+            in_view = visible_boxes.check(new, scene, leave_out=True)
+            (others,) = box_poses.estimate(self.bundle, [scene], [in_view.seen], *request.drawing)
+            boxes = np.concatenate([boxes, in_view.boxes])
+            people = box_poses.People(*map(np.concatenate, zip(people, others, strict=True)))
+        kept = self._plausible(scene.camera, boxes, people)
+        most = detecting.get("max_detections", -1)
+        boxes, people = _of(boxes, people, kept[:most] if most > 0 else kept)
+        sure = following.is_sure(people.doubts_mm.mean(1))
+        regions_mm = np.where(sure[:, None, None], people.regions_mm.mean(1), np.nan)
+        return _only(self._poses(request, [(boxes, people)])), following.Followed(boxes, regions_mm)
+
+    def _followed(self, request: _Request, before: following.Followed) -> Found:
+        """Those people of the frame before who are surely still there, in boxes around them."""
+        (scene,) = request.scenes
+        height, width = scene.image.shape[:2]
+        (people,) = box_poses.estimate(self.bundle, [scene], [before.regions_mm], *request.drawing)
+        regions_mm = following.steadied(before.regions_mm, people.regions_mm)
+        people = people._replace(regions_mm=regions_mm)
+        poses_px = box_poses.project(scene.camera, people.joints_mm.mean(1))
+        boxes = following.around(poses_px, before.boxes[:, 4], height, width)
+        sure = following.is_sure(people.doubts_mm.mean(1)) & (box_geometry.area(boxes[:, :4]) > 0)
+        return _of(boxes, people, np.flatnonzero(sure))
+
+    def _detect(self, images: Images, **options: Unpack[DetectArguments]) -> PosesOfMany:
         pixels = arguments.check_images(images)
-        threshold = arguments.check_number("detector_threshold", detector_threshold)
-        overlap = arguments.check_number("detector_nms_iou_threshold", detector_nms_iou_threshold)
-        most = arguments.check_whole("max_detections", max_detections)
-        if self._detector is None:
-            self._detector = detection.load()
-        if detector_flip_aug:
-            boxes = detection.with_mirror_images(self._detector, pixels, threshold, overlap, most)
-        else:
-            boxes = self._detector(pixels, threshold, overlap, most)
-        suppress = bool(suppress_implausible_poses)
-        return self._estimate(pixels, boxes, are_detected=True, suppress=suppress, **options)
+        detecting, rest = _parted(options)
+        suppress = bool(detecting.pop("suppress_implausible_poses", True))
+        boxes = self._detected(pixels, **detecting)
+        return self._estimate(pixels, boxes, are_detected=True, suppress=suppress, **rest)
 
     def _estimate(
         self,
@@ -188,6 +230,50 @@ class Estimator:
         *,
         are_detected: bool = False,
         suppress: bool = False,
+        **options: Unpack[EstimateArguments],
+    ) -> PosesOfMany:
+        request = self._request(images, **options)
+        checked = arguments.check_boxes(boxes, len(request.scenes))
+        in_view = [
+            visible_boxes.check(of_image, scene, leave_out=are_detected)
+            for scene, of_image in zip(request.scenes, checked, strict=True)
+        ]
+        everybody = box_poses.estimate(
+            self.bundle, request.scenes, [part.seen for part in in_view], *request.drawing
+        )
+        found = (
+            _of(of_image, people, self._plausible(scene.camera, of_image, people))
+            if suppress
+            else (of_image, people)
+            for scene, (of_image, _), people in zip(request.scenes, in_view, everybody, strict=True)
+        )
+        return self._poses(request, found)
+
+    # Any: what is passed here is checked below, with errors for people.
+
+    def _detected(
+        self,
+        pixels: list[np.ndarray],
+        *,
+        detector_threshold: Any = 0.4,
+        detector_nms_iou_threshold: Any = 0.6,
+        detector_flip_aug: Any = False,
+        max_detections: Any = -1,
+    ) -> Sequence[np.ndarray]:
+        """The detector's boxes in each image."""
+        threshold = arguments.check_number("detector_threshold", detector_threshold)
+        overlap = arguments.check_number("detector_nms_iou_threshold", detector_nms_iou_threshold)
+        most = arguments.check_whole("max_detections", max_detections)
+        if self._detector is None:
+            self._detector = detection.load()
+        if detector_flip_aug:
+            return detection.with_mirror_images(self._detector, pixels, threshold, overlap, most)
+        return self._detector(pixels, threshold, overlap, most)
+
+    def _request(
+        self,
+        images: Images,
+        *,
         intrinsic_matrix: ArrayLike | None = None,
         distortion_coeffs: ArrayLike | None = None,
         extrinsic_matrix: ArrayLike | None = None,
@@ -198,7 +284,7 @@ class Estimator:
         skeleton: Any = "",
         internal_batch_size: Any = 64,
         antialias_factor: Any = 1,
-    ) -> PosesOfMany:
+    ) -> _Request:
         joints = self._joints_of(skeleton)
         up = arguments.check_up(world_up_vector)
         count = arguments.check_whole("num_aug", num_aug)
@@ -209,28 +295,21 @@ class Estimator:
         scenes = arguments.create(
             images, intrinsic_matrix, distortion_coeffs, extrinsic_matrix, default_fov_degrees
         )
-        checked = arguments.check_boxes(boxes, len(scenes))
-        in_view = [
-            visible_boxes.check(of_image, scene, leave_out=are_detected)
-            for scene, of_image in zip(scenes, checked, strict=True)
-        ]
         views = variants.schedule(count, self.bundle.facts.trained)
-        everybody = box_poses.estimate(
-            self.bundle, scenes, [part.seen for part in in_view], views, up, antialias, batch_size
-        )
+        return _Request(scenes, joints, bool(average_aug), (views, up, antialias, batch_size))
+
+    def _poses(self, request: _Request, found: Iterable[Found]) -> PosesOfMany:
+        """The chosen joints of the people in each image, in world space."""
         poses = PosesOfMany(boxes=[], poses3d=[], poses2d=[], uncertainties=[])
-        for scene, (of_image, _), people in zip(scenes, in_view, everybody, strict=True):
-            if suppress:
-                indices = self._plausible(scene.camera, of_image, people)
-                people = box_poses.People(*(part[indices] for part in people))
-                of_image = of_image[indices]
-            if average_aug:
-                people = box_poses.People(*(part.mean(1) for part in people))
-            joints_mm, uncertainty_mm = people.joints_mm[..., joints, :], people.uncertainty_mm
-            poses["boxes"].append(of_image)
+        for scene, (boxes, people) in zip(request.scenes, found, strict=True):
+            joints_mm, uncertainty_mm = people.joints_mm, people.uncertainty_mm
+            if request.average:
+                joints_mm, uncertainty_mm = joints_mm.mean(1), uncertainty_mm.mean(1)
+            joints_mm = joints_mm[..., request.joints, :]
+            poses["boxes"].append(boxes)
             poses["poses3d"].append(_f32(cameras.camera_to_world(scene.camera, joints_mm)))
             poses["poses2d"].append(_f32(box_poses.project(scene.camera, joints_mm)))
-            poses["uncertainties"].append(_f32(uncertainty_mm[..., joints]))
+            poses["uncertainties"].append(_f32(uncertainty_mm[..., request.joints]))
         return poses
 
     def _joints_of(self, skeleton: Any) -> slice | np.ndarray:
@@ -257,6 +336,16 @@ def _check_names(method: str, known: type, options: Mapping[str, object]) -> Non
     for name in set(options) - set(known.__annotations__):
         hint = messages.near_misses(name, known.__annotations__)
         raise TypeError(f"{method}() has no argument '{name}'; {hint}")
+
+
+def _parted(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Arguments of the detector, and those of the estimation."""
+    rest = {name: options[name] for name in options if name in EstimateArguments.__annotations__}
+    return {name: options[name] for name in options if name not in rest}, rest
+
+
+def _of(boxes: np.ndarray, people: box_poses.People, indices: np.ndarray) -> Found:
+    return boxes[indices], box_poses.People(*(part[indices] for part in people))
 
 
 def _f32(values: np.ndarray) -> np.ndarray:

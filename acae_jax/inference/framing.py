@@ -47,6 +47,17 @@ def of_region(
     return Frame(camera, share * frame.extent_px)
 
 
+def of_points(
+    scene: Scene, region_mm: Float[np.ndarray, "2 3"], side_px: int, radii: float
+) -> Frame:
+    """The frame around a region as `of_region`, whose two points lie in the space of the camera."""
+    camera = scene.camera
+    pinhole = camera._replace(distortion=np.zeros_like(camera.distortion))
+    middle, top = cameras.camera_to_image(pinhole, region_mm)
+    crop = crops.around(pinhole, middle, top, side_px, radii)
+    return Frame(crop, radii * float(np.linalg.norm(top - middle)))
+
+
 def crops_of(
     levels: cropping.Levels,
     camera: cameras.Camera,

@@ -1,6 +1,7 @@
 """The work of `acae predict`: from images, videos and cameras to files of results.
 
     pipeline.py      predicts all inputs, stores the poses, continues what was stopped
+    followed.py      people of a video from frame to frame, detected in few of them
     estimates.py     a call of the estimator, and its results as frames of a recording
     user_boxes.py    people whose boxes the user gives, instead of the detector
     outputs.py       files made of the stored poses: arrays, pictures, videos, pages

@@ -8,10 +8,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import UInt8
 
+from acae_jax.inference import following
 from acae_jax.inference.estimator import (
     DetectArguments,
     EstimateArguments,
     Estimator,
+    Poses,
     PosesOfMany,
 )
 from acae_jax.prediction import outputs, user_boxes
@@ -52,24 +54,40 @@ def predict(
     return estimator.detect_poses_batched(images, **arguments)
 
 
+def follow(
+    estimator: Estimator,
+    settings: PredictionSettings,
+    image: Image,
+    before: following.Followed,
+    detect: bool,
+) -> tuple[Poses, following.Followed]:
+    """The people in the next frame of a video, as `Estimator.follow_poses` finds them."""
+    arguments: DetectArguments = {**settings.estimate, **settings.detect}
+    return estimator.follow_poses(image, before, detect, **arguments)
+
+
+def of_one(people: PosesOfMany, place: int) -> Poses:
+    """The people in the image at `place`."""
+    return Poses(
+        boxes=people["boxes"][place],
+        poses3d=people["poses3d"][place],
+        poses2d=people["poses2d"][place],
+        uncertainties=people["uncertainties"][place],
+    )
+
+
 def frame(
-    index: int,
-    time_s: float,
-    people: PosesOfMany,
-    place: int,
-    source: str = "",
-    stamp: str = "",
+    index: int, time_s: float, people: Poses, source: str = "", stamp: str = ""
 ) -> results.Frame:
-    """The frame of the image at `place`, with its part of `people`; they are numbered in order."""
-    boxes = people["boxes"][place]
+    """The frame of an image with these people, who are numbered in order."""
     return results.Frame(
         index,
         time_s,
-        np.arange(len(boxes), dtype=np.int32),
-        boxes,
-        people["poses3d"][place],
-        people["poses2d"][place],
-        people["uncertainties"][place],
+        np.arange(len(people["boxes"]), dtype=np.int32),
+        people["boxes"],
+        people["poses3d"],
+        people["poses2d"],
+        people["uncertainties"],
         source,
         stamp,
     )

@@ -16,6 +16,7 @@ and frames that are done. An image that was changed since is predicted again, in
 """
 
 import contextlib
+import itertools
 import sys
 import time
 from collections import Counter
@@ -26,11 +27,12 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from acae_jax.inference import following
 from acae_jax.inference.estimator import Estimator
 from acae_jax.media import inputs, prefetch, stills, videos
-from acae_jax.prediction import estimates, left_out, motion_files, outputs, user_boxes
+from acae_jax.prediction import estimates, followed, left_out, motion_files, outputs, user_boxes
 from acae_jax.prediction.estimates import PredictionSettings
-from acae_jax.recordings import json_lines, smoothing, tracking
+from acae_jax.recordings import json_lines, results, smoothing, tracking
 
 BATCH = 8  # images, at most, that are predicted together
 BATCH_PX = 40_000_000  # of their pixels together, if they are several
@@ -113,9 +115,8 @@ def predict_images(
                 for place, (path, image) in enumerate(batch):
                     source = str(path.absolute())
                     index = index_of.setdefault(source, len(index_of))
-                    frame = estimates.frame(
-                        index, index / IMAGES_FPS, people, place, source, stamps[path]
-                    )
+                    here = estimates.of_one(people, place)
+                    frame = estimates.frame(index, index / IMAGES_FPS, here, source, stamps[path])
                     if pictures is not None:
                         with left_out.leaving_out(failures, f"picture of {path.name}"):
                             outputs.write_picture(pictures, path.stem, image, frame, lines.empty)
@@ -139,6 +140,8 @@ def predict_video(
     """
     metadata = estimates.metadata(estimator, settings)
     metadata |= {"input": str(path), "stamp": inputs.stamp(path), "every": settings.every}
+    if followed.is_possible(estimator, settings):
+        metadata["detections_per_s"] = followed.DETECTIONS_PER_S
     if outputs.is_finished(target, metadata, settings.finish):
         print(f"{path.name} was done before: {outputs.beside(target, '.html')}")
         return
@@ -158,21 +161,41 @@ def _predict_frames(
     estimator: Estimator, path: Path, settings: PredictionSettings, lines: json_lines.Lines
 ) -> None:
     """Predict the frames of a video that are not among the lines yet."""
-    done = len(lines.recorded.seen) if lines.recorded else 0
-    last = (done - 1) * settings.every
-    video = videos.open_file(path, last + settings.every, settings.every)
-    boxes_of_frames = None if settings.boxes is None else user_boxes.of_video(settings.boxes, path)
-    total = None if video.frame_count is None else -(-video.frame_count // settings.every)
+    done, every = len(lines.recorded.seen) if lines.recorded else 0, settings.every
+    first, detect_every = done, 1
+    if followed.is_possible(estimator, settings):
+        detect_every = followed.period(lines.empty.fps / every)
+        first -= done % followed.GROUP if detect_every > 1 else 0
+    video, last = videos.open_file(path, first * every, every), (done - 1) * every
+    images = prefetch.prefetched(video.frames, BATCH)
+    if detect_every > 1:
+        frames = followed.frames(estimator, settings, images, detect_every)
+    else:
+        frames = _frames(estimator, path, settings, images)
+    total = None if video.frame_count is None else -(-video.frame_count // every)
     with _bar(total, done, "frame", path.name) as bar:
-        for batch in _batches(prefetch.prefetched(video.frames, BATCH)):
-            boxes = None
-            if boxes_of_frames is not None:
-                boxes = [boxes_of_frames.get(frame.index, NOBODY) for frame in batch]
-            people = estimates.predict(estimator, settings, [frame.image for frame in batch], boxes)
-            for place, (last, _, time_s) in enumerate(batch):
-                lines.write(estimates.frame(last, time_s, people, place))
-                bar.update()
+        for frame in itertools.islice(frames, done - first, None):
+            last = frame.index
+            lines.write(frame)
+            bar.update()
     lines.end(last + 1)
+
+
+def _frames(
+    estimator: Estimator,
+    path: Path,
+    settings: PredictionSettings,
+    images: Iterable[videos.Frame],
+) -> Iterator[results.Frame]:
+    """The people of a video's frames, each frame by itself, several predicted together."""
+    boxes_of_frames = None if settings.boxes is None else user_boxes.of_video(settings.boxes, path)
+    for batch in _batches(images):
+        boxes = None
+        if boxes_of_frames is not None:
+            boxes = [boxes_of_frames.get(frame.index, NOBODY) for frame in batch]
+        people = estimates.predict(estimator, settings, [frame.image for frame in batch], boxes)
+        for place, (index, _, time_s) in enumerate(batch):
+            yield estimates.frame(index, time_s, estimates.of_one(people, place))
 
 
 def predict_camera(
@@ -207,12 +230,20 @@ def watch(
     A frame of the recorded video is shown until the next one that was predicted.
     """
     tracks, before, last, picture = tracking.Tracks(), {}, -1, None
+    follows, known, detected_s = followed.is_possible(estimator, settings), following.NOBODY, -1.0
     frames = prefetch.newest(video.frames)
     with _bar(None, 0, "frame") as bar:
         try:
             for index, image, time_s in frames:
-                people = estimates.predict(estimator, settings, [image], None)
-                frame = estimates.frame(index, time_s, people, 0)
+                if follows:
+                    detect = time_s - detected_s >= 1 / followed.DETECTIONS_PER_S
+                    detected_s = time_s if detect else detected_s
+                    people, known = estimates.follow(estimator, settings, image, known, detect)
+                else:
+                    people = estimates.of_one(
+                        estimates.predict(estimator, settings, [image], None), 0
+                    )
+                frame = estimates.frame(index, time_s, people)
                 tracks, numbers = tracking.advance(tracks, time_s, frame.boxes, frame.poses_mm)
                 frame = frame._replace(track=numbers)
                 if settings.finish.smooth:

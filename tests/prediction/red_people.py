@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from acae_jax.bundles.bundle import Bundle, Facts, Selection
+from acae_jax.bundles.facts import Looks
 from acae_jax.inference.estimator import Estimator
 from acae_jax.media import recorder
 
@@ -48,6 +49,33 @@ def crop_model(images, intrinsics):
     poses = np.broadcast_to(BODY_MM, (count, *BODY_MM.shape)).copy()
     poses[..., 2] += depth_mm[:, None]
     return poses, np.full((count, len(NAMES)), 30, np.float32)
+
+
+def seeing_model(images, intrinsics):
+    """The person nearest to the crop's middle, wherever in it; unsure where none is."""
+    poses = np.zeros((len(images), *BODY_MM.shape), np.float32)
+    spread_mm = np.full((len(images), len(NAMES)), 200, np.float32)
+    for place, (image, matrix) in enumerate(zip(images, intrinsics, strict=True)):
+        red = ((image[..., 0] > 150) & (image[..., 1] < 90)).astype(np.uint8)
+        _, _, stats, centres = cv2.connectedComponentsWithStats(red)
+        middle_px, height_px, distances = matrix[:2, 2], image.shape[0] / 2, []
+        if len(stats) > 1:
+            distances = np.linalg.norm(centres[1:] - middle_px, axis=1)
+            nearest = 1 + int(np.argmin(distances))
+            middle_px, height_px = centres[nearest], stats[nearest, 3]
+            spread_mm[place] = 30
+        depth_mm = matrix[0, 0] * np.ptp(BODY_MM[:, 1]) / height_px
+        poses[place] = BODY_MM
+        poses[place, :, :2] += (middle_px - matrix[:2, 2]) / matrix[0, 0] * depth_mm
+        poses[place, :, 2] += depth_mm
+    return poses, spread_mm
+
+
+def make_seeing_estimator(detector=None) -> Estimator:
+    """Of a network that tells where the person is."""
+    looks = Looks(middle=0, top=1)
+    facts = Facts("red", 64, NAMES, EDGES, SKELETONS, "six", (), None, {}, looks=looks)
+    return Estimator(Bundle(Path("red"), "red", facts, None, seeing_model), detector or Detector())
 
 
 def make_estimator(detector=None, digest: str = "red") -> Estimator:
