@@ -6,25 +6,19 @@ dataset are there, the dataset is written from them, and they are deleted. So a 
 stopped continues from its chunks.
 """
 
-import concurrent.futures
-import concurrent.futures.process
-import contextlib
 import errno
-import multiprocessing
 import os
 import shutil
-import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 import tqdm
 
-from acae_jax import cores, worker_processes
 from acae_jax.data import crop_record, schema
 from acae_jax.data.schema import Schema
+from acae_jax.datasets import pool
 
 
 class Plan(NamedTuple):
@@ -159,54 +153,12 @@ def _finish(plan: Plan, chunks: Iterable[Chunk]) -> None:
 
 
 def _run(plans: dict[str, Plan], missing: Sequence[Chunk], workers: int | None) -> Iterator[Chunk]:
-    """Make chunks in worker processes, and yield each when it is finished."""
-    if not missing:
-        return
-    count = min(cores.allowed() if workers is None else workers, len(missing))
-    if count < 1:
-        raise ValueError(f"--workers must be at least 1, got {workers}")
-    # Linear algebra on one thread is faster here, and gives the same bits everywhere.
-    settings = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), "1")
-    with _environment(**settings, JAX_PLATFORMS="cpu"):
-        executor = concurrent.futures.ProcessPoolExecutor(
-            count, multiprocessing.get_context("spawn"), initializer=_start_worker
-        )
-        try:
-            futures = []
-            for chunk in missing:
-                plan = plans[chunk.dataset]
-                futures.append(executor.submit(_make, chunk, plan.make, plan.schema))
-            for future in concurrent.futures.as_completed(futures):
-                yield future.result()
-        except concurrent.futures.process.BrokenProcessPool as error:
-            raise OSError(
-                errno.ENOMEM,
-                "a worker was killed, perhaps because memory ran out; run again with fewer "
-                "--workers (finished parts are kept)",
-            ) from error
-        finally:
-            # Workers complete the chunks that they have begun, so that these are kept.
-            executor.shutdown(wait=True, cancel_futures=True)
+    """Make chunks in worker processes, and yield each when it is finished.
 
-
-@contextlib.contextmanager
-def _environment(**values: str) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-
-
-def _start_worker() -> None:
-    worker_processes.end_with_main_process()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process stops its workers
-    cv2.setNumThreads(0)
+    Workers complete the chunks that they have begun, so that these are kept.
+    """
+    arguments = [(c, plans[c.dataset].make, plans[c.dataset].schema) for c in missing]
+    yield from pool.run(_make, arguments, workers)
 
 
 def _make(chunk: Chunk, make: Callable[[int, int], Sequence[Any]], record_schema: Schema) -> Chunk:
