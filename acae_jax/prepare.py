@@ -1,9 +1,15 @@
-"""Makes the embedded datasets: python -m acae_jax.prepare --out data/embedded.
+"""Makes datasets: the embedded ones, or those of official releases.
 
-Run again after an interruption, it continues. Ends with a contact sheet of every dataset.
+    python -m acae_jax.prepare --out data/embedded
+    python -m acae_jax.prepare --list
+    python -m acae_jax.prepare h36m --raw /data/h36m --out data/dozens
+    python -m acae_jax.prepare --all --raws raws.yaml --out data/dozens --shard 3/20
+
+Run again after an interruption, it continues. The embedded datasets end with a contact sheet.
 """
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -11,6 +17,8 @@ from pathlib import Path
 
 from acae_jax import command_line
 from acae_jax.files import paths
+
+STOPPED = "stopped; the same command continues from here"
 
 
 def prepare(
@@ -32,37 +40,78 @@ def prepare(
     print(f"{len(folders)} datasets in {out}; look at {sheet}")
 
 
+def list_official() -> None:
+    """Print what there is to know about the official datasets."""
+    from acae_jax.datasets import building
+
+    print(building.listed())
+
+
+def prepare_official(options: argparse.Namespace) -> None:
+    """Build one official dataset, or all that a file names."""
+    from acae_jax.datasets import building
+
+    raws = building.read_raws(options.raws) if options.all else {options.dataset: options.raw}
+    building.build(raws, options.out, options.workers, options.shard)
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    flags = argparse.ArgumentParser("acae prepare", description="Make the embedded datasets.")
+    flags = argparse.ArgumentParser(
+        "acae prepare", description="Make the embedded datasets, or those of official releases."
+    )
     add = flags.add_argument
-    add("--out", type=paths.local, default=Path("data/embedded"), help="(default: data/embedded)")
+    add("--out", type=paths.local, help="(default: data/embedded or, official, data/dozens)")
+    add("--workers", "--jobs", type=int, help="processes (default: one per core)")
+    add = flags.add_argument_group("embedded datasets").add_argument
     add("--size", default="quick", help="how many records: tiny, quick (default) or full")
-    add("--workers", type=int, help="processes (default: one per core)")
     add("--datasets", default="", help="some of them, comma-separated (default: all)")
     add("--person_px", type=int, default=96, help="how high people are, px (default: 96)")
     add("--seed", type=int, default=0, help="of everything random (default: 0)")
+    add = flags.add_argument_group("official datasets").add_argument
+    add("dataset", nargs="?", help="one of those that --list shows; else the embedded ones")
+    add("--list", action="store_true", help="show them: licence, size, files")
+    add("--raw", type=paths.local, help="folder of the unpacked release")
+    add("--all", action="store_true", help="all that --raws names")
+    add("--raws", type=paths.local, help="YAML file with lines such as h36m: /data/h36m")
+    add("--shard", type=_share, default=(1, 1), help="i/n: the i-th of n shares, one a machine")
     return flags
 
 
 def main(arguments: Sequence[str]) -> int:
     """Prepare; the exit code."""
-    options = parser().parse_args(arguments)
+    flags = parser()
+    options = flags.parse_args(arguments)
     if options.workers is not None and options.workers < 1:
-        parser().error(f"--workers is {options.workers}; give at least 1")
+        flags.error(f"--workers is {options.workers}; give at least 1")
+    if options.list:
+        return command_line.exit_code(list_official)
+    if options.dataset or options.all:
+        if not (options.raws if options.all else options.raw) or (options.dataset and options.all):
+            flags.error("give a dataset and --raw, or --all and --raws")
+        options.out = options.out or Path("data/dozens")
+        return command_line.exit_code(partial(prepare_official, options), STOPPED)
     if options.seed < 0:
-        parser().error(f"--seed is {options.seed}; give at least 0")
+        flags.error(f"--seed is {options.seed}; give at least 0")
     names = [name.strip() for name in options.datasets.split(",") if name.strip()]
     work = partial(
         prepare,
-        options.out,
+        options.out or Path("data/embedded"),
         options.size,
         options.seed,
         options.person_px,
         options.workers,
         names,
     )
-    return command_line.exit_code(work, "stopped; the same command continues from here")
+    return command_line.exit_code(work, STOPPED)
+
+
+def _share(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"([0-9]+)/([0-9]+)", text)
+    number, count = (int(part) for part in match.groups()) if match else (0, 0)
+    if not 1 <= number <= count:
+        raise argparse.ArgumentTypeError(f"{text!r} is not i/n with 1 ≤ i ≤ n")
+    return number, count
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 import tensorflow_datasets as tfds
 import tqdm
 from tensorflow_datasets.core import dataset_info, example_serializer
+from tensorflow_datasets.core import splits as tfds_splits
 
 from acae_jax.data import crop_record, schema, sources
 from acae_jax.datasets import frames_to_records, pool, release, writer
@@ -95,7 +96,9 @@ def _made(plan: Plan, missing: Sequence[Unit], workers: int | None) -> Iterator[
 def make_unit(plan: Plan, unit: Unit) -> dict[str, Any]:
     """Make a unit's file and its report, and return this; errors as of `build`."""
     features = schema.features(crop_record.SCHEMA)
-    serializer = example_serializer.ExampleSerializer(features.get_serialized_info())
+    serializer = example_serializer.ExampleSerializer(
+        features.get_serialized_info()  # pyright: ignore - its type is recursive
+    )
     path = _path(plan, unit, RECORDS)
     temporary = path.with_name(f"{path.name}.{socket.gethostname()}-{os.getpid()}.tmp")
     tally = frames_to_records.Tally()
@@ -118,12 +121,14 @@ def _serialised(made, features, serializer) -> Iterator[bytes]:
         if pool.is_stopped():
             raise Stopped
         values = schema.to_dict(crop_record.SCHEMA, record)
-        yield serializer.serialize_example(features.encode_example(values))
+        example = serializer.get_tf_example(features.encode_example(values))
+        # A protocol buffer's map has an order of its own in every process.
+        yield example.SerializeToString(deterministic=True)
 
 
 def _write(path: Path, examples: Iterator[bytes]) -> None:
     # Imported late: there is no array_record on Windows.
-    from array_record.python import array_record_module
+    from array_record.python import array_record_module  # pyright: ignore
 
     try:
         file = array_record_module.ArrayRecordWriter(str(path), "group_size:1")
@@ -214,7 +219,7 @@ def _describe(plan: Plan, building: Path, splits: list[tfds.core.SplitInfo]) -> 
         metadata=tfds.core.MetadataDict(_metadata(plan)),
     )
     info.set_file_format(FORMAT)
-    info.set_splits(tfds.core.splits.SplitDict(splits))
+    info.set_splits(tfds_splits.SplitDict(splits))
     info.write_to_directory(building)
 
 

@@ -140,8 +140,7 @@ def _box_masks(folder: Path, stem: str, chosen) -> Iterator[np.ndarray]:
     path = next(folder.glob(f"**/ground_truth_bb/{stem}.mat"), None)
     if path is None:
         raise ValueError(f"{folder} has no ground_truth_bb/{stem}.mat")
-    wanted = set(chosen)
-    yield from (m for i, m in enumerate(mat.cells(path, "Masks")) if i in wanted)
+    yield from mat.cells(path, "Masks", indices=chosen)
 
 
 def _moving(joints_mm, chosen, threshold_mm=100.0):

@@ -8,7 +8,7 @@ belongs to a class or is a function is None.
 """
 
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,17 +41,24 @@ def read(path: str | Path, limit_bytes: int = LIMIT_BYTES) -> dict[str, Any]:
     return _version_5(Path(path), limit_bytes)
 
 
-def cells(path: str | Path, name: str, limit_bytes: int = LIMIT_BYTES) -> Iterator[Any]:
+def cells(
+    path: str | Path,
+    name: str,
+    limit_bytes: int = LIMIT_BYTES,
+    indices: Iterable[int] | None = None,
+) -> Iterator[Any]:
     """The items of a cell array in MATLAB's order, of version 7.3 one by one; errors as `read`.
 
-    `limit_bytes` is for one item. Of version 5, the variable must be one row or one column.
+    All items, or those with `indices`. `limit_bytes` is for one item. Of version 5, the variable
+    must be one row or one column.
     """
     if not is_hdf5(path):
-        yield from listed(_variable(read(path, limit_bytes), name, path))
+        items = listed(_variable(read(path, limit_bytes), name, path))
+        yield from items if indices is None else (items[index] for index in indices)
         return
     count = _with_hdf5(path, lambda root: _references(root, name).size)
     with _opened(path) as root:
-        for index in range(count):
+        for index in range(count) if indices is None else indices:
             yield _guarded(
                 path, lambda i=index: _Hdf5(root, limit_bytes).item(_references(root, name), i)
             )
