@@ -11,7 +11,7 @@ Training frames are every 5th whose pose has moved by 100 mm; test frames every 
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ from jaxtyping import Float
 from acae_jax.datasets import release
 from acae_jax.datasets.readers import cdf, mat, videos
 from acae_jax.datasets.release import Frame, Person, Release, Unit
-from acae_jax.datasets.steps import person_boxes
+from acae_jax.datasets.steps import person_boxes, sampling
 from acae_jax.geometry import boxes, cameras
 
 RELEASE = Release(
@@ -71,13 +71,13 @@ def frames(raw: Path, unit: Unit) -> Iterator[Frame]:
     labels_px = None
     if (path := features / "D2_Positions" / f"{stem}.cdf").exists():
         labels_px = _joints(path, 2)
-    chosen = range(0, len(joints_mm), STEPS[unit.split])
+    chosen = np.arange(0, len(joints_mm), STEPS[unit.split])
     if unit.split == "train":
-        chosen = _moving(joints_mm, chosen)
+        chosen = chosen[sampling.sample(sampling.COMMON, joints_mm[chosen])]
     is_shifted = activity in SHIFTED.get(subject, ())
-    masks = _box_masks(raw / subject, stem, chosen)
+    masks = _box_masks(raw / subject, stem, chosen.tolist())
     for (index, image), mask in zip(
-        videos.chosen(raw / subject / "Videos" / f"{stem}.mp4", chosen), masks, strict=True
+        videos.chosen(raw / subject / "Videos" / f"{stem}.mp4", chosen.tolist()), masks, strict=True
     ):
         person = Person(
             subject,
@@ -135,23 +135,12 @@ def _joints(path: Path, axes: int) -> Float[np.ndarray, "f 25 d"]:
     return values.reshape(-1, 32, axes)[:, list(JOINTS)].astype(np.float64)
 
 
-def _box_masks(folder: Path, stem: str, chosen) -> Iterator[np.ndarray]:
+def _box_masks(folder: Path, stem: str, chosen: Iterable[int]) -> Iterator[np.ndarray]:
     """Images of the box of some frames."""
     path = next(folder.glob(f"**/ground_truth_bb/{stem}.mat"), None)
     if path is None:
         raise ValueError(f"{folder} has no ground_truth_bb/{stem}.mat")
     yield from mat.cells(path, "Masks", indices=chosen)
-
-
-def _moving(joints_mm, chosen, threshold_mm=100.0):
-    kept = []
-    for index in chosen:
-        if (
-            not kept
-            or np.linalg.norm(joints_mm[index] - joints_mm[kept[-1]], axis=-1).max() >= threshold_mm
-        ):
-            kept.append(index)
-    return kept
 
 
 def _moved_back(person: Person, camera: cameras.Camera) -> Person:

@@ -1,0 +1,8 @@
+"""Steps that builders of datasets have in common; pure functions and small values.
+
+sampling       adaptive sampling: poses that hardly differ make no examples
+tracks         people of successive frames told apart, and each sampled
+plausible      bones of impossible lengths
+person_boxes   the box of each person: given, of joints or masks, or of the detector
+stored_crop    the undistorted, upright crop that a record stores
+"""
