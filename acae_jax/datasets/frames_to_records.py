@@ -28,6 +28,7 @@ from acae_jax.inference.person_masks import PersonMasks
 LARGEST_ERROR_PX = 2.0  # median distance of projected 3D labels from the release's own 2D labels
 DETECTION = {"threshold": 0.2, "nms_iou_threshold": 0.7, "max_detections": -1}
 MASK_PROBABILITY = 0.5
+BROKEN = (ValueError, OSError, LookupError)  # what builders raise for broken files
 MOST_NAMED = 20  # broken frames of a unit; more are counted only
 
 
@@ -101,7 +102,7 @@ def records(
             frame = next(iterator)
         except StopIteration:
             break
-        except (ValueError, OSError) as error:
+        except BROKEN as error:
             tally.note_broken(f"after {last}", error)
             break
         last = key_of(release, frame)
@@ -150,7 +151,7 @@ def _of_frame(release: Release, frame: Frame, networks: Networks, tally: Tally) 
     try:
         image = frame.image() if callable(frame.image) else frame.image
         given = [p.mask() if callable(p.mask) else p.mask for p in frame.people]
-    except (ValueError, OSError) as error:
+    except BROKEN as error:
         tally.note_broken(key_of(release, frame), error)
         return []
     seen = [_seen(frame, person, tally) for person in frame.people]

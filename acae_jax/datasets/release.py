@@ -23,8 +23,8 @@ from acae_jax.geometry import cameras
 from acae_jax.skeletons import catalogue
 
 Pixels = UInt8[np.ndarray, "h w 3"] | Callable[[], UInt8[np.ndarray, "h w 3"]]
-"""RGB pixels, or a function that reads them. If it raises ValueError or OSError, the frame is
-named, counted and left out. Give a function for files of single images."""
+"""RGB pixels, or a function that reads them. If it raises ValueError, OSError or LookupError, the
+frame is named, counted and left out. Give a function for files of single images."""
 
 Mask = UInt8[np.ndarray, "h w"] | Bool[np.ndarray, "h w"]
 Masked = Mask | Callable[[], Mask]
@@ -129,7 +129,7 @@ class Builder(Protocol):
     def frames(self, raw: Path, unit: Unit) -> Iterator[Frame]:
         """The frames of a unit, each read when it is asked for.
 
-        What it raises as ValueError or OSError ends the unit, and is named and counted."""
+        What it raises as ValueError, OSError or LookupError ends the unit, and is counted."""
         ...
 
 

@@ -23,12 +23,13 @@ A module `official/NAME.py` has three names; `datasets.release` defines their ty
     from the projected 3D labels is measured, and a median of more than 2 px stops the build.
 *   `RELEASE.boxes` is a rule of `steps.person_boxes` with its numbers. A person who takes part in
     the matching only has is_kept=False.
-*   A ValueError or OSError out of `frames` ends the unit and is counted. What makes the whole
-    release useless is for `units` to find: one line that says what is wrong and what to do.
+*   A ValueError, OSError or LookupError out of `frames` ends the unit and is counted. What makes
+    the whole release useless is for `units` to find: one line that says what is wrong and what to
+    do.
 *   Add the name to NAMES, and a test on `tests/datasets/miniature.py`.
 
 What differs from the public code of PosePile stands in the module's docstring.
 """
 
 # In the order of the recipe (configs/mixtures.py), 3D labels first.
-NAMES = ("h36m",)
+NAMES = ("h36m", "panoptic", "coco")

@@ -73,7 +73,7 @@ def frames(raw: Path, unit: Unit) -> Iterator[Frame]:
         labels_px = _joints(path, 2)
     chosen = np.arange(0, len(joints_mm), STEPS[unit.split])
     if unit.split == "train":
-        chosen = chosen[sampling.sample(sampling.COMMON, joints_mm[chosen])]
+        chosen = chosen[sampling.sample(sampling.PLAIN, joints_mm[chosen])]
     is_shifted = activity in SHIFTED.get(subject, ())
     masks = _box_masks(raw / subject, stem, chosen.tolist())
     for (index, image), mask in zip(
