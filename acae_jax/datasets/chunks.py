@@ -12,6 +12,7 @@ import contextlib
 import errno
 import multiprocessing
 import os
+import pickle
 import shutil
 import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -165,6 +166,8 @@ def _run(plans: dict[str, Plan], missing: Sequence[Chunk], workers: int | None) 
     count = min(cores.allowed() if workers is None else workers, len(missing))
     if count < 1:
         raise ValueError(f"--workers must be at least 1, got {workers}")
+    # What cannot be pickled must fail here: later, the executor would wait for ever.
+    pickle.dumps([(plans[chunk.dataset].make, plans[chunk.dataset].schema) for chunk in missing])
     # Linear algebra on one thread is faster here, and gives the same bits everywhere.
     settings = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), "1")
     with _environment(**settings, JAX_PLATFORMS="cpu"):

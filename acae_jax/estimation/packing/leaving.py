@@ -8,6 +8,7 @@ from acae_jax.bundles import bundle
 from acae_jax.bundles import facts as facts_files
 from acae_jax.bundles.bundle import Contents
 from acae_jax.bundles.facts import Facts
+from acae_jax.estimation.model.landmark_heads import LandmarkHeads
 from acae_jax.estimation.packing import architecture, landmarks, pose_card, program
 from acae_jax.models.blazepose import BlazePose
 from acae_jax.packaging import forms, weights_file
@@ -58,9 +59,10 @@ def weights_alone(folder: Path) -> forms.Run:
 
 
 def _of_network(facts: Facts) -> Function:
-    variant = facts.about.get(landmarks.NETWORK)
-    if isinstance(variant, str):
-        model = landmarks.crop_model(BlazePose(variant))
+    settings = facts.about.get(landmarks.NETWORK)
+    if isinstance(settings, dict):
+        heads = LandmarkHeads(**settings["heads"]) if settings["heads"] else None
+        model = landmarks.crop_model(BlazePose(settings["variant"]), heads)
     else:
         model = program.crop_model(architecture.network(architecture.of(facts)))
     return partial(_with_matrix, model)
