@@ -60,7 +60,7 @@ def ours(size: Size, joints: str, repeats: int, matrix: int, with_inference: boo
     from acae_jax import config as configs
     from acae_jax.estimation import building, initial
     from acae_jax.estimation.packing import program as programs
-    from acae_jax.training import traced
+    from planning import traced  # of launch/
 
     def seconds(function, *arguments):
         jax.block_until_ready(function(*arguments))
