@@ -1,7 +1,7 @@
 """A model as an ONNX file for inputs of any size, by jax2onnx from the function itself.
 
-jax2onnx wants another orbax-checkpoint than training does, and no newer JAX: export from a bundle in an environment
-of its own (README, "Leaving as a file"). Running the file needs onnxruntime only.
+jax2onnx wants another orbax-checkpoint than training does, and an older JAX: export from a bundle
+in an environment of its own (docs/estimator.md). Running the file needs onnxruntime only.
 """
 
 import logging
