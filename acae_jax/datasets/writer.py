@@ -55,9 +55,7 @@ def write(
     sources.check_platform()
     plain_names.check_utf8(out)
     place = folder(out, name, version)
-    named = {skeleton: list(joints) for skeleton, joints in joint_names.items()}
-    stored = {**(metadata or {}), "joint_names": json.dumps(named)}
-    if _is_there(place, stored, bool(metadata)):
+    if is_there(out, name, version, joint_names, metadata):
         return place
     for left_over in Path(out).glob(f"{name}/{_INCOMPLETE}*"):
         shutil.rmtree(left_over)
@@ -77,7 +75,7 @@ def write(
         builder=dataset_info.DatasetIdentity(name, tfds.core.Version(version), str(unfinished), ""),
         description=description,
         features=features,
-        metadata=tfds.core.MetadataDict(stored),
+        metadata=tfds.core.MetadataDict(_stored(joint_names, metadata)),
     )
     info.set_file_format(tfds.core.FileFormat(_FORMAT))
     info.set_splits(tfds_splits.SplitDict(written))
@@ -138,17 +136,31 @@ def _write_split(
     )
 
 
-def _is_there(place: Path, metadata: Mapping[str, Any], is_described: bool) -> bool:
-    """Whether this dataset is there and complete; ValueError if its folder holds another one."""
+def is_there(
+    out: str | Path,
+    name: str,
+    version: str,
+    joint_names: Mapping[str, Sequence[str]],
+    metadata: Mapping[str, str | int | float] | None = None,
+) -> bool:
+    """Whether `write` has written this dataset; ValueError if its folder holds another one."""
+    place, stored = folder(out, name, version), _stored(joint_names, metadata)
     if not (place / "dataset_info.json").is_file():
         return False
     path = place / "metadata.json"
     before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    if is_described and before == dict(metadata):
+    if metadata and before == stored:
         return True
-    different = sorted(k for k in before.keys() | metadata if before.get(k) != metadata.get(k))
+    different = sorted(k for k in before.keys() | stored if before.get(k) != stored.get(k))
     differs = f"it differs in {', '.join(different)}" if different else "its content is unknown"
     raise ValueError(
         f"{place} already holds a dataset, and {differs}: delete that folder, or write another "
         "version or to another folder"
     )
+
+
+def _stored(
+    joint_names: Mapping[str, Sequence[str]], metadata: Mapping[str, str | int | float] | None
+) -> dict[str, str | int | float]:
+    named = {skeleton: list(joints) for skeleton, joints in joint_names.items()}
+    return {**(metadata or {}), "joint_names": json.dumps(named)}

@@ -40,7 +40,7 @@ from acae_jax.skeletons.union import JointUnion
 from acae_jax.training.loop import Evaluated, Task
 from acae_jax.training.state import TrainState, step_key
 
-Batch = Mapping[str, Array | np.ndarray]
+Batch = Mapping[str, Any]
 
 LOCALITY = 0.01  # of the first rows, see own_skeletons.fitting
 IN_VIEW_PX = 0.0  # true joints beyond the crop's edge do not count in the image

@@ -105,6 +105,8 @@ def build(
             raise ValueError(f"{name} has no 3D labels, so heads cannot learn from it")
         each = looks if split == "train" else 1
         settings = {"seed": seed, "looks": each, "people": len(source), "weights": weights.name}
+        if writer.is_there(out, name, VERSION, source.joint_names, settings):
+            continue
         folder = out / name / f".chunks-{VERSION}-{zlib.crc32(repr(settings).encode())}"
         plans.append(
             chunks.Plan(
