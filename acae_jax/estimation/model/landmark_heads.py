@@ -3,11 +3,11 @@
 The points are the 33 landmarks and six points of spine and head between them. There are two heads.
 The first is a small network that sees landmarks only and corrects them. The second sees the map: it
 gives volumes of each point in a metric box (MeTRAbs, Sárándi et al. 2021). The points' relative
-positions are the mean of both; where they are in the image, only the first tells, because landmarks
-are exact there.
+positions are the mean of the landmarks and both heads; where they are in the image, only the first
+head tells, because landmarks are exact there.
 
-On photographs the first head is better for upright people and the second one for others; their mean
-is better than each (docs/estimator.md).
+On photographs the first head is better for upright people and the second one for others, and the
+landmarks saw photographs, which the heads did not; the mean is better than each.
 """
 
 from typing import NamedTuple
@@ -86,10 +86,10 @@ class LandmarkHeads(nn.Module):
         side_px, stride, centred, box_mm = GEOMETRY
         inside = heatmaps.expectation(box)
         of_map = heatmaps.volume_to_mm(inside, side_px, stride, box_mm, centred)
-        points = Points(
-            of_landmarks.px, (_centred(of_landmarks.relative_mm) + _centred(of_map)) / 2
-        )
-        return Refined(points, of_landmarks, of_map, box)
+        begin_mm = jnp.einsum("pl,blc->bpc", jnp.asarray(start()), look.relative_mm)
+        three_mm = (begin_mm, of_landmarks.relative_mm, of_map)
+        mean_mm = sum(map(_centred, three_mm), start=jnp.zeros(())) / len(three_mm)
+        return Refined(Points(of_landmarks.px, mean_mm), of_landmarks, of_map, box)
 
 
 class Lifter(nn.Module):
