@@ -8,7 +8,6 @@ embedded people, and 120 kB a look. Run again after an interruption, it continue
 
 import argparse
 import sys
-from functools import partial
 from pathlib import Path
 
 from acae_jax import command_line
@@ -31,9 +30,10 @@ def main() -> int:
     options = parser.parse_args()
     names = [name for name in options.datasets.split(",") if name]
     names = names or [n for n in sources.available(options.data) if n != "embedded_2d"]
-    work = partial(
-        look_dataset.build, options.data, options.out, names, options.landmarks, options.looks
-    )
+
+    def work() -> None:
+        look_dataset.build(options.data, options.out, names, options.landmarks, options.looks)
+
     return command_line.exit_code(work, "stopped; the same command continues from here")
 
 
