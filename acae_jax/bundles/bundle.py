@@ -119,7 +119,7 @@ def read(folder: str | Path) -> Contents:
         facts,
         files[NETWORK],
         _tensors(folder / WEIGHTS, files[WEIGHTS]),
-        _matrix(folder / JOINTS, files[JOINTS]) if JOINTS in files else None,
+        joint_matrix(folder / JOINTS, files[JOINTS]) if JOINTS in files else None,
         reference.decoded(folder / reference.FILE, files[reference.FILE]),
         folders.card(folder),
     )
@@ -136,8 +136,7 @@ def write(folder: str | Path, contents: Contents) -> None:
         (place / reference.FILE).write_bytes(reference.encoded(contents.reference))
         (place / folders.CARD).write_text(contents.card, encoding="utf-8")
         if contents.matrix is not None:
-            matrix = contents.matrix.astype(np.float32)
-            (place / JOINTS).write_bytes(encoded({"matrix": matrix}))
+            (place / JOINTS).write_bytes(encoded_joints(contents.matrix))
         folders.seal(place, HEADER, FORMAT, {"facts": facts_files.to_json(contents.facts)})
         try:
             _network(place, read(place))
@@ -157,6 +156,21 @@ def verify(folder: str | Path) -> reference.Difference:
 def encoded(tensors: dict[str, np.ndarray]) -> bytes:
     """The bytes of a safetensors file; the library stores transposed views in the wrong order."""
     return safetensors.numpy.save({n: np.ascontiguousarray(v) for n, v in tensors.items()})
+
+
+def encoded_joints(matrix: Float[np.ndarray, "k j"]) -> bytes:
+    """The bytes of a file of joints, for `joint_matrix`."""
+    return encoded({"matrix": matrix.astype(np.float32)})
+
+
+def joint_matrix(path: Path, data: bytes) -> Float[np.ndarray, "k j"]:
+    """The matrix in a file of joints; a ValueError unless its rows sum to 1."""
+    tensors = _tensors(path, data)
+    if set(tensors) != {"matrix"} or tensors["matrix"].ndim != 2:
+        raise ValueError(f"{path} must hold one tensor, 'matrix', of two axes")
+    if not np.allclose(tensors["matrix"].sum(axis=1, dtype=np.float64), 1, atol=1e-3):
+        raise ValueError(f"{path}: every row of the matrix must sum to 1")
+    return tensors["matrix"].astype(np.float32)
 
 
 def network(
@@ -243,12 +257,3 @@ def _tensors(path: Path, data: bytes) -> dict[str, np.ndarray]:
         if values.dtype not in (np.float16, np.float32):
             raise ValueError(f"{path}: {name} is {values.dtype}; it must be float16 or float32")
     return tensors
-
-
-def _matrix(path: Path, data: bytes) -> Float[np.ndarray, "k j"]:
-    tensors = _tensors(path, data)
-    if set(tensors) != {"matrix"} or tensors["matrix"].ndim != 2:
-        raise ValueError(f"{path} must hold one tensor, 'matrix', of two axes")
-    if not np.allclose(tensors["matrix"].sum(axis=1, dtype=np.float64), 1, atol=1e-3):
-        raise ValueError(f"{path}: every row of the matrix must sum to 1")
-    return tensors["matrix"].astype(np.float32)

@@ -10,13 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from acae_jax.bundles import folders
+from acae_jax.bundles import bundle, folders
 from acae_jax.bundles.bundle import Bundle
 
 HEADER, FORMAT, FILE = folders.EXPORT_HEADER, "acae_jax onnx", "model.onnx"
-
-Model = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
-"""From images and intrinsics to poses in mm and spread in mm, as the card says."""
 
 
 def load(folder: str | Path) -> Bundle:
@@ -29,20 +26,25 @@ def load(folder: str | Path) -> Bundle:
     if FILE not in sums:
         raise ValueError(f"{folder / HEADER}: files must have {FILE}")
     model = session(folder, folders.read(folder, FILE, sums))
-    side_px = facts.side_px
-    camera = np.array([[side_px, 0, side_px / 2], [0, side_px, side_px / 2], [0, 0, 1]], np.float32)
+    matrix, joints = None, len(facts.joint_names)
+    if bundle.JOINTS in sums:
+        data = folders.read(folder, bundle.JOINTS, sums, bundle.LARGEST[bundle.JOINTS])
+        matrix = bundle.joint_matrix(folder / bundle.JOINTS, data)
+        joints = matrix.shape[1]
 
     def crop_model(images: np.ndarray, intrinsics: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        poses_mm, spread_mm = model(images, intrinsics)
-        return poses_mm, spread_mm
+        poses_mm, spread_mm, *points_mm = model(images, intrinsics)
+        return points_mm[0] if points_mm else poses_mm, spread_mm
 
-    spread_mm = crop_model(np.zeros((1, side_px, side_px, 3), np.uint8), camera[np.newaxis])[1]
-    if spread_mm.shape[1] != len(facts.joint_names):
+    side_px = facts.side_px
+    camera = np.array([[side_px, 0, side_px / 2], [0, side_px, side_px / 2], [0, 0, 1]], np.float32)
+    outputs = crop_model(np.zeros((1, side_px, side_px, 3), np.uint8), camera[np.newaxis])
+    if not all(output.shape[1] == joints for output in outputs):
         raise ValueError(
-            f"{folder} makes {len(facts.joint_names)} joints of the network's "
-            f"{spread_mm.shape[1]}, whose uncertainty ONNX does not tell: open the bundle"
+            f"{folder} gives positions and spreads of {outputs[0].shape[1]} and "
+            f"{outputs[1].shape[1]} joints instead of {joints}: export it again from its bundle"
         )
-    return Bundle(folder, folders.digest(folder, HEADER), facts, None, crop_model)
+    return Bundle(folder, folders.digest(folder, HEADER), facts, matrix, crop_model)
 
 
 def session(

@@ -64,6 +64,9 @@ def features(schema: Schema) -> tfds.features.FeaturesDict:
             by_name[name] = tfds.features.Image(shape=(None, None, 3), encoding_format="jpeg")
         elif field.kind == TEXT:
             by_name[name] = tfds.features.Text()
+        elif _is_map(field):
+            shape = (None,) * len(field.shape)  # TFDS stores it beside the bytes
+            by_name[name] = tfds.features.Tensor(shape=shape, dtype=np.float16, encoding="bytes")
         else:
             shape = (None,) if _is_flat(field) else field.shape
             by_name[name] = tfds.features.Tensor(shape=shape, dtype=field.dtype)
@@ -116,7 +119,14 @@ def check(schema: Schema, record: Any) -> Any:
 
 def _is_flat(field: Field) -> bool:
     """Whether an array is stored flat beside its shape, as TFDS allows only one open size."""
-    return field.shape.count(None) > 1
+    return field.shape.count(None) > 1 and not _is_map(field)
+
+
+def _is_map(field: Field) -> bool:
+    """Whether an array is a network's map, of half precision and large: stored as its bytes, which
+    takes a seventieth of the time and half of the space of a list of numbers.
+    """
+    return field.dtype == np.float16 and len(field.shape) > 1
 
 
 def _plain(field: Field, value: Any) -> Any:

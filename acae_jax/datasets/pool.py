@@ -10,6 +10,7 @@ import contextlib
 import errno
 import multiprocessing
 import os
+import pickle
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.synchronize import Event
@@ -36,6 +37,8 @@ def run(
     count = min(cores.allowed() if workers is None else workers, len(arguments))
     if count < 1:
         raise ValueError(f"--workers must be at least 1, got {workers}")
+    # What cannot be pickled must fail here: later, the executor would wait for ever.
+    pickle.dumps([(function, *values) for values in arguments])
     context = multiprocessing.get_context("spawn")
     stop = context.Event()
     settings = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), "1")

@@ -7,6 +7,7 @@ evaluation         errors per format, disagreement between formats, pictures dur
 (this folder)      the stages: from configs to tasks
 reporting          a finished workflow as one page
 packing            export of a trained network: from a run to the contents of a bundle
+photographs        the model for photographs: heads on a published landmark network
 
 In this folder:
 

@@ -9,7 +9,7 @@ gives the function of the inputs; both may need packages that others do not.
 import importlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -37,7 +37,7 @@ class Model(NamedTuple):
     """A function that leaves.
 
     `facts` are JSON of whatever its system needs to know of it again; `reference` has inputs and
-    what comes out for them, by name.
+    what comes out for them, by name; `beside` has further files, by name.
     """
 
     signature: Signature
@@ -46,6 +46,7 @@ class Model(NamedTuple):
     facts: Any
     reference: Mapping[str, np.ndarray]
     card: str
+    beside: Mapping[str, bytes] = MappingProxyType({})
 
 
 def with_reference(model: Model, *inputs: np.ndarray) -> Model:
@@ -65,8 +66,10 @@ def write(form: str, folder: Path, model: Model) -> None:
         module(form).write(place, model)
         (place / reference.FILE).write_bytes(reference.encoded(dict(model.reference)))
         (place / folders.CARD).write_text(model.card, encoding="utf-8")
-        content = {"facts": model.facts, "signature": signatures.to_json(model.signature)}
-        folders.seal(place, HEADER, f"acae_jax {form}", content)
+        for name, content in model.beside.items():
+            (place / name).write_bytes(content)
+        said = {"facts": model.facts, "signature": signatures.to_json(model.signature)}
+        folders.seal(place, HEADER, f"acae_jax {form}", said)
 
 
 class Difference(NamedTuple):

@@ -1,7 +1,7 @@
 """A model as an ONNX file for inputs of any size, by jax2onnx from the function itself.
 
-jax2onnx wants another orbax-checkpoint than training does: export from a bundle in an environment
-of its own (README, "Leaving as a file"). Running the file needs onnxruntime only.
+jax2onnx wants another orbax-checkpoint than training does, and an older JAX: export from a bundle
+in an environment of its own (docs/estimator.md). Running the file needs onnxruntime only.
 """
 
 import logging
@@ -20,8 +20,8 @@ from acae_jax.packaging import forms, signature
 
 FILES = (onnx_backend.FILE,)
 MISSING = (
-    "ONNX needs jax2onnx: in an environment of its own, pip install jax2onnx onnxruntime and "
-    "export from a bundle"
+    "ONNX needs jax2onnx: in an environment of its own, pip install jax2onnx jax==0.10.2 "
+    "flax==0.12.8 onnxruntime and export from a bundle"
 )
 
 

@@ -6,7 +6,7 @@
     python -m acae_jax.train --config $C:stage=autoencoder --workdir runs/quickstart/autoencoder
     python -m acae_jax.train --config $C:stage=consistency --workdir runs/quickstart/regularised
 
-`launch/quickstart.sh` runs all of it in 15 to 25 minutes on 2 cores, `launch/three_stages.sh`
+`launch/quickstart.sh` runs all of it in 20 to 25 minutes on 2 cores, `launch/three_stages.sh`
 every variant with three seeds. Arguments after the colon:
 
 stage     initial, autoencoder or consistency

@@ -131,6 +131,11 @@ def test_wrong_arguments_and_full_disks_are_one_line(tmp_path, monkeypatch):
     chunks.check_space(tmp_path / "not_yet", 1)
 
 
+def test_what_workers_cannot_get_is_an_error_at_once(tmp_path):
+    with pytest.raises(AttributeError, match="lambda"):
+        chunks.build([plan(tmp_path, "a", 7, {}, lambda start, stop: [])], workers=1)
+
+
 def make_slowly(folder: Path, start: int, stop: int) -> list[Toy]:
     (folder / str(os.getpid())).touch()
     time.sleep(0.2)

@@ -1,6 +1,7 @@
 """The embedded datasets: same bits for any number of workers, continued, one-line errors."""
 
 import errno
+import hashlib
 import json
 import shutil
 import signal
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from acae_jax.data import crop_record, schema
+from acae_jax.data import crop_record, schema, sources
 from acae_jax.datasets import chunks, writer
 from acae_jax.datasets.synthetic import build, contact_sheet
 
@@ -159,12 +160,32 @@ def test_prepare_stops_cleanly_and_says_what_is_wrong(tmp_path):
 
 
 def test_a_disk_that_fills_up_while_writing_is_told_as_such(built, tmp_path, monkeypatch):
-    def fill(self, download_dir):
-        raise RuntimeError("write() failed: No space left on device")
+    class FullDisk:
+        def __init__(self, path, options):
+            raise RuntimeError("write() failed: No space left on device")
 
-    monkeypatch.setattr(tfds.core.GeneratorBasedBuilder, "download_and_prepare", fill)
+    monkeypatch.setattr("array_record.python.array_record_module.ArrayRecordWriter", FullDisk)
     with pytest.raises(OSError, match="no space left for full") as caught:
         writer.write(
             tmp_path, "full", "1.0.0", {"train": lambda: []}, description="", joint_names={}
         )
     assert caught.value.errno == errno.ENOSPC
+
+
+def test_records_lie_in_the_order_of_their_hashes_whatever_order_they_come_in(built, tmp_path):
+    records = _read(built, NAME)
+    keys = [record.key for record in records]
+    assert keys == sorted(keys, key=lambda key: hashlib.md5(f"train{key}".encode()).hexdigest())
+    names = sources.open(NAME, built, "train").joint_names
+    splits = {"train": lambda: reversed(records)}
+    version = build.folder(built, NAME).name
+    writer.write(tmp_path, NAME, version, splits, description="", joint_names=names)
+    assert [record.key for record in _read(tmp_path, NAME)] == keys
+    assert [path.name for path in (tmp_path / NAME).iterdir()] == [version]
+    files = {path.name for path in (tmp_path / NAME / version).iterdir()}
+    assert files == {
+        f"{NAME}-train.array_record-00000-of-00001",
+        "dataset_info.json",
+        "features.json",
+        "metadata.json",
+    }

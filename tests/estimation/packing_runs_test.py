@@ -180,7 +180,7 @@ def test_without_its_data_a_run_is_exported_uncalibrated(workflow, tmp_path, cap
         ("EXPORTED", ("--to", "safetensors", "--out", "new", "--weights", "float16"), "--weights "),
         ("EXPORTED", ("--to", "safetensors", "--out", "new", "--state", "best"), "--state is only"),
         ("EXPORTED", ("--to", "savedmodel", "--out", "new"), "pip install -e '.[savedmodel]'"),
-        ("EXPORTED", ("--to", "onnx", "--out", "new"), "pip install jax2onnx onnxruntime"),
+        ("EXPORTED", ("--to", "onnx", "--out", "new"), "pip install jax2onnx jax==0.10.2"),
     ],
 )
 def test_errors_are_one_line(

@@ -56,11 +56,11 @@ def ours(size: Size, joints: str, repeats: int, matrix: int, with_inference: boo
     """Times this package's training step, and the crop model that it exports."""
     import jax
     import jax.numpy as jnp
+    from planning import traced  # of launch/
 
     from acae_jax import config as configs
     from acae_jax.estimation import building, initial
     from acae_jax.estimation.packing import program as programs
-    from acae_jax.training import traced
 
     def seconds(function, *arguments):
         jax.block_until_ready(function(*arguments))

@@ -8,6 +8,7 @@ from acae_jax.bundles import bundle
 from acae_jax.bundles import facts as facts_files
 from acae_jax.bundles.bundle import Contents
 from acae_jax.bundles.facts import Facts
+from acae_jax.estimation.model.landmark_heads import LandmarkHeads
 from acae_jax.estimation.packing import architecture, landmarks, pose_card, program
 from acae_jax.models.blazepose import BlazePose
 from acae_jax.packaging import forms, weights_file
@@ -28,20 +29,20 @@ def model(contents: Contents, form: str) -> forms.Model:
         # JAX declares that an exported function returns one array, whatever it returns.
         function = partial(_with_matrix, cast(Function, exported.call))
     weights = dict(contents.weights)
+    reference, points, beside = contents.reference, None, {}
     if matrix is not None:
-        weights[MATRIX] = matrix
-    poses_mm = contents.reference["poses_mm"]
-    points = poses_mm.shape[1]
+        points_mm = reference["poses_mm"]
+        reference = {**reference, "poses_mm": matrix @ points_mm, "points_mm": points_mm}
+        points, weights[MATRIX] = points_mm.shape[1], matrix
+        beside[bundle.JOINTS] = bundle.encoded_joints(matrix)
     return forms.Model(
         signature=program.signature(facts, points),
         function=function,
         weights=weights,
         facts=facts_files.to_json(facts),
-        reference={
-            **contents.reference,
-            "poses_mm": poses_mm if matrix is None else matrix @ poses_mm,
-        },
+        reference=reference,
         card=pose_card.text(facts, form, points),
+        beside=beside,
     )
 
 
@@ -58,16 +59,19 @@ def weights_alone(folder: Path) -> forms.Run:
 
 
 def _of_network(facts: Facts) -> Function:
-    variant = facts.about.get(landmarks.NETWORK)
-    if isinstance(variant, str):
-        model = landmarks.crop_model(BlazePose(variant))
+    settings = facts.about.get(landmarks.NETWORK)
+    if isinstance(settings, dict):
+        heads = LandmarkHeads(**settings["heads"]) if settings["heads"] else None
+        model = landmarks.crop_model(BlazePose(settings["variant"]), heads)
     else:
         model = program.crop_model(architecture.network(architecture.of(facts)))
     return partial(_with_matrix, model)
 
 
 def _with_matrix(function: Function, weights: dict[str, Any], *inputs: Any) -> tuple:
-    """The outputs, with the joints that the facts name: the network's, or combinations of them."""
+    """The outputs of `program.signature`."""
     own = {name: values for name, values in weights.items() if name != MATRIX}
-    poses_mm, spread_mm = function(own, *inputs)
-    return weights[MATRIX] @ poses_mm if MATRIX in weights else poses_mm, spread_mm
+    points_mm, spread_mm = function(own, *inputs)
+    if MATRIX not in weights:
+        return points_mm, spread_mm
+    return weights[MATRIX] @ points_mm, spread_mm, points_mm

@@ -50,7 +50,7 @@ def text(facts: Facts, form: str, points: int | None = None) -> str:
 
     `points` is the number of the network's joints, if a bundle's matrix combines them to others.
     """
-    about, of = facts.about, program.signature(facts, points or len(facts.joint_names))
+    about, of = facts.about, program.signature(facts, points)
     own = {"bundle": BUNDLE, "safetensors": WEIGHTS}
     header = "bundle.json" if form == "bundle" else "export.json"
     sections = {

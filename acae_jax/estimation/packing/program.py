@@ -82,8 +82,12 @@ def inputs(side_px: int) -> tuple[Tensor, ...]:
     )
 
 
-def signature(facts: Facts, points: int) -> Signature:
-    """Inputs and outputs of a model with these facts, whose network has this number of points."""
+def signature(facts: Facts, points: int | None = None) -> Signature:
+    """Inputs and outputs of a model with these facts.
+
+    `points` is the number of the network's own joints, if a matrix makes the named ones of them;
+    then both come out.
+    """
     poses_mm = Tensor(
         "poses_mm",
         ("b", len(facts.joint_names), 3),
@@ -93,12 +97,17 @@ def signature(facts: Facts, points: int) -> Signature:
     )
     spread_mm = Tensor(
         "spread_mm",
-        ("b", points),
+        ("b", points or len(facts.joint_names)),
         "float32",
         "width of each joint's heat map in mm: a measure of uncertainty, not yet an error",
         TOLERANCE_MM,
     )
-    return Signature(inputs(facts.side_px), (poses_mm, spread_mm))
+    outputs = (poses_mm, spread_mm)
+    if points is not None:
+        of_spread = "those of spread_mm"
+        meaning = f"the network's own joints in mm, {of_spread}; the others are combinations"
+        outputs += (Tensor("points_mm", ("b", points, 3), "float32", meaning, TOLERANCE_MM),)
+    return Signature(inputs(facts.side_px), outputs)
 
 
 def export(model: CropModel, weights: Weights, side_px: int) -> bytes:
