@@ -1,12 +1,14 @@
 """Chosen frames of a video file, in the pixels that are stored: neither turned nor stretched."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 from jaxtyping import UInt8
 
+from acae_jax.datasets.readers import images
 from acae_jax.files import plain_names
 
 
@@ -38,10 +40,37 @@ def chosen(path: Path, indices: Iterable[int]) -> Iterator[tuple[int, UInt8[np.n
         capture.release()
 
 
+def readers(
+    path: Path, indices: Iterable[int]
+) -> Iterator[tuple[int, Callable[[], UInt8[np.ndarray, "h w 3"]]]]:
+    """As `chosen`, with functions that give the frames, for units of several videos.
+
+    Where a video is missing or damaged, the function raises the ValueError, and no more come.
+    """
+    found = chosen(path, indices := list(indices))
+    for index in indices:
+        try:
+            _, image = next(found)
+        except ValueError as error:
+            yield index, images.unreadable(error)
+            return
+        yield index, partial(np.asarray, image)
+
+
 def frame_count(path: Path) -> int:
     """The number of frames that a video's header states, which may be wrong; 0 if none."""
+    count = _stated(path, cv2.CAP_PROP_FRAME_COUNT)
+    return int(count) if 0 < count < 1e9 else 0
+
+
+def frame_rate(path: Path) -> float:
+    """The frames a second that a video's header states; 0 if none."""
+    return max(0.0, _stated(path, cv2.CAP_PROP_FPS))
+
+
+def _stated(path: Path, what: int) -> float:
     with plain_names.plain_name(path) as name:
         capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG)
-    count = capture.get(cv2.CAP_PROP_FRAME_COUNT)
+    value = capture.get(what)
     capture.release()
-    return int(count) if 0 < count < 1e9 else 0
+    return value
