@@ -138,7 +138,7 @@ def projected_px(
     """Where a camera sees joints; NaN behind it, and where its lens model means nothing."""
     in_camera = cameras.world_to_camera(camera, joints_mm.astype(np.float64))
     # Comparisons with NaN are False, and so joints without a label stay NaN.
-    limit = lens.fold_radius(camera.distortion) if camera.distortion.any() else np.inf
+    limit = min(lens.fold_radius(camera.distortion), 1e9) if camera.distortion.any() else 1e9
     radius = np.hypot(in_camera[:, 0], in_camera[:, 1])
     is_seen = (in_camera[:, 2] > 0) & (radius < limit * in_camera[:, 2])
     points_px = cameras.camera_to_image(camera, np.where(is_seen[:, None], in_camera, 1.0))
@@ -204,7 +204,7 @@ def _record(
     camera = stored_crop.fake_camera(*size) if frame.camera is None else frame.camera
     up = None if frame.camera is None else np.array(frame.up)
     crop = stored_crop.place(size, camera, box, up, release.cropping)
-    picture = stored_crop.draw(image, crop)
+    picture = stored_crop.corrected(stored_crop.draw(image, crop), release.cropping.light)
     if mask is not None:
         shown = masks.encode(_warped(mask, image, crop))
     elif release.finds_masks:

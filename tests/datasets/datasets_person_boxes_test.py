@@ -109,9 +109,23 @@ def test_the_best_detection_of_each():
     rule = {"factor": 1.0, "least_iou": 0.5}
     best = person_boxes.best_detected(people, IMAGE, detections(*found), **rule)
     assert as_lists(best) == [[11, 10, 20, 40], None]
-    rule["otherwise_joints"] = True
-    best = person_boxes.best_detected(people, IMAGE, detections(*found), **rule)
-    assert as_lists(best) == [[11, 10, 20, 40], [100, 10, 20, 40]]
+    own = [100, 10, 20, 40]
+    for joints, seen_none, unseen in (
+        ({"joints_if_unfit": True}, own, None),
+        ({"joints_if_unseen": True}, None, own),
+    ):
+        best = person_boxes.best_detected(people, IMAGE, detections(*found), **rule, **joints)
+        assert as_lists(best) == [[11, 10, 20, 40], seen_none]
+        best = person_boxes.best_detected(people[1:], IMAGE, detections(), **rule, **joints)
+        assert as_lists(best) == [unseen]
+
+
+def test_small_boxes_are_left_out():
+    boxes = [0, 0, 30, 50], [0, 0, 50, 30], [0, 0, 29, 90], [0, 0, 40, 49], None
+    people = [seen(0, 0, 1, 1, box) for box in boxes]
+    rule = {"rule": person_boxes.given, "shorter_px": 30.0, "longer_px": 50.0}
+    found = person_boxes.of_size(people, IMAGE, never, **rule)
+    assert as_lists(found) == [[0, 0, 30, 50], [0, 0, 50, 30], None, None, None]
 
 
 @pytest.mark.parametrize("by_score, expected", [(False, [5, 10, 25, 40]), (True, [10, 10, 20, 40])])

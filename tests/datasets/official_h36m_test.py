@@ -109,7 +109,7 @@ def raw(tmp_path_factory):
                 write_cdf(
                     features / f"D2_Positions/{activity}.{name}.cdf", labels_px.reshape(COUNT, 64)
                 )
-                camera = h36m.read_cameras(raw)[name, subject]
+                camera = h36m.read_cameras(raw / h36m.METADATA)[name, subject]
                 images = [miniature.picture(camera, [j[list(h36m.JOINTS)]]) for j in joints_mm]
                 miniature.write_video(folder / f"Videos/{activity}.{name}.mp4", images)
                 masks = [filled(box_of(index, j)) for j in labels_mm]
