@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from acae_jax.datasets import building
-from acae_jax.datasets.official import fit3d
+from acae_jax.datasets.official import chi3d, fit3d, humansc3d
 from acae_jax.datasets.readers import imar
+from acae_jax.datasets.steps.person_boxes import Seen
 
 PEOPLE_MM = {"squat": imar_release.people_mm(1), "w raise": imar_release.people_mm(1, "walk")}
 RATES = {"squat": 1, "w raise": 4}
@@ -62,3 +63,15 @@ def test_joints_of_another_rate_are_one_line(raw):
     for count in (0, 3, 20):
         with pytest.raises(ValueError, match=f"has 8 poses for a video of {count} frames"):
             imar.read_joints(path, count)
+
+
+def test_a_box_is_that_of_a_detection_that_fits():
+    person = Seen(np.array([[100.0, 100], [200, 200]]))
+    image_box = np.array([-0.5, -0.5, 320, 240])
+    for release in (fit3d.RELEASE, chi3d.RELEASE, humansc3d.RELEASE):
+        # The joints' box × 1.2 has sides of 120; IoUs of 0.51 and 0.49.
+        for side, fits in ((0.51**0.5 * 120, True), (0.49**0.5 * 120, False)):
+            detection = np.array([[90, 90, side, side, 0.9]])
+            (box,) = release.boxes([person], image_box, lambda: detection)  # noqa: B023
+            assert (box is not None) == fits
+        assert release.boxes([person], image_box, lambda: np.zeros((0, 5))) == [None]

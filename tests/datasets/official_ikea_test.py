@@ -9,6 +9,7 @@ import pytest
 
 from acae_jax.datasets import building
 from acae_jax.datasets.official import ikea
+from acae_jax.datasets.steps.person_boxes import Seen
 from acae_jax.geometry import cameras
 
 COUNT = 12
@@ -123,3 +124,18 @@ def test_a_calibration_without_the_place_is_one_line(raw, tmp_path):
     path.write_bytes(pickle.dumps({"04": {}}))
     with pytest.raises(ValueError, match=r"camera_parameters.pkl has no camera of Lack_TV_Bench/"):
         building.plan(ikea, tmp_path, tmp_path / "out")
+
+
+def test_boxes_are_of_the_detector_or_of_the_joints_if_it_sees_nobody():
+    person = Seen(np.array([[100.0, 100], [200, 200]]))
+    image_box = np.array([-0.5, -0.5, 320, 240])
+
+    near, far = [100.0, 100, 90, 90, 0.9], [0.0, 0, 40, 40, 0.99]
+    for detections, expected in (
+        ([far, near], [near[:4]]),
+        ([], [[90, 90, 120, 120]]),
+        ([far], [None]),
+    ):
+        seen = np.array(detections, float).reshape(-1, 5)
+        found = ikea.RELEASE.boxes([person], image_box, lambda: seen)  # noqa: B023
+        assert [box if box is None else box.tolist() for box in found] == expected

@@ -54,40 +54,45 @@ MM = 10.0  # in a cm
 
 
 def units(raw: Path) -> tuple[Unit, ...]:
-    """One for each sequence of the splits that has videos and is not on the list to ignore."""
+    """One for each video of a sequence in the splits that is not on the list to ignore."""
     annotations = raw / "annotations"
-    ignored = _lines(annotations / "ignore_list.txt")
-    settings = _settings(raw)
-    filmed = {re.sub(r"_c\d\d_", "_cAll_", p.stem) for p in (raw / "videos").glob("*.mp4")}
+    ignored, settings = _lines(annotations / "ignore_list.txt"), _settings(raw)
+    split_of = {
+        name: split
+        for part, split in SPLITS.items()
+        for name in _lines(annotations / "splits" / f"{part}.txt")
+        if name not in ignored
+    }
     found = []
-    for part, split in SPLITS.items():
-        for name in _lines(annotations / "splits" / f"{part}.txt"):
-            if name in ignored or name not in filmed:
-                continue
-            camera_path = annotations / "cameras" / f"{settings.get(name)}.json"
-            for path in (annotations / "keypoints3d" / f"{name}.pkl", camera_path):
-                if not path.exists():
-                    raise ValueError(f"{path} is missing; unpack all annotations of AIST++")
-            found.append(Unit(name, split))
+    for video in sorted((raw / "videos").glob("*.mp4")):
+        name, _ = _sequence(video.stem)
+        if name not in split_of:
+            continue
+        for path in (
+            annotations / "keypoints3d" / f"{name}.pkl",
+            annotations / "cameras" / f"{settings.get(name)}.json",
+        ):
+            if not path.exists():
+                raise ValueError(f"{path} is missing; unpack all annotations of AIST++")
+        found.append(Unit(video.stem, split_of[name]))
     return tuple(found)
 
 
 def frames(raw: Path, unit: Unit) -> Iterator[Frame]:
-    """The frames of all videos of a sequence."""
-    joints_mm = read_joints(raw / "annotations" / "keypoints3d" / f"{unit.name}.pkl")
+    """The frames of a video."""
+    name, camera_name = _sequence(unit.name)
+    joints_mm = read_joints(raw / "annotations" / "keypoints3d" / f"{name}.pkl")
     labels = np.arange(0, len(joints_mm), TEST_STEP)
     if unit.split == "train":
         labels = np.flatnonzero(sampling.sample(sampling.PLAIN, joints_mm))
-    dancer = "".join(re.findall(r"_(d\d\d)_", unit.name))
-    path = raw / "annotations" / "cameras" / f"{_settings(raw)[unit.name]}.json"
-    for name, camera in read_cameras(path).items():
-        video = raw / "videos" / f"{unit.name.replace('cAll', name)}.mp4"
-        if not video.exists():
-            continue
-        shown = video_frames(labels, videos.frame_rate(video))
-        for index, image in videos.readers(video, shown):
-            person = Person(dancer, joints_mm[shown[index]])
-            yield Frame(image, camera, (person,), unit.name, shown[index], name, release.Y_UP)
+    setting = _settings(raw)[name]
+    camera = read_cameras(raw / "annotations" / "cameras" / f"{setting}.json")[camera_name]
+    video = raw / "videos" / f"{unit.name}.mp4"
+    dancer = "".join(re.findall(r"_(d\d\d)_", name))
+    shown = video_frames(labels, videos.frame_rate(video))
+    for index, image in videos.chosen(video, shown):
+        person = Person(dancer, joints_mm[shown[index]])
+        yield Frame(image, camera, (person,), name, shown[index], camera_name, release.Y_UP)
 
 
 def read_joints(path: Path) -> Float[np.ndarray, "f 19 3"]:
@@ -125,6 +130,12 @@ def video_frames(labels: Int[np.ndarray, " n"], rate: float) -> dict[int, int]:
         )
     frames, first = np.unique(np.rint(labels * ((rate or RATE) / RATE)), return_index=True)
     return dict(zip(frames.astype(int).tolist(), labels[first].tolist(), strict=True))
+
+
+def _sequence(video: str) -> tuple[str, str]:
+    """The sequence and the camera of a video: "gBR_sBM_c01_d04…" is of "gBR_sBM_cAll_d04…"."""
+    camera = "".join(re.findall(r"_(c\d\d)_", video))
+    return video.replace(f"_{camera}_", "_cAll_"), camera
 
 
 def _lines(path: Path) -> list[str]:

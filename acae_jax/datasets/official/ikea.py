@@ -35,7 +35,7 @@ RELEASE = Release(
     layout=(CALIBRATION, f"*/*/dev?/{VIDEO}", "*/*/dev?/pose3d/*.json"),
     format="ikea",
     quota=2,
-    boxes=partial(person_boxes.best_detected, factor=1.2, least_iou=0.3, otherwise_joints=True),
+    boxes=partial(person_boxes.best_detected, factor=1.2, least_iou=0.3, joints_if_unseen=True),
 )
 LEFT_OUT = "special_test"
 LEAST_JOINTS = 4

@@ -1,14 +1,12 @@
 """Chosen frames of a video file, in the pixels that are stored: neither turned nor stretched."""
 
-from collections.abc import Callable, Iterable, Iterator
-from functools import partial
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from acae_jax.datasets.readers import images
 from acae_jax.files import plain_names
 
 
@@ -38,23 +36,6 @@ def chosen(path: Path, indices: Iterable[int]) -> Iterator[tuple[int, UInt8[np.n
             yield index, cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
     finally:
         capture.release()
-
-
-def readers(
-    path: Path, indices: Iterable[int]
-) -> Iterator[tuple[int, Callable[[], UInt8[np.ndarray, "h w 3"]]]]:
-    """As `chosen`, with functions that give the frames, for units of several videos.
-
-    Where a video is missing or damaged, the function raises the ValueError, and no more come.
-    """
-    found = chosen(path, indices := list(indices))
-    for index in indices:
-        try:
-            _, image = next(found)
-        except ValueError as error:
-            yield index, images.unreadable(error)
-            return
-        yield index, partial(np.asarray, image)
 
 
 def frame_count(path: Path) -> int:
