@@ -40,8 +40,18 @@ def chosen(path: Path, indices: Iterable[int]) -> Iterator[tuple[int, UInt8[np.n
 
 def frame_count(path: Path) -> int:
     """The number of frames that a video's header states, which may be wrong; 0 if none."""
+    count = _stated(path, cv2.CAP_PROP_FRAME_COUNT)
+    return int(count) if 0 < count < 1e9 else 0
+
+
+def frame_rate(path: Path) -> float:
+    """The frames a second that a video's header states; 0 if none."""
+    return max(0.0, _stated(path, cv2.CAP_PROP_FPS))
+
+
+def _stated(path: Path, what: int) -> float:
     with plain_names.plain_name(path) as name:
         capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG)
-    count = capture.get(cv2.CAP_PROP_FRAME_COUNT)
+    value = capture.get(what)
     capture.release()
-    return int(count) if 0 < count < 1e9 else 0
+    return value
