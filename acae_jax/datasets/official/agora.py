@@ -23,6 +23,7 @@ from scipy.spatial.transform import Rotation
 
 from acae_jax.datasets import release
 from acae_jax.datasets.readers import images, pickled_tables
+from acae_jax.datasets.readers.body_model import SMPLX_LABELLED
 from acae_jax.datasets.release import Frame, Person, Release, Unit
 from acae_jax.datasets.steps import person_boxes
 from acae_jax.geometry import cameras
@@ -51,7 +52,6 @@ RELEASE = Release(
     ),
 )
 MOST_HIDDEN, HIDDEN = 75, 50  # percent
-SMPLX_JOINTS = (*range(25), 28, 43, *range(55, 67), 68, 71, 73)  # of 127, in the catalogue's order
 SIZE_PX, SENSOR_MM = (3840, 2160), 36.0
 # Focal length in mm, place in cm, yaw and pitch in degrees, by a part of the image's name.
 FIXED_CAMERAS = {
@@ -143,7 +143,9 @@ def _joints(
 ) -> Float[np.ndarray, "66 c"]:
     """A person's joints of both models."""
     one = np.asarray(smpl[column][row][person], float)[:24]
-    return np.concatenate([one, np.asarray(smplx[column][row][person], float)[list(SMPLX_JOINTS)]])
+    return np.concatenate(
+        [one, np.asarray(smplx[column][row][person], float)[list(SMPLX_LABELLED)]]
+    )
 
 
 def _boxes_and_mask(

@@ -96,7 +96,8 @@ def frames(raw: Path, unit: Unit) -> Iterator[Frame]:
             in_camera /= _radius(joints_m[SIZED_IN_SMPL])
             people.append(Person(str(number), in_camera @ rotation, labels_px))
         read = partial(images.read, raw / "spec-syn" / name)
-        yield Frame(read, camera, tuple(people), clip, 0, "", release.Y_DOWN)
+        if people:
+            yield Frame(read, camera, tuple(people), clip, 0, "", release.Y_DOWN)
 
 
 def _people(raw: Path, split: str) -> tuple[np.ndarray, dict[str, np.ndarray]]:
