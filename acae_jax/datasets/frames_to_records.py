@@ -177,12 +177,12 @@ def _seen(frame: Frame, person: Person, tally: Tally) -> Seen:
     """Where a person's joints are in the image; notes how far the 2D labels are from there."""
     if frame.camera is None or not len(person.joints_mm):
         labels_px = np.zeros((0, 2)) if person.joints_px is None else person.joints_px
-        return Seen(labels_px, person.box)
+        return Seen(labels_px, person.box, person.is_hidden)
     joints_px = projected_px(frame.camera, person.joints_mm)
     if person.joints_px is not None:
         errors_px = np.linalg.norm(joints_px - person.joints_px, axis=-1)
         tally.errors_px.append(errors_px[np.isfinite(errors_px)].astype(np.float32))
-    return Seen(joints_px, person.box)
+    return Seen(joints_px, person.box, person.is_hidden)
 
 
 def _detected(networks: Networks, image: UInt8[np.ndarray, "h w 3"]) -> np.ndarray:

@@ -57,6 +57,7 @@ class Person(NamedTuple):
     mask        if the release gives one
     is_kept     whether this person makes a record. If not, it takes part in the matching of
                 detections only.
+    is_hidden   whether things hide most of it, for rules of boxes that ask
     """
 
     id: str
@@ -65,6 +66,7 @@ class Person(NamedTuple):
     box: Float[np.ndarray, "4"] | None = None
     mask: Masked | None = None
     is_kept: bool = True
+    is_hidden: bool = False
 
 
 class Frame(NamedTuple):
@@ -82,6 +84,15 @@ class Frame(NamedTuple):
     index: int
     camera_name: str = ""
     up: tuple[float, float, float] = Y_DOWN
+
+
+def broken(error: ValueError | OSError, clip: str, index: int, camera_name: str = "") -> Frame:
+    """A frame in place of one whose labels cannot be read: it is named, counted and left out."""
+
+    def image() -> UInt8[np.ndarray, "h w 3"]:
+        raise error
+
+    return Frame(image, None, (), clip, index, camera_name)
 
 
 class Release(NamedTuple):

@@ -61,7 +61,7 @@ def frames(raw: Path, unit: Unit) -> Iterator[Frame]:
         try:
             person = Person(unit.name, read_joints(path))
         except ValueError as error:
-            yield Frame(images.unreadable(error), None, (), unit.name, index)
+            yield release.broken(error, unit.name, index)
             continue
         for image in sorted(snapshot.glob("image/image*.jpg")):
             number = int(image.stem.removeprefix("image"))

@@ -66,7 +66,8 @@ def frames(raw: Path, unit: Unit) -> Iterator[Frame]:
         try:
             joints_mm = read_joints(path)
         except (ValueError, LookupError) as error:
-            yield Frame(images.unreadable(error), None, (), clip, int(path.stem), device)
+            reason = ValueError(f"{path}: {error}")
+            yield release.broken(reason, clip, int(path.stem), device)
             continue
         if np.isfinite(joints_mm[:, 0]).sum() >= LEAST_JOINTS:
             world_mm[int(path.stem)] = cameras.camera_to_world(camera, joints_mm)

@@ -29,6 +29,9 @@ SMPLX_JOINTS_ON_VERTICES = (
 )
 """SMPL-X's joints after the 55 of the kinematic tree; then come 51 landmarks of the face."""
 
+SMPLX_LABELLED = (*range(25), 28, 43, *range(55, 67), 68, 71, 73)
+"""Of SMPL-X's 127 joints those of the format smplx, in its order."""
+
 _KINDS = {24: "smpl", 52: "smplh", 55: "smplx"}  # by number of joints
 _SITES = {
     "smpl": "https://smpl.is.tue.mpg.de",

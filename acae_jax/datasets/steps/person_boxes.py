@@ -21,10 +21,12 @@ Box = Float[np.ndarray, "4"]
 
 
 class Seen(NamedTuple):
-    """What is known of a person in an image: where its joints are (NaN = unknown), and a box."""
+    """What is known of a person in an image: where its joints are (NaN = unknown), a box, and
+    whether things hide most of it."""
 
     joints_px: Float[np.ndarray, "j 2"]
     box: Box | None = None
+    is_hidden: bool = False
 
 
 Detect = Callable[[], Float[np.ndarray, "d 5"]]
@@ -94,6 +96,34 @@ def detected(
         if fits and boxes.area(found[column]) < most_area * boxes.area(wanted[row]):
             result[sure[row]] = found[column]
     return result
+
+
+def given_or_detected(
+    people: Sequence[Seen], image_box: Box, detect: Detect, *, least_iou: float
+) -> list[Box | None]:
+    """The detections that fit the release's boxes, as of `detected`, or else the release's boxes.
+
+    People who are hidden need a detection.
+    """
+    fitting = detected(people, image_box, detect, factor=1.0, least_iou=least_iou, from_given=True)
+    own = given(people, image_box, detect)
+    return [
+        given_box if box is None and not one.is_hidden else box
+        for one, box, given_box in zip(people, fitting, own, strict=True)
+    ]
+
+
+def large_enough(
+    people: Sequence[Seen],
+    image_box: Box,
+    detect: Detect,
+    *,
+    rule: BoxRule,
+    least_side_px: float,
+) -> list[Box | None]:
+    """The boxes of another rule, without those that are narrower or lower than this."""
+    found = rule(people, image_box, detect)
+    return [box if box is not None and box[2:].min() >= least_side_px else None for box in found]
 
 
 def best_detected(
