@@ -204,7 +204,7 @@ def _record(
     camera = stored_crop.fake_camera(*size) if frame.camera is None else frame.camera
     up = None if frame.camera is None else np.array(frame.up)
     crop = stored_crop.place(size, camera, box, up, release.cropping)
-    picture = stored_crop.draw(image, crop)
+    picture = stored_crop.corrected(stored_crop.draw(image, crop), release.cropping.light)
     if mask is not None:
         shown = masks.encode(_warped(mask, image, crop))
     elif release.finds_masks:

@@ -102,7 +102,8 @@ def make_unit(plan: Plan, unit: Unit) -> dict[str, Any]:
     path = _path(plan, unit, RECORDS)
     temporary = path.with_name(f"{path.name}.{socket.gethostname()}-{os.getpid()}.tmp")
     tally = frames_to_records.Tally()
-    made = frames_to_records.records(plan.release, plan.frames(unit), plan.networks, tally)
+    frames = _until_stopped(plan.frames(unit))
+    made = frames_to_records.records(plan.release, frames, plan.networks, tally)
     try:
         _write(temporary, _serialised(made, features, serializer))
         report = {"unit": unit.name, "split": unit.split, **tally.summary()}
@@ -116,10 +117,15 @@ def make_unit(plan: Plan, unit: Unit) -> dict[str, Any]:
     return report
 
 
-def _serialised(made, features, serializer) -> Iterator[bytes]:
-    for record in made:
+def _until_stopped(frames: Iterator[Frame]) -> Iterator[Frame]:
+    for frame in frames:
         if pool.is_stopped():
             raise Stopped
+        yield frame
+
+
+def _serialised(made, features, serializer) -> Iterator[bytes]:
+    for record in made:
         values = schema.to_dict(crop_record.SCHEMA, record)
         example = serializer.get_tf_example(features.encode_example(values))
         # A protocol buffer's map has an order of its own in every process.

@@ -120,3 +120,19 @@ def test_masks_are_halves_of_pixels():
 def test_impossible_boxes_are_one_line(box):
     with pytest.raises(ValueError, match=r"has no extent|lies outside of the image"):
         stored_crop.place(SIZE, stored_crop.fake_camera(*SIZE), np.array(box, float), None)
+
+
+def test_the_light_of_a_studio_becomes_grey():
+    image = np.zeros((2, 3, 3), np.uint8)
+    image[:, 1], image[:, 2] = 128, 255
+    assert stored_crop.corrected(image, None) is image
+    brighter = stored_crop.corrected(image, stored_crop.Light(gamma=0.67))
+    np.testing.assert_allclose(brighter[0, :, 0], [0, 255 * (128 / 255) ** 0.67, 255], atol=1)
+    # A grey wall in the light of the dome: Lab of 8 bits (L, 120, 138).
+    for lightness in (80, 200):
+        distance = np.array([-8, 10]) * lightness / 255 * 1.1
+        lab = np.array([[[lightness * 100 / 255, *distance]]], np.float32)
+        wall = np.rint(255 * cv2.cvtColor(lab, cv2.COLOR_Lab2RGB)).astype(np.uint8)
+        assert np.ptp(wall) > 5
+        grey = stored_crop.corrected(wall, stored_crop.Light(grey_a=120.0, grey_b=138.0))
+        assert np.ptp(grey) <= 2

@@ -1,7 +1,8 @@
 """CMU Panoptic Studio: groups of people among 31 HD cameras in a dome (Joo et al., TPAMI 2017).
 
 Everybody in view takes part in the matching with the detector; who moved makes a record. Who is who
-follows from where they were. A missing joint has the confidence -1.
+follows from where they were. A missing joint has the confidence -1. The crops lose the greenish
+yellow light of the dome here, not at each reading as in the public code.
 
 Left out are five videos of the release that are broken or absent.
 """
@@ -19,6 +20,7 @@ from acae_jax.datasets.frames_to_records import projected_px
 from acae_jax.datasets.readers import videos
 from acae_jax.datasets.release import Frame, Person, Release, Unit
 from acae_jax.datasets.steps import person_boxes, tracks
+from acae_jax.datasets.steps.stored_crop import Cropping, Light
 from acae_jax.geometry import cameras
 
 RELEASE = Release(
@@ -36,6 +38,7 @@ RELEASE = Release(
     format="panoptic",
     quota=7,
     boxes=partial(person_boxes.detected, factor=1.25, least_iou=0.1, most_area=2.0),
+    cropping=Cropping(light=Light(grey_a=120.0, grey_b=138.0)),
 )
 BROKEN = {
     ("171204_pose3", "20"),

@@ -7,6 +7,7 @@ from typing import IO, Any
 
 CHUNK = 1 << 20
 LONGEST = 64 << 20  # characters of one item
+_AFTER = ",]} \t\r\n"
 _DECODER = json.JSONDecoder()
 
 
@@ -86,8 +87,9 @@ class _Text:
                 continue
             except RecursionError:
                 raise ValueError(f"{self._path} is nested too deeply") from None
-            # A number may go on in what is not read yet.
-            if end < len(self._buffer) or isinstance(value, str | list | dict):
+            # A number may go on in what is not read yet: of "12.5" there may be "12." so far.
+            after = self._buffer[end : end + 1]
+            if isinstance(value, str | list | dict) or (after and after in _AFTER):
                 self._at = end
                 return value
             self._more()

@@ -68,7 +68,7 @@ def detected(
     image_box: Box,
     detect: Detect,
     *,
-    factor: float,
+    factor: float = 1.0,
     least_iou: float,
     most_area: float = np.inf,
     from_given: bool = False,
@@ -102,25 +102,42 @@ def best_detected(
     detect: Detect,
     *,
     factor: float,
-    least_iou: float,
-    otherwise_joints: bool = False,
+    least_iou: float = 0.0,
+    joints_if_unfit: bool = False,
+    joints_if_unseen: bool = False,
 ) -> list[Box | None]:
     """For each person the detection with the largest IoU with the joints' box × `factor`.
 
-    If it is less than `least_iou`, or nobody was detected: the joints' box in the image, or none.
+    If it is less than `least_iou`: none, or with `joints_if_unfit` the joints' box in the image.
+    If nobody at all is detected: none, or with `joints_if_unseen` that box.
     """
     around = of_joints(people, image_box, detect, factor=factor)
     found = detect()[:, :4].astype(float) if any(box is not None for box in around) else None
     result: list[Box | None] = []
     for one, box in zip(people, around, strict=True):
-        fallback = box if otherwise_joints else None
         if box is None or found is None or not len(found):
-            result.append(fallback)
+            result.append(box if joints_if_unseen else None)
             continue
         overlap = iou_matrix(joints_box(one.joints_px, factor)[None], found)[0]
         best = int(overlap.argmax())
-        result.append(found[best] if overlap[best] >= least_iou else fallback)
+        unfit = box if joints_if_unfit else None
+        result.append(found[best] if overlap[best] >= least_iou else unfit)
     return result
+
+
+def of_size(
+    people: Sequence[Seen],
+    image_box: Box,
+    detect: Detect,
+    *,
+    rule: BoxRule,
+    shorter_px: float = 0.0,
+    longer_px: float = 0.0,
+) -> list[Box | None]:
+    """The boxes of another rule whose shorter and longer side are at least this long."""
+    least = np.array([shorter_px, longer_px])
+    found = rule(people, image_box, detect)
+    return [b if b is not None and (np.sort(b[2:]) >= least).all() else None for b in found]
 
 
 def joined_with_detection(

@@ -24,9 +24,19 @@ TURN = math.radians(30)
 ROOM = 1.1 / 0.85**2  # for shifts and zooms
 GAMMA = 2.2
 SUPERSAMPLING = 2
+WHITE_BALANCE = 1.1  # strength
 JPEG_QUALITY = 95
 FAKE_FOV = math.radians(8)  # of images whose camera is unknown
 OUTSIDE = -1e4  # px, where the image has nothing to show
+
+
+class Light(NamedTuple):
+    """What corrects the light of a studio: bytes become 255 (byte / 255)^gamma, then the colour
+    `grey_a`, `grey_b` (OpenCV's Lab of 8 bits) becomes grey, the more the lighter a pixel is."""
+
+    gamma: float = 1.0
+    grey_a: float = 128.0
+    grey_b: float = 128.0
 
 
 class Cropping(NamedTuple):
@@ -35,10 +45,12 @@ class Cropping(NamedTuple):
     expansion        times the usual room about the person
     ends_with_image  whether the crop ends where the image does; False where views are so wide that
                      the image has no box in a turned camera
+    light            of the finished crop, if it is to be corrected
     """
 
     expansion: float = 1.0
     ends_with_image: bool = True
+    light: Light | None = None
 
 
 USUAL = Cropping()
@@ -104,6 +116,17 @@ def draw_mask(
 ) -> Bool[np.ndarray, "_h _w"]:
     """The pixels of a crop more than half of which are not zero in the image's mask."""
     return _sampled((mask != 0).astype(np.uint8), _TO_SHARE, crop, cv2.INTER_LINEAR) > 0.5
+
+
+def corrected(image: UInt8[np.ndarray, "h w 3"], light: Light | None) -> UInt8[np.ndarray, "h w 3"]:
+    """An image in another light; the same one for None."""
+    if light is None:
+        return image
+    brighter = ((np.arange(256) / 255) ** light.gamma).astype(np.float32)
+    lab = cv2.cvtColor(cv2.LUT(image, brighter), cv2.COLOR_RGB2Lab)  # lightness 0 to 100
+    for channel, grey in ((1, light.grey_a), (2, light.grey_b)):
+        lab[..., channel] -= np.float32(WHITE_BALANCE * (grey - 128) / 100) * lab[..., 0]
+    return np.rint(255 * np.clip(cv2.cvtColor(lab, cv2.COLOR_Lab2RGB), 0, 1)).astype(np.uint8)
 
 
 def encode(image: UInt8[np.ndarray, "h w 3"]) -> bytes:
