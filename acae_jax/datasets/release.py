@@ -84,6 +84,15 @@ class Frame(NamedTuple):
     up: tuple[float, float, float] = Y_DOWN
 
 
+def broken(error: ValueError | OSError, clip: str, index: int, camera_name: str = "") -> Frame:
+    """A frame in place of one whose labels cannot be read: it is named, counted and left out."""
+
+    def image() -> UInt8[np.ndarray, "h w 3"]:
+        raise error
+
+    return Frame(image, None, (), clip, index, camera_name)
+
+
 class Release(NamedTuple):
     """What is known of a dataset before its files are read.
 

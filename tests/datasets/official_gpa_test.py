@@ -79,6 +79,7 @@ def test_joints_and_cameras_come_back(raw):
             index = NUMBERS.index(frame.index)
             found[int(name.split("/")[0])].append(index)
             miniature.assert_joints(frame.people[0].joints_mm, seen_mm(index))
+            assert frame.camera is not None
             miniature.assert_same_camera(frame.camera, truth(index), seen_mm(index))
             assert frame.up == (0, -1, 0)
     # Without those that are as the one before, and without the one for testing.
@@ -101,7 +102,7 @@ def test_records_show_the_person_and_its_mask(raw, tmp_path):
 
 def test_a_broken_image_is_named(raw, tmp_path):
     (tmp_path / "0000000001.jpg").write_bytes(b"\xff\xd8\xff")
-    with pytest.raises(ValueError, match="0000000001.jpg: .*cut short"):
+    with pytest.raises(ValueError, match=r"0000000001.jpg: .*cut short"):
         gpa._read(tmp_path, "0000000001")
 
 
