@@ -32,7 +32,7 @@ def people(recording: int) -> np.ndarray:
     joints_mm += [0, 300.0 * recording, 0]
     centre_mm = joints_mm.mean(axis=1)
     for joint, up_mm in ((5, 600), (22, -790), (28, -810)):
-        joints_mm[:, joint] = centre_mm + [0, 0, up_mm]
+        joints_mm[:, joint] = centre_mm + np.array([0, 0, up_mm])
     joints_mm[:, 15] = joints_mm[:, 9]
     return joints_mm
 
@@ -115,7 +115,10 @@ def raw(tmp_path_factory) -> Path:
     poses = raw / "S1/19-07-12-07-32-22/Dump/gposes3d"
     (poses / "1.npy").unlink()
     (poses / "2.npy").write_bytes(b"no array")
-    np.save(poses / "3.npy", np.zeros((1, 33, 3)))  # nobody was seen
+    np.save(poses / "3.npy", np.full((1, 33, 3), 250.0))  # nobody was seen
+    one_mm = np.load(poses / "4.npy")
+    one_mm[0, 20] = 0  # a joint was not seen
+    np.save(poses / "4.npy", one_mm)
     return raw
 
 
@@ -142,6 +145,8 @@ def test_people_and_cameras_come_back(frames):
                 assert (number, pose) == (0, 2)  # the broken one
                 continue
             joints_mm = people(number)[pose, JOINTS]
+            if (number, pose) == (0, 4):
+                joints_mm[JOINTS.index(20)] = np.nan
             assert frame.camera is not None
             miniature.assert_same_camera(frame.camera, upright(sensor, kind), joints_mm)
             miniature.assert_joints(frame.people[0].joints_mm, joints_mm)
