@@ -141,6 +141,20 @@ def test_records_show_people_and_everybodys_mask(raw, tmp_path):
     assert report["total"]["left_out"]["broken"] == 1
 
 
+@pytest.mark.parametrize(
+    ("scale", "labelled", "side", "is_kept"),
+    [(1, 6, 51, True), (0.05, 26, 200, False), (1, 5, 200, False), (1, 26, 49, False)],
+)
+def test_people_must_be_plausible(scale, labelled, side, is_kept):
+    mm = np.full((400, 3), np.nan)
+    for numbers_of_joint in JOINTS[:labelled]:
+        mm[numbers_of_joint] = scale * (PEOPLE_MM[0, 0] - FAR_MM)[numbers_of_joint]
+    mask = np.zeros(SIZE[::-1], bool)
+    mask[10 : 10 + side, 10:300] = True
+    person = sailvos._person("3", sailvos.Points(mm[:, :2], mm), mask, mask)
+    assert person.is_kept == is_kept
+
+
 def test_bitmaps_are_read(tmp_path):
     image = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
     miniature.write_image(tmp_path / "a.bmp", image)

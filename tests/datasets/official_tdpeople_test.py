@@ -73,6 +73,8 @@ def test_people_and_cameras_come_back(raw):
         mm = points_mm(frame.clip)[frame.index - 1]
         assert frame.camera is not None and frame.up == (0, 0, 1)
         miniature.assert_same_camera(frame.camera, CAMERAS[frame.camera_name], mm)
+        for part, expected in zip(frame.camera, CAMERAS[frame.camera_name], strict=True):
+            np.testing.assert_allclose(part, expected, rtol=1e-4, atol=1e-3)
         (person,) = frame.people
         miniature.assert_joints(person.joints_mm, mm[JOINTS])
         rows, columns = np.nonzero(miniature.mask(CAMERAS[frame.camera_name], mm, SIZE))
