@@ -181,3 +181,6 @@ def test_a_repository_without_a_sensor_is_one_line(raw, tmp_path):
     (tmp_path / "S2/pose/M72x.extrinsics").touch()
     with pytest.raises(ValueError, match=r"device_repository.json lacks .*M72x; download it again"):
         building.plan(human4d, tmp_path, tmp_path / "out")
+    (tmp_path / "device_repository.json").unlink()
+    with pytest.raises(ValueError, match=r"no .*device_repository.json; get it from"):
+        building.plan(human4d, tmp_path, tmp_path / "out")

@@ -37,13 +37,12 @@ RELEASE = Release(
     version="1.0.0",
     url="https://tofis.github.io/human4d_dataset",
     access="research; ask the authors",
-    size="about 50 000 images of four sensors",
+    size="not stated; images of four sensors",
     layout=(
         "S*/*/Dump/color/*.png",
         "S*/*/Dump/gposes3d/*.npy",
         "S*/offsets.txt",
         "S*/pose/*.extrinsics",
-        "**/device_repository.json",
     ),
     format="human4d",
     quota=1,
@@ -113,6 +112,8 @@ def read_cameras(raw: Path, subject: str, sensor: str) -> tuple[cameras.Camera, 
     """The colour camera and the depth camera of a sensor, for turned pictures."""
     path = raw / subject / "device_repository.json"
     path = path if path.exists() else raw / path.name
+    if not path.exists():
+        raise ValueError(f"human4d: no {path}; get it from the release's page")
     try:
         entry = next(item for item in json_files.read(path) if item["Device"] == sensor)
         size = f"{WIDTH_PX}x{HEIGHT_PX}"

@@ -71,7 +71,8 @@ class _Text:
         found = self.peek()
         if found not in characters:
             raise ValueError(
-                f"{self._path} is no JSON object or array as expected: {found!r} where {characters!r} belongs"
+                f"{self._path} is no JSON object or array as expected: {found!r} where "
+                f"{characters!r} belongs"
             )
         self._at += 1
         return found
