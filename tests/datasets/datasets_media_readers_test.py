@@ -59,6 +59,8 @@ def test_json_comes_item_by_item(tmp_path, monkeypatch, chunk):
     assert list(json_items.items(path)) == expected
     path.write_text("{}")
     assert list(json_items.items(path)) == []
+    path.write_text(json.dumps(content["items"], indent=1), encoding="utf-8")
+    assert list(json_items.rows(path)) == content["items"]
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,12 @@ def items(path: str | Path) -> Iterator[tuple[str, Any]]:
                 return
 
 
+def rows(path: str | Path) -> Iterator[Any]:
+    """The items of the array in a file; errors as of `items`."""
+    with Path(path).open(encoding="utf-8") as file:
+        yield from _array(_Text(file, path))
+
+
 def _array(text: "_Text") -> Iterator[Any]:
     text.expect("[")
     if text.peek() == "]":
@@ -65,7 +71,8 @@ class _Text:
         found = self.peek()
         if found not in characters:
             raise ValueError(
-                f"{self._path} is no JSON object: {found!r} where {characters!r} belongs"
+                f"{self._path} is no JSON object or array as expected: {found!r} where "
+                f"{characters!r} belongs"
             )
         self._at += 1
         return found

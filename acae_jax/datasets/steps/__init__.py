@@ -2,6 +2,7 @@
 
 sampling       adaptive sampling: poses that hardly differ make no examples
 tracks         people of successive frames told apart, and each sampled
+upright        which way is up, told by people
 plausible      bones of impossible lengths
 person_boxes   the box of each person: given, of joints or masks, or of the detector
 stored_crop    the undistorted, upright crop that a record stores
