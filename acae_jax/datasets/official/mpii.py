@@ -3,10 +3,10 @@
 Only training images have labels. Everybody who is labelled takes part in the matching with the
 detector; who has more than 6 of the 12 joints of the limbs makes a record.
 
-The labels are MATLAB's: they count pixels from 1. The public code of PosePile leaves them so, a
-pixel to the right and below; here they count from 0.
+The labels are MATLAB's and count pixels from 1, as others who use them found; here from 0.
 """
 
+import functools
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -33,7 +33,7 @@ RELEASE = Release(
     boxes=partial(person_boxes.detected, factor=1.25, least_iou=0.1),
     finds_masks=False,
 )
-PARTS = 4  # units; each reads all labels, which takes a minute
+PARTS = 8  # units
 JOINTS = 16
 
 
@@ -44,20 +44,21 @@ def units(raw: Path) -> tuple[Unit, ...]:
 
 def frames(raw: Path, unit: Unit) -> Iterator[Frame]:
     """The images of a part that show somebody with enough labels."""
-    labels = next(raw.glob(RELEASE.layout[1]))
-    for name, people in _labelled(labels, int(unit.name.split("/")[1])):
+    labelled = _labelled(next(raw.glob(RELEASE.layout[1])))
+    for name, people in labelled[int(unit.name.split("/")[1]) :: PARTS]:
         if any(person.is_kept for person in people):
             read = partial(images.read, raw / "images" / name)
             yield Frame(read, None, people, "images", int(Path(name).stem))
 
 
-def _labelled(path: Path, part: int) -> list[tuple[str, tuple[Person, ...]]]:
-    """The training images of a part, by name, with everybody who has labels."""
+@functools.lru_cache(maxsize=1)  # MATLAB's structs take half a minute and, for then, 1 GB
+def _labelled(path: Path) -> list[tuple[str, tuple[Person, ...]]]:
+    """The training images by name, with everybody who has labels."""
     content = mat.read(path).get("RELEASE")
     if not (isinstance(content, dict) and {"annolist", "img_train"} <= set(content)):
         raise ValueError(f"{path} has no RELEASE with annolist and img_train")
     is_train = np.ravel(content["img_train"]) > 0
-    chosen = np.flatnonzero(is_train)[part::PARTS].tolist()
+    chosen = np.flatnonzero(is_train).tolist()
     return [_image(content["annolist"][index]) for index in chosen]
 
 
