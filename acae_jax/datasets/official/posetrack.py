@@ -8,17 +8,16 @@ The public code of PosePile takes for the movement the norm over the whole pose,
 bug, and so keeps far more frames than it wants to. Here it is the movement of each joint.
 """
 
-import json
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from acae_jax.datasets import release
-from acae_jax.datasets.readers import images
+from acae_jax.datasets.readers import images, video_keypoints
+from acae_jax.datasets.readers.video_keypoints import Annotation
 from acae_jax.datasets.release import Frame, Person, Release, Unit
 from acae_jax.datasets.steps import limbs, person_boxes, sampling
 
@@ -46,26 +45,22 @@ JOINTS = (
 def units(raw: Path) -> tuple[Unit, ...]:
     """One for each training video."""
     found = sorted(raw.glob(RELEASE.layout[0]))
-    if _read(found[0])["categories"][0].get("keypoints") != list(JOINTS):
-        raise ValueError(f"{found[0]} has other joints than those of PoseTrack18")
+    video_keypoints.check(found[0], JOINTS)
     return tuple(Unit(path.stem, "train") for path in found)
 
 
 def frames(raw: Path, unit: Unit) -> Iterator[Frame]:
     """The frames of a video in which somebody has moved."""
-    content = _read(raw / f"posetrack_data/annotations/train/{unit.name}.json")
-    people: dict[int, list[dict[str, Any]]] = {}
-    for annotation in content["annotations"]:
-        people.setdefault(annotation["image_id"], []).append(annotation)
+    labels = raw / f"posetrack_data/annotations/train/{unit.name}.json"
     kept: dict[int, sampling.Kept] = {}
-    for image in sorted(content["images"], key=lambda image: image["file_name"]):
-        found = tuple(_people(people.get(image["id"], []), kept))
-        if any(person.is_kept for person in found):
-            path = raw / image["file_name"]
-            yield Frame(partial(images.read, path), None, found, unit.name, int(path.stem))
+    for name, annotations in video_keypoints.by_image(labels):
+        people = tuple(_people(annotations, kept))
+        if any(person.is_kept for person in people):
+            read = partial(images.read, raw / name)
+            yield Frame(read, None, people, unit.name, int(Path(name).stem))
 
 
-def _people(annotations: list[dict[str, Any]], kept: dict[int, sampling.Kept]) -> Iterator[Person]:
+def _people(annotations: list[Annotation], kept: dict[int, sampling.Kept]) -> Iterator[Person]:
     """The people of a frame who have a box; notes in `kept` what was sampled of each track."""
     names = release.joint_names(RELEASE)
     for annotation in annotations:
@@ -82,13 +77,6 @@ def _people(annotations: list[dict[str, Any]], kept: dict[int, sampling.Kept]) -
         yield Person(str(track), np.zeros((0, 3)), labels_px, box, is_kept=is_kept)
 
 
-def _labels(annotation: dict[str, Any]) -> Float[np.ndarray, "17 2"]:
+def _labels(annotation: Annotation) -> Float[np.ndarray, "17 2"]:
     labels = np.array(annotation["keypoints"], float).reshape(len(JOINTS), 3)
     return np.where(labels[:, 2:] == 1, labels[:, :2], np.nan)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is no readable JSON: {error}") from error
