@@ -145,6 +145,21 @@ def projected_px(
     return np.where(is_seen[:, None], points_px, np.nan)
 
 
+def moved_px(
+    camera: cameras.Camera, crop_camera: cameras.Camera, labels_px: Float[np.ndarray, "k 2"]
+) -> Float[np.ndarray, "k 2"]:
+    """2D labels of an image in a crop of it; NaN where the crop's camera cannot look, and so far
+    outside of the image that its lens model means nothing."""
+    with np.errstate(all="ignore"):
+        rays = cameras.image_to_camera(camera, labels_px)
+        at_origin = cameras.create(camera.intrinsics, distortion=camera.distortion)
+        error_px = np.abs(projected_px(at_origin, rays) - labels_px).max(axis=-1)
+    in_crop = rays @ (crop_camera.rotation @ camera.rotation.T).T
+    is_seen = (error_px < 0.1) & (in_crop[:, 2] > 0)
+    points_px = cameras.camera_to_image(crop_camera, np.where(is_seen[:, None], in_crop, 1.0))
+    return np.where(is_seen[:, None], points_px, np.nan)
+
+
 def _of_frame(release: Release, frame: Frame, networks: Networks, tally: Tally) -> list[CropRecord]:
     """The records of the people in a frame; none, counted, if its image is broken."""
     tally.frames += 1
@@ -215,7 +230,7 @@ def _record(
     is_2d = not len(person.joints_mm)
     labels_px = np.zeros((0, 2))
     if is_2d and person.joints_px is not None:
-        labels_px = cameras.reproject(camera, crop.camera, person.joints_px.astype(np.float64))
+        labels_px = moved_px(camera, crop.camera, person.joints_px.astype(np.float64))
     return CropRecord(
         image=stored_crop.encode(picture),
         intrinsics=crop.camera.intrinsics.astype(np.float32),

@@ -219,3 +219,11 @@ def assert_marked(record, joint: int = 0, tolerance_px: float = 1.5) -> None:
     assert marks, f"{record.key}: no mark"
     distance = min(float(np.linalg.norm(mark - expected)) for mark in marks)
     assert distance < tolerance_px, f"{record.key}: the mark is {distance:.1f} px away"
+
+
+def assert_marked_2d(record, joint: int = 0, tolerance_px: float = 1.5) -> None:
+    """The record's image shows a green mark at the 2D label of this joint."""
+    marks = list(marks_px(decoding.decode(record.image)))
+    assert marks, f"{record.key}: no mark"
+    distance = min(float(np.linalg.norm(mark - record.joints_px[joint])) for mark in marks)
+    assert distance < tolerance_px, f"{record.key}: the mark is {distance:.1f} px away"

@@ -43,7 +43,7 @@ RELEASE = Release(
     format="behave",
     quota=3,
     boxes=partial(
-        person_boxes.best_detected, factor=1.05, least_iou=0.5, otherwise_joints=True
+        person_boxes.best_detected, factor=1.05, least_iou=0.5, joints_if_unfit=True, joints_if_unseen=True
     ),
 )  # fmt: skip
 GENDERS = ("female", "male")

@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Float
 
 from acae_jax.datasets import release
-from acae_jax.datasets.readers import images, pickled_tables, videos
+from acae_jax.datasets.readers import pickled_tables, videos
 from acae_jax.datasets.release import Frame, Person, Release, Unit
 from acae_jax.datasets.steps import person_boxes, sampling
 from acae_jax.geometry import cameras
