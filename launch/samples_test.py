@@ -8,6 +8,9 @@ h36m      metadata.xml, and test_h36m_body3d.npz as MMPose has it in tests/data:
           its 3D joints onto the release's 2D joints
 panoptic  some sequences with calibration and poses: people are in view of their cameras, their
           bones keep their lengths, and left ones are as long as right ones
+mpi_inf_3dhp  ts1-4cameras.calib, and cameras_train.pkl and test_3dhp_test.npz as MMPose has them in
+          tests/data: the camera of the test set is number 8 of the training set, and fitted
+          intrinsics project its 3D joints onto the release's 2D joints
 
 Prints a line for each, or says what is wrong. Folders that are not there are skipped.
 """
@@ -18,7 +21,9 @@ from pathlib import Path
 import numpy as np
 
 from acae_jax.datasets import frames_to_records, release
-from acae_jax.datasets.official import h36m, panoptic
+from acae_jax.datasets.official import h36m, panoptic, tdhp_full
+from acae_jax.datasets.readers import pickled_tables
+from acae_jax.datasets.steps import placed
 from acae_jax.geometry import cameras
 
 
@@ -67,7 +72,25 @@ def of_panoptic(folder: Path) -> str:
     )
 
 
-CHECKS = {"h36m": of_h36m, "panoptic": of_panoptic}
+def of_mpi_inf_3dhp(folder: Path) -> str:
+    """The camera of the test set, and reprojection of two frames of it."""
+    camera = tdhp_full.read_test_camera(folder / "ts1-4cameras.calib")
+    same = pickled_tables.read(folder / "cameras_train.pkl")["S8_Seq1_Cam8"]
+    shift_mm = -camera.rotation @ camera.position_mm - 1000 * same["T"].ravel()
+    turn, away_mm = np.abs(camera.rotation - same["R"]).max(), np.abs(shift_mm).max()
+    check(turn < 1e-5 and away_mm < 0.1, f"the camera is {away_mm:.1f} mm away, {turn:.1e} turned")
+    errors_px = []
+    with np.load(folder / "test_3dhp_test.npz", allow_pickle=False) as file:
+        for joints_m, joints_px in zip(file["S"], file["part"], strict=True):
+            mm, px = 1000 * joints_m[:, :3].astype(float), joints_px[:, :2].astype(float)
+            fitted = cameras.create(placed.intrinsics(mm, px))
+            errors_px.append(np.linalg.norm(cameras.project(fitted, mm) - px, axis=1))
+    middle = float(np.median(errors_px))
+    check(middle < 0.5, f"joints are {middle:.2f} px off")
+    return f"test camera {away_mm:.3f} mm off, joints {middle:.2f} px off in the median"
+
+
+CHECKS = {"h36m": of_h36m, "panoptic": of_panoptic, "mpi_inf_3dhp": of_mpi_inf_3dhp}
 
 
 def check(is_right: bool, wrong: str) -> None:
@@ -85,7 +108,7 @@ def main() -> None:
     samples = parser.parse_args().samples
     for name, run in CHECKS.items():
         if (samples / name).is_dir():
-            print(f"{name:10}{run(samples / name)}")
+            print(f"{name:14}{run(samples / name)}")
 
 
 if __name__ == "__main__":

@@ -218,8 +218,9 @@ def _record(
     size = image.shape[1], image.shape[0]
     camera = stored_crop.fake_camera(*size) if frame.camera is None else frame.camera
     up = None if frame.camera is None else np.array(frame.up)
-    crop = stored_crop.place(size, camera, box, up, release.cropping)
-    picture = stored_crop.corrected(stored_crop.draw(image, crop), release.cropping.light)
+    cropping = release.cropping if frame.cropping is None else frame.cropping
+    crop = stored_crop.place(size, camera, box, up, cropping)
+    picture = stored_crop.corrected(stored_crop.draw(image, crop), cropping.light)
     if mask is not None:
         shown = masks.encode(_warped(mask, image, crop))
     elif release.finds_masks:

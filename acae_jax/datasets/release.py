@@ -75,6 +75,7 @@ class Frame(NamedTuple):
     camera        of the image as it is, with its lens; None for 2D datasets without one
     index         of the clip's video, from 0
     up            the world's up
+    cropping      of this image, where it is not the release's
     """
 
     image: Pixels
@@ -84,6 +85,7 @@ class Frame(NamedTuple):
     index: int
     camera_name: str = ""
     up: tuple[float, float, float] = Y_DOWN
+    cropping: Cropping | None = None
 
 
 def broken(error: ValueError | OSError, clip: str, index: int, camera_name: str = "") -> Frame:
