@@ -32,4 +32,32 @@ What differs from the public code of PosePile stands in the module's docstring.
 """
 
 # In the order of the recipe (configs/mixtures.py), 3D labels first.
-NAMES = ("h36m", "panoptic", "coco")
+NAMES = (
+    "h36m",
+    "humbi",
+    "tdoh",
+    "agora",
+    "surreal",
+    "panoptic",
+    "aist",
+    "aspset",
+    "gpa",
+    "tdpeople",
+    "sailvos",
+    "bmhad",
+    "tdhp_full",
+    "jta",
+    "ikea",
+    "human4d",
+    "behave",
+    "rich",
+    "spec",
+    "fit3d",
+    "chi3d",
+    "humansc3d",
+    "hspace",
+    "mpii",
+    "coco",
+    "jrdb",
+    "posetrack",
+)

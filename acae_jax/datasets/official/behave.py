@@ -43,9 +43,13 @@ RELEASE = Release(
     format="behave",
     quota=3,
     boxes=partial(
-        person_boxes.best_detected, factor=1.05, least_iou=0.5, joints_if_unfit=True, joints_if_unseen=True
+        person_boxes.best_detected,
+        factor=1.05,
+        least_iou=0.5,
+        joints_if_unfit=True,
+        joints_if_unseen=True,
     ),
-)  # fmt: skip
+)
 GENDERS = ("female", "male")
 OPENPOSE = (*range(8), *range(9, 25), 8)  # in the catalogue's order
 WRISTS, HANDS = [20, 21], [22, 23]

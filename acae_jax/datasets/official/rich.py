@@ -40,7 +40,11 @@ RELEASE = Release(
     boxes=partial(
         person_boxes.large_enough,
         rule=partial(
-            person_boxes.best_detected, factor=1.05, least_iou=0.5, joints_if_unfit=True, joints_if_unseen=True
+            person_boxes.best_detected,
+            factor=1.05,
+            least_iou=0.5,
+            joints_if_unfit=True,
+            joints_if_unseen=True,
         ),
         least_side_px=100.0,
     ),
