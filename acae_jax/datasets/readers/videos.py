@@ -45,3 +45,14 @@ def frame_count(path: Path) -> int:
     count = capture.get(cv2.CAP_PROP_FRAME_COUNT)
     capture.release()
     return int(count) if 0 < count < 1e9 else 0
+
+
+def frame_rate_hz(path: Path) -> float:
+    """The rate that a video's header states; ValueError if it is no video, or states none."""
+    with plain_names.plain_name(path) as name:
+        capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG)
+    rate_hz = capture.get(cv2.CAP_PROP_FPS)
+    capture.release()
+    if not 0 < rate_hz < 1e4:
+        raise ValueError(f"{path} is missing, or no video that states its frame rate")
+    return rate_hz
