@@ -14,4 +14,6 @@ steps              what builders have in common: sampling, boxes, the stored cro
 frames_to_records  frames → crop records; what is broken is counted, what is wrong stops
 shards             units of work → files → a dataset, continued, on one machine or several
 building           checks of a release's folder, the list of what there is
+
+props_from_photographs: occluders of Pascal VOC, and backgrounds of photographs without people.
 """

@@ -27,6 +27,7 @@ from acae_jax.datasets import release
 from acae_jax.datasets.readers import mat, videos
 from acae_jax.datasets.release import Frame, Person, Release, Unit
 from acae_jax.datasets.steps import person_boxes, sampling
+from acae_jax.files import numpy_files
 from acae_jax.geometry import cameras
 
 RELEASE = Release(
@@ -59,6 +60,7 @@ KINDS = {"marker": 67, "virtualMarker": 20}
 MOCAP_HZ = 120.0
 MISSING_MM = 1e-3  # all coordinates of a marker are less
 KEPT_POSES = 500
+LIMIT_BYTES = 1 << 20  # of a calibration
 
 
 def units(raw: Path) -> tuple[Unit, ...]:
@@ -95,10 +97,10 @@ def read_camera(raw: Path, name: str) -> cameras.Camera:
 def _arrays(raw: Path, name: str, sizes: dict[str, int]) -> dict[str, np.ndarray]:
     path = next(raw.glob(f"**/{name}"))
     try:
-        with np.load(path, allow_pickle=False) as file:
-            found = {key: np.ravel(file[key]).astype(float) for key in sizes}
-    except (ValueError, LookupError, OSError) as error:
-        raise ValueError(f"{path} is no calibration of MoVi: {error}") from error
+        arrays = numpy_files.arrays(path, list(sizes), LIMIT_BYTES)
+    except ValueError as error:
+        raise ValueError(f"{path} is no calibration of MoVi: {error}") from None
+    found = {key: np.ravel(array).astype(float) for key, array in zip(sizes, arrays, strict=True)}
     if any(found[key].size != size for key, size in sizes.items()):
         raise ValueError(f"{path} has other sizes than {sizes}")
     return found
