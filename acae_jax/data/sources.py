@@ -8,6 +8,7 @@ No dataset can run code here. TFDS imports any module that a dataset's descripti
 description is checked first: it may name only the features that records consist of.
 """
 
+import contextlib
 import importlib.util
 import json
 from collections.abc import Iterator, Mapping
@@ -24,6 +25,7 @@ from acae_jax.files import paths
 
 _INFO_FILE, _FEATURES_FILE = "dataset_info.json", "features.json"
 _EMBEDDED = "embedded_"  # the datasets that `acae_jax.prepare` makes
+MOST_FILES = 65_536  # open at a time
 _MAX_JSON_BYTES = 10_000_000
 _TFDS = "tensorflow_datasets.core.features"
 _DICT_CLASS = f"{_TFDS}.features_dict.FeaturesDict"
@@ -126,6 +128,7 @@ def open(
     if not versions:
         raise ValueError(_missing(name, data_dir))
     check_platform()
+    allow_many_files()
     return Source(name, versions[-1], split, schema)
 
 
@@ -136,6 +139,23 @@ def check_platform() -> None:
             "datasets need array_record, which has no build for Windows: use Linux, macOS or WSL, "
             "and there pip install array_record"
         )
+
+
+def allow_many_files() -> None:
+    """Let this process have as many files open as the system permits, where that can be set.
+
+    Datasets have up to some hundreds of files, which readers keep open, and shells often allow only
+    1024 files in all unless a program asks for more.
+    """
+    if importlib.util.find_spec("resource") is None:  # Windows
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(OSError, ValueError):  # macOS allows less than it says
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def available(data_dir: str | Path) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ official           the builders, one a dataset
 readers            file formats of releases
 steps              what builders have in common: sampling, boxes, the stored crop
 frames_to_records  frames → crop records; what is broken is counted, what is wrong stops
+record_files       files of records that are complete or absent
 shards             units of work → files → a dataset, continued, on one machine or several
 building           checks of a release's folder, the list of what there is
 

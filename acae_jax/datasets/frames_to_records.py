@@ -138,7 +138,7 @@ def projected_px(
     """Where a camera sees joints; NaN behind it, and where its lens model means nothing."""
     in_camera = cameras.world_to_camera(camera, joints_mm.astype(np.float64))
     # Comparisons with NaN are False, and so joints without a label stay NaN.
-    limit = lens.fold_radius(camera.distortion) if camera.distortion.any() else np.inf
+    limit = min(lens.fold_radius(camera.distortion), 1e9) if camera.distortion.any() else 1e9
     radius = np.hypot(in_camera[:, 0], in_camera[:, 1])
     is_seen = (in_camera[:, 2] > 0) & (radius < limit * in_camera[:, 2])
     points_px = cameras.camera_to_image(camera, np.where(is_seen[:, None], in_camera, 1.0))

@@ -35,7 +35,7 @@ Z_UP, Y_UP, Y_DOWN = (0.0, 0.0, 1.0), (0.0, 1.0, 0.0), (0.0, -1.0, 0.0)
 
 
 class Unit(NamedTuple):
-    """A part of a dataset that one process makes in some minutes, such as a video.
+    """A part of a dataset that one process makes in seconds to minutes, such as a video.
 
     `name` is unique in the dataset, "S1/Walking 1.54138969", and all that `frames` needs to find
     its files.

@@ -1,20 +1,19 @@
-"""Official datasets built unit by unit: every unit is a file, and the files together the dataset.
+"""Official datasets built unit by unit: some units make a file, and the files make the dataset.
 
 A unit's records are written to an ArrayRecord file, which gets its name only when it is complete,
 with a report of what was left out beside it. So a build that was stopped continues, and several
-machines can build into one folder, each its share of the units. Whoever finds all units complete
-gives the files the names that TFDS expects, and writes the description: nothing is copied.
+machines can build into one folder, each its share of the files. Readers keep every file open, so a
+dataset has at most FILES or so: if there are more units, the files of some of them become one as
+soon as they are complete. Whoever finds all files complete gives them the names that TFDS expects,
+and writes the description: then nothing is copied any more.
 
 A dataset lies in <out>/<name>/<version>/ as those of `writer` do, with `report.json` about its
 units. Before that its parts are in <out>/<name>/.building-<version>/.
 """
 
-import errno
 import json
-import os
 import re
 import shutil
-import socket
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -26,12 +25,13 @@ from tensorflow_datasets.core import dataset_info, example_serializer
 from tensorflow_datasets.core import splits as tfds_splits
 
 from acae_jax.data import crop_record, schema, sources
-from acae_jax.datasets import frames_to_records, pool, release, writer
+from acae_jax.datasets import frames_to_records, pool, record_files, release, writer
 from acae_jax.datasets.frames_to_records import Networks
 from acae_jax.datasets.release import Frame, Release, Unit
 from acae_jax.files import plain_names
 
-UNITS = "units"
+FILES = 200
+PARTS = "parts"
 RECORDS, REPORT = ".array_record", ".json"
 FORMAT = "array_record"
 
@@ -55,13 +55,13 @@ class Stopped(Exception):  # noqa: N818 - nothing is wrong
 
 
 def build(plan: Plan, workers: int | None = None, share: tuple[int, int] = (1, 1)) -> Path | None:
-    """Build a dataset, or the share (i, n) of its units: those with numbers i - 1, i - 1 + n, …
+    """Build a dataset, or the share (i, n) of its files: those with numbers i - 1, i - 1 + n, …
 
-    Units that are there are kept. Returns the folder of the dataset, or None if units of other
-    shares are missing. `workers` defaults to the number of cores; one unit at a time is made in
-    this process for workers=1. Raises ValueError if 3D labels miss the release's 2D labels, if
-    there is no record at all, and if the folder holds another dataset; OSError if the disk is full
-    or a worker was killed. Finished units stay.
+    What is there is kept. Returns the folder of the dataset, or None if files of other shares are
+    missing. `workers` defaults to the number of cores; with workers=1, this process does the work.
+    Raises ValueError if 3D labels miss the release's 2D labels, if there is no record at all, and
+    if the folder holds another dataset; OSError if the disk is full or a worker was killed.
+    Finished units stay.
     """
     sources.check_platform()
     plain_names.check_utf8(plan.out)
@@ -71,50 +71,78 @@ def build(plan: Plan, workers: int | None = None, share: tuple[int, int] = (1, 1
     final = writer.folder(plan.out, plan.release.name, plan.release.version)
     if _is_there(plan, final):
         return final
-    (_building(plan) / UNITS).mkdir(parents=True, exist_ok=True)
-    mine = plan.units[number - 1 :: count]
-    missing = [unit for unit in mine if not _path(plan, unit, REPORT).exists()]
+    (_building(plan) / PARTS).mkdir(parents=True, exist_ok=True)
+    mine = groups(plan.units)[number - 1 :: count]
+    missing = [group for group in mine if not _path(plan, group, REPORT).exists()]
+    total, left = (sum(map(len, some)) for some in (mine, missing))
     with tqdm.tqdm(
-        total=len(mine), initial=len(mine) - len(missing), unit="unit", desc=plan.release.name
+        total=total, initial=total - left, unit="unit", desc=plan.release.name, disable=not left
     ) as bar:
         records = left_out = 0
-        for report in _made(plan, missing, workers):
-            records += report["records"]
-            left_out += sum(report["left_out"].values())
+        for reports in _made(plan, missing, workers):
+            sums = total_of(reports)
+            records += sums["records"]
+            left_out += sum(sums["left_out"].values())
             bar.set_postfix_str(f"{records} records, {left_out} left out")
-            bar.update()
+            bar.update(len(reports))
     return finish(plan)
 
 
-def _made(plan: Plan, missing: Sequence[Unit], workers: int | None) -> Iterator[dict[str, Any]]:
+def groups(units: Sequence[Unit]) -> list[tuple[Unit, ...]]:
+    """The units of each file, in their order: one each, or as many as it takes."""
+    size = -(-len(units) // FILES)
+    found = []
+    for split in dict.fromkeys(unit.split for unit in units):
+        members = [unit for unit in units if unit.split == split]
+        found += [tuple(members[i : i + size]) for i in range(0, len(members), size)]
+    return found
+
+
+def _made(
+    plan: Plan, missing: Sequence[tuple[Unit, ...]], workers: int | None
+) -> Iterator[list[dict[str, Any]]]:
     if workers == 1:
-        yield from (make_unit(plan, unit) for unit in missing)
+        yield from (make_group(plan, group) for group in missing)
     else:
-        yield from pool.run(make_unit, [(plan, unit) for unit in missing], workers)
+        yield from pool.run(make_group, [(plan, group) for group in missing], workers)
 
 
-def make_unit(plan: Plan, unit: Unit) -> dict[str, Any]:
-    """Make a unit's file and its report, and return this; errors as of `build`."""
+def make_group(plan: Plan, group: tuple[Unit, ...]) -> list[dict[str, Any]]:
+    """Make the file of some units and the list of their reports; errors as of `build`."""
+    paths = [_path(plan, (unit,), RECORDS) for unit in group]
+    reports = []
+    for unit, path in zip(group, paths, strict=True):
+        report = path.with_suffix(REPORT)
+        reports += _read_reports(report) if report.exists() else make_unit(plan, unit)
+    if len(group) > 1:
+        together = _path(plan, group, RECORDS)
+        counts = [report["records"] for report in reports]
+        parts = (record_files.read(*part) for part in zip(paths, counts, strict=True))
+        record_files.write(together, (example for part in parts for example in part))
+        record_files.write_text(together.with_suffix(REPORT), json.dumps(reports))
+        for path in paths:
+            path.unlink(missing_ok=True)
+            path.with_suffix(REPORT).unlink(missing_ok=True)
+    return reports
+
+
+def make_unit(plan: Plan, unit: Unit) -> list[dict[str, Any]]:
+    """Make the file of a unit and its report, the only one of a list."""
     features = schema.features(crop_record.SCHEMA)
     serializer = example_serializer.ExampleSerializer(
         features.get_serialized_info()  # pyright: ignore - its type is recursive
     )
-    path = _path(plan, unit, RECORDS)
-    temporary = path.with_name(f"{path.name}.{socket.gethostname()}-{os.getpid()}.tmp")
+    path = _path(plan, (unit,), RECORDS)
     tally = frames_to_records.Tally()
     frames = _until_stopped(plan.frames(unit))
     made = frames_to_records.records(plan.release, frames, plan.networks, tally)
     try:
-        _write(temporary, _serialised(made, features, serializer))
-        report = {"unit": unit.name, "split": unit.split, **tally.summary()}
-        temporary.replace(path)
-        temporary.write_text(json.dumps(report), encoding="utf-8")
-        temporary.replace(_path(plan, unit, REPORT))
+        record_files.write(path, _serialised(made, features, serializer))
     except ValueError as error:
         raise ValueError(f"{plan.release.name}, {unit.name}: {error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
-    return report
+    reports = [{"unit": unit.name, "split": unit.split, **tally.summary()}]
+    record_files.write_text(path.with_suffix(REPORT), json.dumps(reports))
+    return reports
 
 
 def _until_stopped(frames: Iterator[Frame]) -> Iterator[Frame]:
@@ -132,31 +160,15 @@ def _serialised(made, features, serializer) -> Iterator[bytes]:
         yield example.SerializeToString(deterministic=True)
 
 
-def _write(path: Path, examples: Iterator[bytes]) -> None:
-    # Imported late: there is no array_record on Windows.
-    from array_record.python import array_record_module  # pyright: ignore
-
-    try:
-        file = array_record_module.ArrayRecordWriter(str(path), "group_size:1")
-        try:
-            for example in examples:
-                file.write(example)
-        finally:
-            file.close()
-    except RuntimeError as error:  # the type of all errors of ArrayRecord
-        if "No space left" not in str(error):
-            raise
-        raise OSError(errno.ENOSPC, f"no space left in {path.parent}") from error
-
-
 def finish(plan: Plan) -> Path | None:
     """Make the dataset of its units; None if some are missing. Can be repeated when stopped."""
     final = writer.folder(plan.out, plan.release.name, plan.release.version)
     building = _building(plan)
-    paths = [_path(plan, unit, REPORT) for unit in plan.units]
-    if not all(path.exists() for path in paths):
+    files = groups(plan.units)
+    if not all(_path(plan, group, REPORT).exists() for group in files):
         return None
-    reports = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+    by_file = [_read_reports(_path(plan, group, REPORT)) for group in files]
+    reports = [report for some in by_file for report in some]
     if not any(report["records"] for report in reports):
         reasons = [reason for report in reports for reason in report["broken"]]
         raise ValueError(
@@ -164,18 +176,22 @@ def finish(plan: Plan) -> Path | None:
             + (f"; the first that is broken: {reasons[0]}" if reasons else "")
         )
     try:
-        _describe(plan, building, _name_files(plan, building, reports))
-        summary = json.dumps({"total": total(reports), "units": reports}, indent=1)
+        _describe(plan, building, _name_files(plan, building, files, by_file))
+        summary = json.dumps({"total": total_of(reports), "units": reports}, indent=1)
         (building / "report.json").write_text(summary, encoding="utf-8")
         building.rename(final)
     except FileNotFoundError:  # another machine has just done the same
         if not (final / "dataset_info.json").is_file():
             raise
-    shutil.rmtree(final / UNITS, ignore_errors=True)
+    shutil.rmtree(final / PARTS, ignore_errors=True)
     return final
 
 
-def total(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _read_reports(path: Path) -> list[dict[str, Any]]:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def total_of(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The sums of units' reports, and the largest reprojection error."""
     left_out: dict[str, int] = {}
     for report in reports:
@@ -187,25 +203,29 @@ def total(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _name_files(
-    plan: Plan, building: Path, reports: Sequence[dict[str, Any]]
+    plan: Plan,
+    building: Path,
+    files: Sequence[tuple[Unit, ...]],
+    by_file: Sequence[Sequence[dict[str, Any]]],
 ) -> list[tfds.core.SplitInfo]:
-    """Give units' files the names of a dataset's files; those without records are left behind."""
+    """Give files the names of a dataset's files; those without records are left behind."""
     name = plan.release.name
     splits = []
-    for split in dict.fromkeys(unit.split for unit in plan.units):
-        shards = [
-            (_path(plan, unit, RECORDS), report["records"])
-            for unit, report in zip(plan.units, reports, strict=True)
-            if unit.split == split and report["records"]
-        ]
+    for split in dict.fromkeys(group[0].split for group in files):
+        counts = {
+            _path(plan, group, RECORDS): total_of(reports)["records"]
+            for group, reports in zip(files, by_file, strict=True)
+            if group[0].split == split
+        }
+        shards = [path for path, count in counts.items() if count]
         size = 0
-        for index, (path, _) in enumerate(shards):
+        for index, path in enumerate(shards):
             named = building / f"{name}-{split}.{FORMAT}-{index:05d}-of-{len(shards):05d}"
             if path.exists():
                 path.rename(named)
             size += named.stat().st_size
         if shards:
-            splits.append(tfds.core.SplitInfo(split, [count for _, count in shards], size))
+            splits.append(tfds.core.SplitInfo(split, [counts[path] for path in shards], size))
     return splits
 
 
@@ -258,11 +278,11 @@ def _building(plan: Plan) -> Path:
     return plan.out / plan.release.name / f".building-{plan.release.version}"
 
 
-def _path(plan: Plan, unit: Unit, suffix: str) -> Path:
-    """A unit's file: readable, and distinct for distinct names."""
-    readable = re.sub(r"[^A-Za-z0-9.-]+", "_", unit.name)[-80:]
-    crc = zlib.crc32(f"{unit.split}/{unit.name}".encode())
-    return _building(plan) / UNITS / f"{readable}-{crc:08x}{suffix}"
+def _path(plan: Plan, group: tuple[Unit, ...], suffix: str) -> Path:
+    """The file of some units: readable, and another one for other units."""
+    readable = re.sub(r"[^A-Za-z0-9-]+", "_", group[0].name)[-80:]
+    crc = zlib.crc32("\n".join(f"{unit.split}/{unit.name}" for unit in group).encode())
+    return _building(plan) / PARTS / f"{readable}-{crc:08x}{suffix}"
 
 
 def told(folder: Path) -> str:

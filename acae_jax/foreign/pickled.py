@@ -8,8 +8,9 @@ index of 2³¹ allocates 16 GB, and nested tuples as keys take exponential time 
 So nothing is unpickled here. `pickletools` of the standard library splits the bytes into
 operations, and the interpreter below carries out those that build data. A global is only its name.
 To "call" it, the interpreter looks the name up in the caller's table, whose functions get plain
-data. Any other call gives an `Opaque`, which holds only the name of the called function: a file may
-hold settings and histories of any kind beside the weights. Code that needs such a value refuses it.
+data. Any other call gives an `Opaque`, which holds only the name of the called function, and the
+data that are meant for it: a file may hold settings and histories of any kind beside the weights.
+Code that needs such a value refuses it.
 
 Every operation takes time and memory in proportion to its bytes, which are limited. But a value can
 be referred to many times: a few bytes may describe a list of a trillion items, or a thousand copies
@@ -17,14 +18,18 @@ of a number as long as the file. So code that gets plain data checks types, leng
 and never prints or copies all of it.
 """
 
+import codecs
+import io
+import mmap
 import pickletools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from acae_jax import messages
 
 LIMIT_BYTES = 32 << 20
 """The pickle that describes all tensors of a model has about 1 MB; each MB takes a second."""
+_SHORT_BYTES = 4096  # longer bytes are not copied
 
 
 class Name(NamedTuple):
@@ -40,11 +45,14 @@ class Name(NamedTuple):
 class Opaque:
     """A value that only code could make; `call` is the name of the function that would make it.
 
-    `items` are the keys and values that the pickle sets in it, as for a subclass of dict.
+    `arguments` and `state` are the data that the pickle passes to it, and `items` the keys and
+    values that it sets in it, as for a subclass of dict.
     """
 
-    def __init__(self, call: str):
+    def __init__(self, call: str, arguments: tuple = ()):
         self.call = call
+        self.arguments = arguments
+        self.state: Any = None
         self.items: dict[str | int, Any] = {}
 
     def refusal(self) -> ValueError:
@@ -66,11 +74,12 @@ Makers = Mapping[str, Callable[..., Any]]
 _NUMBERS = ("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT")
 _STRINGS = ("STRING", "BINSTRING", "SHORT_BINSTRING")
 _TEXTS = ("UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8")
-_BYTES = ("BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8")
-_PUSHED = frozenset((*_NUMBERS, *_STRINGS, *_TEXTS, *_BYTES))
+_LENGTH_BYTES = {"SHORT_BINBYTES": 1, "BINBYTES": 4, "BINBYTES8": 8, "BYTEARRAY8": 8}
+_PUSHED = frozenset((*_NUMBERS, *_STRINGS, *_TEXTS, *_LENGTH_BYTES))
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 _TUPLES = {"EMPTY_TUPLE": 0, "TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 _NEW_OBJECTS = {"NEWOBJ": 2, "NEWOBJ_EX": 3}
+_OPERATIONS = {operation.code.encode("latin-1"): operation for operation in pickletools.opcodes}
 _WITH_MARKED = frozenset(
     ("TUPLE", "LIST", "DICT", "POP_MARK", "APPENDS", "SETITEMS", "OBJ", "FROZENSET", "ADDITEMS")
 )
@@ -79,14 +88,17 @@ _FETCHED = frozenset(("GET", "BINGET", "LONG_BINGET"))
 
 
 def read(
-    data: bytes,
+    data: bytes | mmap.mmap,
     makers: Makers,
     persistent: Callable[[Any], Any] | None = None,
+    limit_bytes: int = LIMIT_BYTES,
 ) -> Any:
     """The data that a pickle describes; none of its code is run.
 
     Args:
-        data: the pickle, at most LIMIT_BYTES; bytes after its end are ignored.
+        data: the pickle, at most `limit_bytes`; bytes after its end are ignored. Of a mapped file,
+            long bytes stay in the file: they are views of the map. LIMIT_BYTES is also the largest
+            number of operations, so a larger pickle must consist of long bytes mostly.
         makers: functions by full name, such as "collections.OrderedDict". Each gets the arguments
             that the pickle passes to this name. It must be harmless for any arguments, and may
             raise ValueError or TypeError. Calls of other names become `Opaque`.
@@ -96,14 +108,14 @@ def read(
     Raises:
         ValueError: for operations that data do not need, and for damaged data.
     """
-    if len(data) > LIMIT_BYTES:
-        raise ValueError(f"its pickle has {len(data)} bytes; at most {LIMIT_BYTES} are read")
+    if len(data) > limit_bytes:
+        raise ValueError(f"its pickle has {len(data)} bytes; at most {limit_bytes} are read")
     machine = _Machine(makers, persistent)
     try:
-        for operation, argument, _ in pickletools.genops(data):
-            if operation.name == "STOP":
+        for name, argument in _operations(data):
+            if name == "STOP":
                 return machine.stack.pop()
-            machine.run(operation.name, argument)
+            machine.run(name, argument)
     except (LookupError, TypeError, UnicodeError) as error:
         raise ValueError(f"its pickle is damaged ({messages.one_line(error)})") from error
     raise ValueError("its pickle has no end")
@@ -114,6 +126,41 @@ def is_size(number: Any) -> bool:
     enough to compute with at no cost.
     """
     return type(number) is int and 0 <= number < 1 << 48
+
+
+def _operations(data: bytes | mmap.mmap) -> Iterator[tuple[str, Any]]:
+    """The operations by name with their arguments.
+
+    As pickletools.genops, but long bytes are not copied, and the text of Python 2, in which arrays
+    hold their numbers, need not be ASCII.
+    """
+    file: Any = io.BytesIO(data) if isinstance(data, bytes) else data
+    file.seek(0)
+    for _ in range(LIMIT_BYTES):
+        code = file.read(1)
+        operation = _OPERATIONS.get(code)
+        if operation is None:
+            raise ValueError("its pickle has no end" if not code else "it is no pickle")
+        if operation.name in _LENGTH_BYTES:
+            length = int.from_bytes(file.read(_LENGTH_BYTES[operation.name]), "little")
+            yield operation.name, _bytes(data, file, length)
+        elif operation.name == "STRING":
+            quoted = pickletools.read_stringnl(file, decode=False)
+            yield operation.name, codecs.escape_decode(quoted)[0].decode("latin-1")
+        else:
+            yield operation.name, operation.arg and operation.arg.reader(file)
+    raise ValueError(f"its pickle has more than {LIMIT_BYTES} operations")
+
+
+def _bytes(data: bytes | mmap.mmap, file: Any, length: int) -> bytes | memoryview:
+    """The next bytes: a view if they are many."""
+    start = file.tell()
+    if start + length > len(data):
+        raise ValueError(f"its pickle ends within {length} bytes")
+    if length <= _SHORT_BYTES:
+        return file.read(length)
+    file.seek(start + length)
+    return memoryview(data)[start : start + length]
 
 
 class _Machine:
@@ -174,15 +221,16 @@ class _Machine:
             called, arguments = self._popped(2)
             stack.append(self._made(called, arguments))
         elif name in _NEW_OBJECTS:
-            stack.append(_opaque(self._popped(_NEW_OBJECTS[name])[0]))
+            called, arguments, *_ = self._popped(_NEW_OBJECTS[name])
+            stack.append(_opaque(called, arguments))
         elif name == "INST":
-            self._marked()
-            self.stack.append(_opaque(_named(*argument.split(" ", 1))))
+            arguments = tuple(self._marked())
+            self.stack.append(_opaque(_named(*argument.split(" ", 1)), arguments))
         elif name == "BUILD":
             (state,) = self._popped(1)
-            if isinstance(stack[-1], Stateful):
+            if isinstance(stack[-1], Stateful | Opaque):
                 stack[-1].state = state
-            elif not isinstance(stack[-1], dict | Opaque):  # torch sets notes on ordered dicts
+            elif not isinstance(stack[-1], dict):  # torch sets notes on ordered dicts
                 raise ValueError("it sets attributes of an object, which weights do not need")
         elif name == "BINPERSID" and self._persistent is not None:
             stack.append(self._persistent(stack.pop()))
@@ -193,7 +241,7 @@ class _Machine:
         if not isinstance(arguments, tuple):
             raise ValueError("it calls something without a tuple of arguments")
         maker = self._makers.get(str(called)) if isinstance(called, Name) else None
-        return _opaque(called) if maker is None else maker(*arguments)
+        return _opaque(called, arguments) if maker is None else maker(*arguments)
 
     def _marked(self) -> list[Any]:
         """Take everything above the last mark off the stack."""
@@ -215,7 +263,7 @@ class _Machine:
         elif name == "SETITEMS":
             _update(self.stack[-1], marked)
         elif name == "OBJ":
-            self.stack.append(_opaque(marked[0]))
+            self.stack.append(_opaque(marked[0], tuple(marked[1:])))
         elif name == "FROZENSET":
             self.stack.append(Opaque("frozenset"))
         elif name == "ADDITEMS" and not isinstance(self.stack[-1], Opaque):
@@ -238,10 +286,11 @@ def _named(module: Any, attribute: Any) -> Name:
     return name
 
 
-def _opaque(called: Any) -> Opaque:
+def _opaque(called: Any, arguments: Any) -> Opaque:
     if not isinstance(called, Name | Opaque):
         raise ValueError("it calls something that is not a name")
-    return Opaque(str(called) if isinstance(called, Name) else called.call)
+    name = str(called) if isinstance(called, Name) else called.call
+    return Opaque(name, arguments if isinstance(arguments, tuple) else ())
 
 
 def _extend(target: Any, values: list[Any]) -> None:

@@ -98,7 +98,7 @@ def _check(values: list[Any]) -> None:
 
 
 def _array(content: Any, kind: Any, shape: Any, order: str) -> np.ndarray:
-    if not isinstance(kind, PickledType) or not isinstance(content, bytes | bytearray | str):
+    if not isinstance(kind, PickledType) or not isinstance(content, bytes | memoryview | str):
         raise ValueError("it holds an array of objects, not of numbers or text")
     dtype = kind.dtype()
     if not isinstance(shape, tuple) or len(shape) > 8 or not all(pickled.is_size(n) for n in shape):

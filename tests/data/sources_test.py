@@ -191,3 +191,15 @@ def test_a_damaged_description_is_named(data_dir):
     (data_dir / "studio" / "1.0.0" / "features.json").write_text("{")
     with pytest.raises(ValueError, match=r"dataset 'studio': .* cannot be opened"):
         sources.open("studio", data_dir, "train")
+
+
+def test_opening_allows_as_many_open_files_as_the_system_does(tmp_path):
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (100, before[1]))
+        sources.allow_many_files()
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        assert soft == min(hard, sources.MOST_FILES) and hard == before[1]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)

@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import miniature
@@ -13,7 +14,7 @@ import toy_release
 from array_record.python import array_record_module
 
 from acae_jax.data import sources
-from acae_jax.datasets import building, pool, shards
+from acae_jax.datasets import building, shards
 from acae_jax.datasets.official import h36m
 
 
@@ -86,7 +87,7 @@ shards.build(plan._replace(frames=partial(toy_release.slow_frames, Path({raw!r})
 
 def test_a_killed_build_goes_on_and_gives_the_same_bytes(raw, built, tmp_path):
     script = SCRIPT.format(tests=str(Path(__file__).parent), raw=str(raw), out=str(tmp_path))
-    folder = tmp_path / "toy/.building-1.0.0/units"
+    folder = tmp_path / "toy/.building-1.0.0/parts"
     with subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL) as process:
         while len(list(folder.glob("*.json"))) < 2 or not list(folder.glob("jump*.tmp")):
             assert process.poll() is None
@@ -103,6 +104,32 @@ def test_a_killed_build_goes_on_and_gives_the_same_bytes(raw, built, tmp_path):
     shards.build(plan(raw, tmp_path)._replace(frames=frames), workers=1)
     assert asked == ["jump"]
     assert_same(tmp_path, built)
+
+
+def test_many_units_share_files_and_continue_within_them(raw, built, tmp_path, monkeypatch):
+    monkeypatch.setattr(shards, "FILES", 1)
+    assert [len(group) for group in shards.groups(toy_release.UNITS)] == [2, 1]
+    asked = []
+
+    def frames(unit, stops):
+        asked.append(unit.name)
+        for frame in toy_release.frames(raw, unit):
+            if stops and unit.name == "run" and frame.index == 3:
+                raise KeyboardInterrupt
+            yield frame
+
+    one = plan(raw, tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        shards.build(one._replace(frames=partial(frames, stops=True)), workers=1)
+    shards.build(one._replace(frames=partial(frames, stops=False)), workers=1)
+    assert asked == ["walk/ä", "run", "run", "jump"]
+    folder = tmp_path / "toy/1.0.0"
+    assert len(list(folder.glob("toy-train*"))) == 1 and not (folder / "parts").exists()
+    found, expected = (sources.open("toy", out, "train") for out in (tmp_path, built))
+    assert [record.key for record in found] == [record.key for record in expected]
+    assert all(a.image == b.image for a, b in zip(found, expected, strict=True))
+    report = json.loads((folder / "report.json").read_text())
+    assert [unit["unit"] for unit in report["units"]] == ["walk/ä", "run", "jump"]
 
 
 def test_a_build_stopped_while_finishing_goes_on(raw, built, tmp_path, monkeypatch):
@@ -154,19 +181,3 @@ def test_no_record_at_all_is_one_line(raw, tmp_path):
 
     with pytest.raises(ValueError, match=r"3 units have no record at all.*no such video"):
         shards.build(plan(raw, tmp_path)._replace(frames=broken), workers=1)
-
-
-def wait_or_fail(number: int) -> None:
-    if number == 0:
-        raise ValueError("the first")
-    deadline = time.monotonic() + 60
-    while not pool.is_stopped():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
-def test_the_first_error_stops_other_workers():
-    start = time.monotonic()
-    with pytest.raises(ValueError, match="the first"):
-        list(pool.run(wait_or_fail, [(0,), (1,)], workers=2))
-    assert time.monotonic() - start < 30

@@ -10,9 +10,9 @@ A module `official/NAME.py` has three names; `datasets.release` defines their ty
 
 *   `raw` is the folder that the user gives, laid out as `RELEASE.layout` says; globs there are
     checked before `units` is called. Body models are in raw / "body_models".
-*   A unit is some minutes of work, seldom more than an hour: a video, a sequence with a camera. Its
-    name is readable, and tells `frames` all that it needs. `units` is fast: it lists files, and
-    reads small ones. Group tiny clips: there should be no more than some thousands of units.
+*   A unit is seconds to minutes of work, seldom an hour: a video. It is what a stopped build starts
+    again from. Its name is readable, and tells `frames` all that it needs. `units` is fast: it
+    lists files, and reads small ones. There may be many thousands: some share a file then.
 *   `frames` yields one frame after another and keeps no earlier ones. It samples by poses before it
     decodes images. For videos, `readers.videos.chosen` gives the frames of some indices. For image
     files give `image=partial(readers.images.read, path)`, so that a broken file costs one frame.

@@ -51,7 +51,7 @@ METADATA = "Release-v1.2/metadata.xml"
 
 def units(raw: Path) -> tuple[Unit, ...]:
     """One for each video of an activity."""
-    read_cameras(raw)
+    read_cameras(raw / METADATA)
     found = []
     for split, subjects in SPLITS.items():
         for subject in subjects:
@@ -65,7 +65,7 @@ def frames(raw: Path, unit: Unit) -> Iterator[Frame]:
     """The frames of a video."""
     subject, stem = unit.name.split("/")
     activity, camera_name = stem.rsplit(".", 1)
-    camera = read_cameras(raw)[camera_name, int(subject[1:])]
+    camera = read_cameras(raw / METADATA)[camera_name, int(subject[1:])]
     features = raw / subject / "MyPoseFeatures"
     joints_mm = _joints(features / "D3_Positions" / f"{activity}.cdf", 3)
     labels_px = None
@@ -91,17 +91,14 @@ def frames(raw: Path, unit: Unit) -> Iterator[Frame]:
         yield Frame(image, camera, (person,), clip, index, camera_name, release.Z_UP)
 
 
-def read_cameras(raw: Path) -> dict[tuple[str, int], cameras.Camera]:
+def read_cameras(path: Path) -> dict[tuple[str, int], cameras.Camera]:
     """The cameras by name and subject; ValueError if the file is not that of version 1.2."""
-    text = (raw / METADATA).read_text(encoding="utf-8")
+    text = path.read_text(encoding="utf-8")
     match = re.search(r"<w0>\s*\[([^\]]*)\]", text)
-    numbers = (
-        [] if match is None else [float(word) for word in re.split(r"[\s,;]+", match[1].strip())]
-    )
+    numbers = [] if match is None else [float(word) for word in match[1].split()]
     if len(numbers) != 300:
         raise ValueError(
-            f"{raw / METADATA} has {len(numbers)} numbers in w0, not 300; it must be the one of "
-            "code-v1.2.zip"
+            f"{path} has {len(numbers)} numbers in w0, not 300; it must be the one of code-v1.2.zip"
         )
     placed = np.array(numbers[:264]).reshape(4, 11, 6)
     lenses = np.array(numbers[264:]).reshape(4, 9)
