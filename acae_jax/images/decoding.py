@@ -1,7 +1,8 @@
 """Encoded image bytes → RGB pixels. Damaged or too large images are refused before decoding.
 
 Images are uint8 (height, width, 3) in RGB order. An orientation tag is ignored: the geometry stored
-beside an image always refers to its pixels as they are.
+beside an image always refers to its pixels as they are. (`decode_upright` is for pictures that have
+no geometry.)
 """
 
 import struct
@@ -40,6 +41,11 @@ def decode(encoded: bytes, max_pixels: int = MAX_PIXELS) -> UInt8[np.ndarray, "h
     return _decode(encoded, flags, 3, max_pixels)
 
 
+def decode_upright(encoded: bytes, max_pixels: int = MAX_PIXELS) -> UInt8[np.ndarray, "h w 3"]:
+    """Decode as `decode` does, and turn the image as its orientation tag says."""
+    return _decode(encoded, cv2.IMREAD_COLOR_RGB, 3, max_pixels)
+
+
 def decode_cutout(encoded: bytes, max_pixels: int = MAX_PIXELS) -> UInt8[np.ndarray, "h w 4"]:
     """Decode a PNG with an alpha channel to RGBA, with straight alpha.
 
@@ -67,7 +73,9 @@ def _decode(
         image = cv2.imdecode(np.frombuffer(encoded, np.uint8), flags)
     except cv2.error as error:
         raise ValueError(f"image of {len(encoded)} bytes cannot be decoded") from error
-    if image is None or image.shape[:2] != (height, width):
+    is_turned = not flags & cv2.IMREAD_IGNORE_ORIENTATION
+    sizes = {(height, width), (width, height)} if is_turned else {(height, width)}
+    if image is None or image.shape[:2] not in sizes:
         raise ValueError(f"image of {len(encoded)} bytes cannot be decoded")
     if image.ndim != 3 or image.shape[2] != channels or image.dtype != np.uint8:
         of = "x".join(map(str, image.shape[2:])) or "1"

@@ -36,6 +36,12 @@ def test_videos_that_end_early_say_where(video, tmp_path):
             next(videos.chosen(tmp_path / name, [0]))
 
 
+def test_the_frame_rate_is_that_of_the_header(video, tmp_path):
+    assert videos.frame_rate_hz(video) == pytest.approx(50)
+    with pytest.raises(ValueError, match=r"absent.avi is missing, or no video that states"):
+        videos.frame_rate_hz(tmp_path / "absent.avi")
+
+
 def test_images_name_their_file(tmp_path):
     miniature.write_image(tmp_path / "a.png", np.full((4, 5, 3), [250, 9, 8], np.uint8))
     assert images.read(tmp_path / "a.png")[0, 0].tolist() == [250, 9, 8]

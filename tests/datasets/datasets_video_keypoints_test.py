@@ -26,7 +26,7 @@ def test_images_come_in_their_order_with_their_people(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("{", "no readable JSON"), ("[" * 99999, "no readable"), ("{}", "it lacks")],
+    [("{", "is not JSON"), ("[" * 99999, "nested too deeply"), ("{}", "it lacks")],
 )
 def test_other_files_are_one_line(tmp_path, text, message):
     path = tmp_path / "a.json"

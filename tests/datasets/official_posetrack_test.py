@@ -127,5 +127,5 @@ def test_other_joints_are_one_line(raw, tmp_path):
     ):
         building.plan(posetrack, other, tmp_path / "out")
     path.write_text(path.read_text()[:-9])
-    with pytest.raises(ValueError, match=r"001735_mpii.json is no readable JSON"):
+    with pytest.raises(ValueError, match=r"001735_mpii.json is not JSON"):
         building.plan(posetrack, other, tmp_path / "out")

@@ -8,6 +8,7 @@ import cv2
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import Image
 
 from acae_jax.images import (
     background,
@@ -56,6 +57,20 @@ def test_an_embedded_preview_does_not_hide_a_cut():
     assert decoding.decode(with_preview).shape == (40, 40, 3)
     with pytest.raises(ValueError, match="cut short"):
         decoding.decode(with_preview[:-40])
+
+
+def test_pictures_are_turned_upright_by_their_tag(tmp_path):
+    image = np.zeros((24, 40, 3), np.uint8)
+    image[:, :20] = (250, 128, 10)  # on the left, as stored; 6 means to turn it to the right
+    tag = Image.Exif()
+    tag[274] = 6
+    Image.fromarray(image).save(tmp_path / "a.jpg", exif=tag, quality=95)
+    content = (tmp_path / "a.jpg").read_bytes()
+    assert decoding.decode(content).shape == (24, 40, 3)
+    upright = decoding.decode_upright(content)
+    assert upright.shape == (40, 24, 3)
+    assert np.abs(upright[:18].astype(int) - (250, 128, 10)).max() < 8 and upright[22:].max() < 8
+    assert decoding.decode_upright(encoded(image, ".png")).shape == (24, 40, 3)
 
 
 def test_size_is_refused_before_decoding():

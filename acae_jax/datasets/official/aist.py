@@ -89,7 +89,7 @@ def frames(raw: Path, unit: Unit) -> Iterator[Frame]:
     camera = read_cameras(raw / "annotations" / "cameras" / f"{setting}.json")[camera_name]
     video = raw / "videos" / f"{unit.name}.mp4"
     dancer = "".join(re.findall(r"_(d\d\d)_", name))
-    shown = video_frames(labels, videos.frame_rate(video))
+    shown = video_frames(labels, videos.frame_rate_hz(video))
     for index, image in videos.chosen(video, shown):
         person = Person(dancer, joints_mm[shown[index]])
         yield Frame(image, camera, (person,), name, shown[index], camera_name, release.Y_UP)

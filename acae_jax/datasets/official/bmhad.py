@@ -103,12 +103,12 @@ def read_camera(raw: Path, name: str) -> cameras.Camera:
     index = int(number or 1) - 1
     if index >= len(order):
         raise ValueError(f"{path} has {len(order)} cameras; {name} is missing")
-    own = entries[order[index]]
-    place = np.ravel(own["PosRel"])
+    own = {key: np.asarray(entries[order[index]][key], float) for key in ("K", "Dist", "PosRel")}
+    place = own["PosRel"].ravel()
     turn = cv2.Rodrigues(place[3:])[0]
     rotation = turn @ placed["Rw"].reshape(3, 3)
     translation_mm = turn @ placed["Tw"] + place[:3]
-    return cameras.create(own["K"], rotation, -rotation.T @ translation_mm, np.ravel(own["Dist"]))
+    return cameras.create(own["K"], rotation, -rotation.T @ translation_mm, own["Dist"].ravel())
 
 
 _SHORT = {"Cluster": "l", "Cam": "c", "Kin": "k"}

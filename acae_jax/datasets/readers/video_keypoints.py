@@ -1,11 +1,10 @@
 """JSON files in COCO's form about a video's people in 2D, as those of PoseTrack18 and JRDB-Pose."""
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from acae_jax import messages
+from acae_jax.files import json_files
 
 Annotation = dict[str, Any]
 
@@ -28,11 +27,7 @@ def by_image(path: Path) -> Iterator[tuple[str, list[Annotation]]]:
 
 
 def _content(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        missing = {"images", "annotations", "categories"} - set(content)
-    except (ValueError, TypeError, RecursionError) as error:
-        raise ValueError(f"{path} is no readable JSON: {messages.one_line(error)}") from error
-    if missing:
+    content = json_files.read_object(path)
+    if missing := {"images", "annotations", "categories"} - set(content):
         raise ValueError(f"{path} is no file of keypoints: it lacks {', '.join(sorted(missing))}")
     return content

@@ -44,9 +44,12 @@ def frame_count(path: Path) -> int:
     return int(count) if 0 < count < 1e9 else 0
 
 
-def frame_rate(path: Path) -> float:
-    """The frames a second that a video's header states; 0 if none."""
-    return max(0.0, _stated(path, cv2.CAP_PROP_FPS))
+def frame_rate_hz(path: Path) -> float:
+    """The rate that a video's header states; ValueError if it is no video, or states none."""
+    rate_hz = _stated(path, cv2.CAP_PROP_FPS)
+    if not 0 < rate_hz < 1e4:
+        raise ValueError(f"{path} is missing, or no video that states its frame rate")
+    return rate_hz
 
 
 def _stated(path: Path, what: int) -> float:
