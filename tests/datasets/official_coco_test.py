@@ -46,7 +46,7 @@ def annotation(number: int, index: int, person: int, flags: list[int]) -> dict:
 
 @pytest.fixture(scope="module")
 def raw(tmp_path_factory) -> Path:
-    """Six images; in each somebody whole, somebody with six joints, and somebody half hidden."""
+    """Six images; in each somebody whole, somebody who hardly shows, and somebody half hidden."""
     raw = tmp_path_factory.mktemp("coco")
     for folder, indices in (("train2014", range(4)), ("val2014", range(4, 6))):
         images, annotations = [], []
@@ -56,7 +56,9 @@ def raw(tmp_path_factory) -> Path:
                 raw / folder / name, miniature.picture(CAMERA, PEOPLE_MM[index], SIZE)
             )
             images.append({"id": index, "file_name": name, "width": SIZE[0], "height": SIZE[1]})
-            flags = ([2] * 17, [2] * 6 + [0] * 11, [2] * 6 + [1] * 6 + [0] * 5)
+            # The second has too few labels, or too few visible ones.
+            few = [2, 0, 0] * 5 + [2, 0] if index % 2 else [2] * 5 + [1] * 12
+            flags = ([2] * 17, few, [2] * 6 + [1] * 6 + [0] * 5)
             for person, values in enumerate(flags):
                 annotations.append(annotation(10 * index + person, index, person, values))
         crowd = {"counts": [5, 7], "size": [480, 640]}

@@ -11,7 +11,7 @@ import pytest
 from acae_jax.datasets.official import h36m
 from acae_jax.geometry import boxes, cameras
 
-COUNT = 12  # frames of a video
+COUNTS = {1: 12, 9: 12, 11: 66}  # frames of a subject's videos
 ANGLES = np.array([[-1.4, 0.2, 0.1], [-1.5, -0.4, 2.0], [-1.3, 0.1, -2.2], [-1.6, 0.3, 1.1]])
 LENSES = np.tile([352, 350, 160, 118, -0.2, 0.24, -0.002, 0.0015, -0.0009], (4, 1))
 LENSES += 0.01 * np.arange(4)[:, None] * LENSES  # each camera has its own
@@ -78,7 +78,8 @@ def write_metadata(raw):
 
 def people(subject: int) -> np.ndarray:
     """What the release's 32 joints are in truth, by frame."""
-    return miniature.people_mm(32, COUNT, motion="run" if subject == 1 else "walk")[:, 0]
+    motion = "run" if subject == 1 else "walk"
+    return miniature.people_mm(32, COUNTS[subject], motion=motion)[:, 0]
 
 
 def truth(camera_index: int) -> cameras.Camera:
@@ -103,11 +104,11 @@ def raw(tmp_path_factory):
             is_shifted = activity == "Greeting" and subject == 9
             labels_mm = joints_mm + np.array([200.0 * is_shifted, 0, 0])
             features = folder / "MyPoseFeatures"
-            write_cdf(features / f"D3_Positions/{activity}.cdf", labels_mm.reshape(COUNT, 96))
+            write_cdf(features / f"D3_Positions/{activity}.cdf", labels_mm.reshape(-1, 96))
             for index, name in enumerate(h36m.CAMERAS[:2]):
                 labels_px = seen_px(index, labels_mm)
                 write_cdf(
-                    features / f"D2_Positions/{activity}.{name}.cdf", labels_px.reshape(COUNT, 64)
+                    features / f"D2_Positions/{activity}.{name}.cdf", labels_px.reshape(-1, 64)
                 )
                 camera = h36m.read_cameras(raw / h36m.METADATA)[name, subject]
                 images = [miniature.picture(camera, [j[list(h36m.JOINTS)]]) for j in joints_mm]
@@ -146,7 +147,8 @@ def test_joints_cameras_and_boxes_come_back(raw):
     for name, frames in miniature.frames(h36m, raw).items():
         subject, camera_index = int(name[1:].split("/")[0]), h36m.CAMERAS.index(name[-8:])
         joints_mm = people(subject)
-        assert [frame.index for frame in frames] == ([0, 5, 10] if subject == 1 else [0])
+        expected = {1: [0, 5, 10], 9: [0], 11: [0, 64]}[subject]
+        assert [frame.index for frame in frames] == expected
         for frame in frames:
             (person,) = frame.people
             expected_mm = joints_mm[frame.index, list(h36m.JOINTS)]
@@ -163,7 +165,7 @@ def test_joints_cameras_and_boxes_come_back(raw):
 
 def test_records_show_the_person_where_the_labels_are(raw, tmp_path):
     splits = miniature.build(h36m, raw, tmp_path)
-    assert len(splits["train"]) == 6 and len(splits["test"]) == 6
+    assert len(splits["train"]) == 6 and len(splits["test"]) == 8
     for record in [*splits["train"], *splits["test"]]:
         assert record.format == "h36m" and record.joints_mm.shape == (25, 3)
         assert len(record.mask_rle)
