@@ -85,6 +85,7 @@ def test_all_kinds_come_back(path):
 
 def test_cells_come_one_by_one(path):
     same(list(mat.cells(path, "annot")), CONTENT["annot"])
+    assert mat.cell_count(path, "annot") == len(CONTENT["annot"])
     with pytest.raises(ValueError, match="has no variable 'anot'; did you mean 'annot'"):
         list(mat.cells(path, "anot"))
 

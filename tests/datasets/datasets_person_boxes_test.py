@@ -141,3 +141,13 @@ def test_the_box_of_a_mask_has_whole_pixels():
     assert person_boxes.of_mask(mask) is None
     mask[10:20, 30] = 1
     assert person_boxes.of_mask(mask).tolist() == [29.5, 9.5, 1, 10]
+
+
+def test_the_part_of_a_mask_that_fits_a_box():
+    mask = np.zeros((50, 60), np.uint8)
+    mask[10:30, 10:20] = mask[0:50, 22:24] = mask[30, 20] = 1  # the last touches by a corner
+    found = person_boxes.part_of_mask(mask, np.array([8.0, 8, 14, 24]))
+    expected = np.zeros((50, 60), bool)
+    expected[10:30, 10:20] = True
+    np.testing.assert_array_equal(found, expected)
+    assert not person_boxes.part_of_mask(mask, np.array([40.0, 8, 14, 24])).any()

@@ -67,4 +67,4 @@ def write_labels(path: Path, joints_mm: np.ndarray) -> None:
     variables["cameras"] = np.arange(len(CAMERAS))[None]
     variables["frames"] = np.arange(len(joints_mm))[:, None]
     path.parent.mkdir(parents=True, exist_ok=True)
-    scipy.io.savemat(path, variables, do_compression=True)
+    scipy.io.savemat(path, variables)

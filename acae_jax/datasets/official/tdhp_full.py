@@ -88,6 +88,8 @@ def _of_training(raw: Path, unit: Unit) -> Iterator[Frame]:
     shown = _masks(raw / sequence / "FGmasks" / path.name, chosen)
     person, _ = sequence.split("/")
     for (index, image), mask in zip(videos.chosen(path, chosen), shown, strict=True):
+        if mask is not None:
+            mask = person_boxes.part_of_mask(mask, person_boxes.joints_box(labels_px[index]))
         people = (Person(person, joints_mm[index], labels_px[index], mask=mask),)
         yield Frame(image, camera, people, sequence, index, number, release.Y_UP)
 

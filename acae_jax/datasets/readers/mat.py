@@ -56,12 +56,18 @@ def cells(
         items = listed(_variable(read(path, limit_bytes), name, path))
         yield from items if indices is None else (items[index] for index in indices)
         return
-    count = _with_hdf5(path, lambda root: _references(root, name).size)
     with _opened(path) as root:
-        for index in range(count) if indices is None else indices:
+        for index in range(cell_count(path, name)) if indices is None else indices:
             yield _guarded(
                 path, lambda i=index: _Hdf5(root, limit_bytes).item(_references(root, name), i)
             )
+
+
+def cell_count(path: str | Path, name: str) -> int:
+    """How many items a cell array has; errors as `read`, and limits of `cells`."""
+    if not is_hdf5(path):
+        return len(listed(_variable(read(path), name, path)))
+    return _with_hdf5(path, lambda root: _references(root, name).size)
 
 
 def listed(value: Any) -> list[Any]:

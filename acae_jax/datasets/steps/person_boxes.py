@@ -11,6 +11,7 @@ Boxes are x, y, w, h in px. A person without a box gets None and makes no record
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import scipy.optimize
 from jaxtyping import Bool, Float, UInt8
@@ -211,6 +212,23 @@ def of_mask(mask: UInt8[np.ndarray, "h w"] | Bool[np.ndarray, "h w"]) -> Box | N
     low = np.array([columns[0], rows[0]], float)
     high = np.array([columns[-1], rows[-1]], float)
     return np.concatenate([low - 0.5, high - low + 1])
+
+
+def part_of_mask(
+    mask: UInt8[np.ndarray, "h w"] | Bool[np.ndarray, "h w"], box: Box
+) -> Bool[np.ndarray, "h w"]:
+    """The connected pixels of a mask whose box has the largest IoU with another box.
+
+    The other pixels are noise, or somebody else. Empty if nothing overlaps the box.
+    """
+    _, parts, facts, _ = cv2.connectedComponentsWithStats(
+        (mask != 0).astype(np.uint8), connectivity=4
+    )
+    found = facts[:, :4].astype(float) - np.array([0.5, 0.5, 0, 0])
+    overlap = iou_matrix(box.astype(float)[None], found)[0]
+    overlap[0] = 0  # what is not in the mask
+    best = int(overlap.argmax())
+    return (parts == best) & (overlap[best] > 0)
 
 
 def hull(one: Box, other: Box) -> Box:
