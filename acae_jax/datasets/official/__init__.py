@@ -34,6 +34,7 @@ What differs from the public code of PosePile stands in the module's docstring.
 # In the order of the recipe (configs/mixtures.py), 3D labels first.
 NAMES = (
     "h36m",
+    "muco_3dhp",
     "humbi",
     "tdoh",
     "agora",
@@ -44,8 +45,12 @@ NAMES = (
     "gpa",
     "tdpeople",
     "sailvos",
+    "bml_movi",
+    "mads",
+    "umpm",
     "bmhad",
     "tdhp_full",
+    "totalcapture",
     "jta",
     "ikea",
     "human4d",

@@ -122,13 +122,13 @@ def read_cameras(path: Path) -> dict[str, cameras.Camera]:
 def video_frames(labels: Int[np.ndarray, " n"], rate: float) -> dict[int, int]:
     """The frames of a video of this rate at the times of labels, and the label of each.
 
-    Of labels that share a frame, the first. A rate of 0, of a video that cannot be read, passes.
+    Of labels that share a frame, the first.
     """
-    if rate and abs(rate - RATE) > LARGEST_RATE_ERROR:
+    if abs(rate - RATE) > LARGEST_RATE_ERROR:
         raise ValueError(
             f"a video has {rate:g} frames a second, not {RATE:g}; get the refined ones"
         )
-    frames, first = np.unique(np.rint(labels * ((rate or RATE) / RATE)), return_index=True)
+    frames, first = np.unique(np.rint(labels * (rate / RATE)), return_index=True)
     return dict(zip(frames.astype(int).tolist(), labels[first].tolist(), strict=True))
 
 
