@@ -184,6 +184,7 @@ def test_boxes_are_of_what_is_seen_and_masks_of_all(raw):
         everything |= nearer
     for person in frame.people:
         assert np.mean(person.mask == everything) > 0.98
+        assert np.mean(person.mask[CHAIR]) > 0.9
 
 
 def test_records_show_the_people_where_the_labels_are(raw, tmp_path):
