@@ -11,20 +11,27 @@ panoptic  some sequences with calibration and poses: people are in view of their
 mpi_inf_3dhp  ts1-4cameras.calib, and cameras_train.pkl and test_3dhp_test.npz as MMPose has them in
           tests/data: the camera of the test set is number 8 of the training set, and fitted
           intrinsics project its 3D joints onto the release's 2D joints
+mpii      images and test_mpii.json as MMPose has it in tests/data, written as the release's MATLAB
+          file: the detector sees the people where their labels are
+posetrack18  images and annotations of some validation videos: likewise
 
 Prints a line for each, or says what is wrong. Folders that are not there are skipped.
 """
 
 import argparse
+import tempfile
 from pathlib import Path
 
 import numpy as np
+import scipy.io
 
-from acae_jax.datasets import frames_to_records, release
-from acae_jax.datasets.official import h36m, panoptic, tdhp_full
+from acae_jax.datasets import building, frames_to_records, release
+from acae_jax.datasets.official import h36m, mpii, panoptic, posetrack, tdhp_full
 from acae_jax.datasets.readers import pickled_tables
+from acae_jax.datasets.release import Builder
 from acae_jax.datasets.steps import placed
-from acae_jax.geometry import cameras
+from acae_jax.files import json_files
+from acae_jax.geometry import boxes, cameras
 
 
 def of_h36m(folder: Path) -> str:
@@ -90,7 +97,77 @@ def of_mpi_inf_3dhp(folder: Path) -> str:
     return f"test camera {away_mm:.3f} mm off, joints {middle:.2f} px off in the median"
 
 
-CHECKS = {"h36m": of_h36m, "panoptic": of_panoptic, "mpi_inf_3dhp": of_mpi_inf_3dhp}
+def of_mpii(folder: Path) -> str:
+    """Labels in detections."""
+    with tempfile.TemporaryDirectory() as temporary:
+        raw = Path(temporary)
+        (raw / "images").symlink_to(folder.resolve())
+        people = [
+            one
+            for one in json_files.read(folder / "test_mpii.json")
+            if (folder / one["image"]).exists()
+        ]
+        entries = []
+        for one in people:
+            points = [
+                {"x": x, "y": y, "id": joint}
+                for joint, (x, y) in enumerate(one["joints"])
+                if one["joints_vis"][joint]
+            ]
+            person = _structs([{"annopoints": _structs([{"point": _structs(points)}])}])
+            entries.append({"image": _structs([{"name": one["image"]}]), "annorect": person})
+        content = {"annolist": _structs(entries), "img_train": np.ones((1, len(entries)))}
+        path = raw / "mpii_human_pose_v1_u12_1.mat"
+        scipy.io.savemat(path, {"RELEASE": _structs([content])})
+        return _in_detections(mpii, raw)
+
+
+def of_posetrack(folder: Path) -> str:
+    """Labels in detections."""
+    with tempfile.TemporaryDirectory() as temporary:
+        raw = Path(temporary)
+        (raw / "posetrack_data/annotations").mkdir(parents=True)
+        labels = raw / "posetrack_data/annotations/train"
+        labels.symlink_to((folder / "annotations/val").resolve())
+        (raw / "images").mkdir()
+        for part in ("train", "val"):  # the files name the images of the validation videos
+            (raw / "images" / part).symlink_to((folder / "images/val").resolve())
+        return _in_detections(posetrack, raw)
+
+
+def _in_detections(builder: Builder, raw: Path) -> str:
+    """Whether the detector sees the people of a 2D dataset where their labels are."""
+    building.check(builder, raw)
+    networks = frames_to_records.Networks()
+    tally = frames_to_records.Tally()
+    frames = (frame for unit in builder.units(raw) for frame in builder.frames(raw, unit))
+    records = list(frames_to_records.records(builder.RELEASE, frames, networks, tally))
+    check(not tally.left_out, f"people or frames are left out: {dict(tally.left_out)}")
+    overlaps = [float(boxes.iou(r.box, boxes.of_points(r.joints_px))) for r in records]
+    check(
+        min(overlaps) > 0.4, f"a detection has an IoU of {min(overlaps):.2f} with the labels' box"
+    )
+    return (
+        f"{len(records)} people are detected where their labels are, with an IoU of "
+        f"{min(overlaps):.2f} to {max(overlaps):.2f}"
+    )
+
+
+def _structs(rows: list[dict]) -> np.ndarray:
+    """An array of structs as scipy writes it."""
+    array = np.zeros((1, len(rows)), [(name, object) for name in rows[0]])
+    for index, row in enumerate(rows):
+        array[0, index] = tuple(row.values())
+    return array
+
+
+CHECKS = {
+    "h36m": of_h36m,
+    "panoptic": of_panoptic,
+    "mpi_inf_3dhp": of_mpi_inf_3dhp,
+    "mpii": of_mpii,
+    "posetrack18": of_posetrack,
+}
 
 
 def check(is_right: bool, wrong: str) -> None:
