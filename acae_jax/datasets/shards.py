@@ -21,10 +21,8 @@ from typing import Any, NamedTuple
 
 import tensorflow_datasets as tfds
 import tqdm
-from tensorflow_datasets.core import dataset_info, example_serializer
-from tensorflow_datasets.core import splits as tfds_splits
 
-from acae_jax.data import crop_record, schema, sources
+from acae_jax.data import crop_record, sources
 from acae_jax.datasets import frames_to_records, pool, record_files, release, writer
 from acae_jax.datasets.frames_to_records import Networks
 from acae_jax.datasets.release import Frame, Release, Unit
@@ -33,7 +31,6 @@ from acae_jax.files import plain_names
 FILES = 200
 PARTS = "parts"
 RECORDS, REPORT = ".array_record", ".json"
-FORMAT = "array_record"
 
 
 class Plan(NamedTuple):
@@ -117,7 +114,7 @@ def make_group(plan: Plan, group: tuple[Unit, ...]) -> list[dict[str, Any]]:
     if len(group) > 1:
         together = _path(plan, group, RECORDS)
         counts = [report["records"] for report in reports]
-        parts = (record_files.read(*part) for part in zip(paths, counts, strict=True))
+        parts = (record_files.read(p, range(n)) for p, n in zip(paths, counts, strict=True))
         record_files.write(together, (example for part in parts for example in part))
         record_files.write_text(together.with_suffix(REPORT), json.dumps(reports))
         for path in paths:
@@ -128,16 +125,12 @@ def make_group(plan: Plan, group: tuple[Unit, ...]) -> list[dict[str, Any]]:
 
 def make_unit(plan: Plan, unit: Unit) -> list[dict[str, Any]]:
     """Make the file of a unit and its report, the only one of a list."""
-    features = schema.features(crop_record.SCHEMA)
-    serializer = example_serializer.ExampleSerializer(
-        features.get_serialized_info()  # pyright: ignore - its type is recursive
-    )
     path = _path(plan, (unit,), RECORDS)
     tally = frames_to_records.Tally()
     frames = _until_stopped(plan.frames(unit))
     made = frames_to_records.records(plan.release, frames, plan.networks, tally)
     try:
-        record_files.write(path, _serialised(made, features, serializer))
+        record_files.write(path, record_files.serialised(made, crop_record.SCHEMA))
     except ValueError as error:
         raise ValueError(f"{plan.release.name}, {unit.name}: {error}") from error
     reports = [{"unit": unit.name, "split": unit.split, **tally.summary()}]
@@ -150,14 +143,6 @@ def _until_stopped(frames: Iterator[Frame]) -> Iterator[Frame]:
         if pool.is_stopped():
             raise Stopped
         yield frame
-
-
-def _serialised(made, features, serializer) -> Iterator[bytes]:
-    for record in made:
-        values = schema.to_dict(crop_record.SCHEMA, record)
-        example = serializer.get_tf_example(features.encode_example(values))
-        # A protocol buffer's map has an order of its own in every process.
-        yield example.SerializeToString(deterministic=True)
 
 
 def finish(plan: Plan) -> Path | None:
@@ -176,7 +161,16 @@ def finish(plan: Plan) -> Path | None:
             + (f"; the first that is broken: {reasons[0]}" if reasons else "")
         )
     try:
-        _describe(plan, building, _name_files(plan, building, files, by_file))
+        facts = plan.release
+        record_files.describe(
+            building,
+            facts.name,
+            facts.version,
+            _name_files(plan, building, files, by_file),
+            description=f"{facts.title} ({facts.url})",
+            schema=crop_record.SCHEMA,
+            metadata=_metadata(plan),
+        )
         summary = json.dumps({"total": total_of(reports), "units": reports}, indent=1)
         (building / "report.json").write_text(summary, encoding="utf-8")
         building.rename(final)
@@ -220,33 +214,15 @@ def _name_files(
         shards = [path for path, count in counts.items() if count]
         size = 0
         for index, path in enumerate(shards):
-            named = building / f"{name}-{split}.{FORMAT}-{index:05d}-of-{len(shards):05d}"
+            named = (
+                building / f"{name}-{split}.{record_files.FORMAT}-{index:05d}-of-{len(shards):05d}"
+            )
             if path.exists():
                 path.rename(named)
             size += named.stat().st_size
         if shards:
             splits.append(tfds.core.SplitInfo(split, [counts[path] for path in shards], size))
     return splits
-
-
-def _describe(plan: Plan, building: Path, splits: list[tfds.core.SplitInfo]) -> None:
-    """Write TFDS's description of a dataset."""
-    facts = plan.release
-    identity = dataset_info.DatasetIdentity(
-        name=facts.name,
-        version=tfds.core.Version(facts.version),
-        data_dir=str(building),
-        module_name="",
-    )
-    info = tfds.core.DatasetInfo(
-        builder=identity,
-        description=f"{facts.title} ({facts.url})",
-        features=schema.features(crop_record.SCHEMA),
-        metadata=tfds.core.MetadataDict(_metadata(plan)),
-    )
-    info.set_file_format(FORMAT)
-    info.set_splits(tfds_splits.SplitDict(splits))
-    info.write_to_directory(building)
 
 
 def _metadata(plan: Plan) -> dict[str, str | int]:

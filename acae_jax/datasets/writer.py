@@ -5,7 +5,6 @@ They can be read without the code of a builder:
 of a version is complete or absent.
 """
 
-import errno
 import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -13,17 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import tensorflow_datasets as tfds
-from etils import epath
-from tensorflow_datasets.core import dataset_info, example_serializer, hashing, naming
-from tensorflow_datasets.core import splits as tfds_splits
+from tensorflow_datasets.core import hashing
 
 from acae_jax.data import crop_record, sources
-from acae_jax.data import schema as schemas
 from acae_jax.data.schema import Schema
+from acae_jax.datasets import record_files
 from acae_jax.files import plain_names
 
-_FORMAT = "array_record"
-_OPTIONS = "group_size:1"  # records are read one by one
 _INCOMPLETE = "incomplete."
 
 
@@ -61,79 +56,56 @@ def write(
         shutil.rmtree(left_over)
     unfinished = place.with_name(f"{_INCOMPLETE}{version}")
     unfinished.mkdir(parents=True)
-    features = schemas.features(schema)
-    try:
-        written = [
-            _write_split(unfinished, name, split, features, _examples(name, schema, make()))
-            for split, make in splits.items()
-        ]
-    except RuntimeError as error:  # the type of all errors of ArrayRecord
-        if "No space left" not in str(error):
-            raise
-        raise OSError(errno.ENOSPC, f"no space left for {name} in {out}") from error
-    info = tfds.core.DatasetInfo(
-        builder=dataset_info.DatasetIdentity(name, tfds.core.Version(version), str(unfinished), ""),
+    written = [
+        _write_split(unfinished, name, split, schema, make()) for split, make in splits.items()
+    ]
+    record_files.describe(
+        unfinished,
+        name,
+        version,
+        written,
         description=description,
-        features=features,
-        metadata=tfds.core.MetadataDict(_stored(joint_names, metadata)),
+        schema=schema,
+        metadata=_stored(joint_names, metadata),
     )
-    info.set_file_format(tfds.core.FileFormat(_FORMAT))
-    info.set_splits(tfds_splits.SplitDict(written))
-    info.write_to_directory(unfinished)
     unfinished.rename(place)
     return place
 
 
-def _examples(name: str, schema: Schema, records: Iterable[Any]) -> Iterator[tuple[str, Any]]:
-    """The keys of records, and their values as TFDS takes them."""
-    keys = set()
-    for record in records:
-        if record.key in keys:
-            raise ValueError(f"{name}: two records have the key {record.key!r}; make it unique")
-        keys.add(record.key)
-        yield record.key, schemas.to_dict(schema, record)
-
-
 def _write_split(
-    place: Path,
-    name: str,
-    split: str,
-    features: tfds.features.FeaturesDict,
-    examples: Iterable[tuple[str, Any]],
+    place: Path, name: str, split: str, schema: Schema, records: Iterable[Any]
 ) -> tfds.core.SplitInfo:
     """Write the file of a split, in the order of its keys' hashes.
 
     TFDS itself holds a gigabyte of examples in memory, and needs TensorFlow for more. So they go to
     a file as they come, and from there to the next file in order.
     """
-    from array_record.python.array_record_module import ArrayRecordReader, ArrayRecordWriter
+    hasher, hashes, sizes = hashing.Hasher(split), {}, []
 
-    info = features.get_serialized_info()
-    serializer = example_serializer.ExampleSerializer(info)  # pyright: ignore
-    hasher = hashing.Hasher(split)
-    template = naming.ShardedFileTemplate(
-        data_dir=epath.Path(place), dataset_name=name, filetype_suffix=_FORMAT, split=split
-    )
-    path = str(template.sharded_filepath(shard_index=0, num_shards=1))
-    hashes, size = [], 0
-    unordered = f"{path}.unordered"
-    writer = ArrayRecordWriter(unordered, _OPTIONS)
-    for key, values in examples:
-        data = serializer.serialize_example(features.encode_example(values))
-        writer.write(data)
-        hashes.append(hasher.hash_key(key))
-        size += len(data)
-    writer.close()
-    writer, reader = ArrayRecordWriter(path, _OPTIONS), ArrayRecordReader(unordered)
-    for index in sorted(range(len(hashes)), key=hashes.__getitem__):
-        (data,) = reader.read([index])
-        writer.write(data)
-    writer.close()
-    reader.close()
-    Path(unordered).unlink()
-    return tfds.core.SplitInfo(
-        name=split, shard_lengths=[len(hashes)], num_bytes=size, filename_template=template
-    )
+    def noted() -> Iterator[bytes]:
+        for data in record_files.serialised(_distinct(name, records, hasher, hashes), schema):
+            sizes.append(len(data))
+            yield data
+
+    path = place / f"{name}-{split}.{record_files.FORMAT}-00000-of-00001"
+    unordered = path.with_name(f"{path.name}.unordered")
+    record_files.write(unordered, noted())
+    in_order = list(hashes.values())
+    indices = sorted(range(len(in_order)), key=in_order.__getitem__)
+    record_files.write(path, record_files.read(unordered, indices))
+    unordered.unlink()
+    return tfds.core.SplitInfo(split, [len(indices)], sum(sizes))
+
+
+def _distinct(
+    name: str, records: Iterable[Any], hasher: hashing.Hasher, hashes: dict[str, int]
+) -> Iterator[Any]:
+    """The records, whose keys' hashes are noted; ValueError for a key that occurs twice."""
+    for record in records:
+        if record.key in hashes:
+            raise ValueError(f"{name}: two records have the key {record.key!r}; make it unique")
+        hashes[record.key] = hasher.hash_key(record.key)
+        yield record
 
 
 def is_there(

@@ -14,7 +14,7 @@ import toy_release
 from array_record.python import array_record_module
 
 from acae_jax.data import sources
-from acae_jax.datasets import building, shards
+from acae_jax.datasets import building, record_files, shards
 from acae_jax.datasets.official import h36m
 
 
@@ -133,11 +133,11 @@ def test_many_units_share_files_and_continue_within_them(raw, built, tmp_path, m
 
 
 def test_a_build_stopped_while_finishing_goes_on(raw, built, tmp_path, monkeypatch):
-    def stop(*arguments):
+    def stop(*arguments, **named):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(shards, "_describe", stop)
+        patch.setattr(record_files, "describe", stop)
         with pytest.raises(KeyboardInterrupt):
             shards.build(plan(raw, tmp_path), workers=1)
     shards.build(plan(raw, tmp_path), workers=1)

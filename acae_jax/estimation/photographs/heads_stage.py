@@ -188,10 +188,7 @@ def task(config: ConfigDict, workdir: Path) -> Task:
     """The task of configs/estimation/photographs.py."""
     del workdir
     union, data = union_of(config), config.data
-    network, mirrors = (
-        LandmarkHeads(config.model.hidden, config.model.depth_bins),
-        mirrors_of(union),
-    )
+    network, mirrors = network_of(config), mirrors_of(union)
     weights = LossWeights(**config.weights)
     rate = optax.cosine_decay_schedule(config.optimizer.base_rate, config.steps)
     optimizer = optax.adamw(rate, weight_decay=config.optimizer.decay)
