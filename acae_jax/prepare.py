@@ -1,9 +1,10 @@
-"""Makes datasets: the embedded ones, or those of official releases.
+"""Makes datasets: the embedded ones, those of official releases, or of one's own recordings.
 
     python -m acae_jax.prepare --out data/embedded
     python -m acae_jax.prepare --list
     python -m acae_jax.prepare h36m --raw /data/h36m --out data/dozens
     python -m acae_jax.prepare --all --raws raws.yaml --out data/dozens --shard 3/20
+    python -m acae_jax.prepare recordings/dataset.yaml --out data/own
 
 Run again after an interruption, it continues. The embedded datasets end with a contact sheet.
 """
@@ -18,6 +19,7 @@ from pathlib import Path
 from acae_jax import command_line
 from acae_jax.files import paths
 
+DESCRIPTIONS = (".yaml", ".yml", ".json")
 STOPPED = "stopped; the same command continues from here"
 
 
@@ -55,21 +57,32 @@ def prepare_official(options: argparse.Namespace) -> None:
     building.build(raws, options.out, options.workers, options.shard)
 
 
+def prepare_own(options: argparse.Namespace) -> None:
+    """Build the dataset of a description of one's own recordings."""
+    from acae_jax.datasets import building
+    from acae_jax.datasets.own import building as own
+
+    plan = own.plan(paths.local(options.dataset).expanduser(), options.out)
+    building.build_plans([plan], options.workers, options.shard)
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     flags = argparse.ArgumentParser(
-        "acae prepare", description="Make the embedded datasets, or those of official releases."
+        "acae prepare",
+        description="Make the embedded datasets, or those of official releases or of own files.",
     )
     add = flags.add_argument
-    add("--out", type=paths.local, help="(default: data/embedded or, official, data/dozens)")
+    add("--out", type=paths.local, help="(default: data/embedded, data/dozens or data/own)")
     add("--workers", "--jobs", type=int, help="processes (default: one per core)")
     add = flags.add_argument_group("embedded datasets").add_argument
     add("--size", default="quick", help="how many records: tiny, quick (default) or full")
     add("--datasets", default="", help="some of them, comma-separated (default: all)")
     add("--person_px", type=int, default=96, help="how high people are, px (default: 96)")
     add("--seed", type=int, default=0, help="of everything random (default: 0)")
-    add = flags.add_argument_group("official datasets").add_argument
-    add("dataset", nargs="?", help="one of those that --list shows; else the embedded ones")
+    add = flags.add_argument_group("official datasets, and your own").add_argument
+    help = "one of those that --list shows, or a description of your own files: dataset.yaml"
+    add("dataset", nargs="?", help=help)
     add("--list", action="store_true", help="show them: licence, size, files")
     add("--raw", type=paths.local, help="folder of the unpacked release")
     add("--all", action="store_true", help="all that --raws names")
@@ -86,6 +99,11 @@ def main(arguments: Sequence[str]) -> int:
         flags.error(f"--workers is {options.workers}; give at least 1")
     if options.list:
         return command_line.exit_code(list_official)
+    if options.dataset and options.dataset.lower().endswith(DESCRIPTIONS):
+        if options.raw or options.all or options.raws:
+            flags.error("--raw, --all and --raws are for official datasets only")
+        options.out = options.out or Path("data/own")
+        return command_line.exit_code(partial(prepare_own, options), STOPPED)
     if options.dataset or options.all:
         if not (options.raws if options.all else options.raw) or (options.dataset and options.all):
             flags.error("give a dataset and --raw, or --all and --raws")

@@ -1,7 +1,7 @@
 """Builds official datasets: finds builders, checks the folder of a release, lists what there is."""
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import cast
@@ -48,7 +48,15 @@ def build(
 
     All folders are looked at before anything is built.
     """
-    plans = [plan(load(name), paths.local(raw).expanduser(), out) for name, raw in raws.items()]
+    build_plans(
+        [plan(load(name), paths.local(raw).expanduser(), out) for name, raw in raws.items()],
+        workers,
+        share,
+    )
+
+
+def build_plans(plans: Sequence[shards.Plan], workers: int | None, share: tuple[int, int]) -> None:
+    """Build some plans, one after the other, and say how it went."""
     for one in plans:
         folder = shards.build(one, workers, share)
         if folder is None:

@@ -25,7 +25,6 @@ from acae_jax.inference import detection, person_masks
 from acae_jax.inference.detection import Detector
 from acae_jax.inference.person_masks import PersonMasks
 
-LARGEST_ERROR_PX = 2.0  # median distance of projected 3D labels from the release's own 2D labels
 DETECTION = {"threshold": 0.2, "nms_iou_threshold": 0.7, "max_detections": -1}
 MASK_PROBABILITY = 0.5
 BROKEN = (ValueError, OSError, LookupError)  # what builders raise for broken files
@@ -92,7 +91,7 @@ def records(
     """The records of a unit's frames.
 
     ValueError at the end, in one line, if the 3D labels miss the release's 2D labels by more than
-    LARGEST_ERROR_PX in the median, and for two records with one key.
+    `release.largest_error_px` in the median, and for two records with one key.
     """
     keys = set()
     last = "the beginning"
@@ -112,17 +111,17 @@ def records(
             keys.add(record.key)
             tally.records += 1
             yield record
-    check_projection(tally, last)
+    check_projection(release, tally, last)
 
 
-def check_projection(tally: Tally, where: str) -> None:
+def check_projection(release: Release, tally: Tally, where: str) -> None:
     """Raise ValueError if 3D and 2D labels disagree."""
     error_px = tally.error_px()
-    if error_px is not None and error_px > LARGEST_ERROR_PX:
+    if error_px is not None and error_px > release.largest_error_px:
         raise ValueError(
             f"{where}: 3D labels miss the release's 2D labels by {error_px:.1f} px in the median, "
-            f"more than {LARGEST_ERROR_PX:g} px: its cameras, units or joints are not what this "
-            "builder expects; check the version of the release"
+            f"more than {release.largest_error_px:g} px: cameras, units or joints are not what is "
+            "expected; check the version of the release"
         )
 
 

@@ -111,6 +111,12 @@ class Release(NamedTuple):
     cropping    departures from the usual stored crop
     finds_masks whether the landmark network makes masks where the release gives none
     body_models files that must lie, or be linked, in <raw>/body_models
+
+    Of users' own recordings (`datasets.own`) only:
+
+    joint_names       of the labels, if `format` is a skeleton of the user's
+    largest_error_px  by which 3D labels may miss 2D labels in the median
+    content           a checksum of what is built: a dataset of other content is another one
     """
 
     name: str
@@ -126,6 +132,9 @@ class Release(NamedTuple):
     cropping: Cropping = Cropping()
     finds_masks: bool = True
     body_models: tuple[str, ...] = ()
+    joint_names: tuple[str, ...] = ()
+    largest_error_px: float = 2.0
+    content: str = ""
 
 
 @runtime_checkable
@@ -148,6 +157,8 @@ class Builder(Protocol):
 
 def joint_names(release: Release) -> tuple[str, ...]:
     """The joints of the labels, in the order of the records."""
+    if release.joint_names:
+        return release.joint_names
     if release.format in catalogue.datasets():
         return catalogue.dataset_skeleton(release.format).joint_names
     return catalogue.load(release.format).joint_names

@@ -233,6 +233,7 @@ def _metadata(plan: Plan) -> dict[str, str | int]:
         "joint_names": json.dumps(named),
         "unit_count": len(plan.units),
         "units_crc32": zlib.crc32(units.encode()),
+        **({"content": plan.release.content} if plan.release.content else {}),
     }
 
 
@@ -244,14 +245,21 @@ def _is_there(plan: Plan, final: Path) -> bool:
     before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     if before == _metadata(plan):
         return True
+    count = before.get("unit_count", "unknown")
+    if count == len(plan.units) and plan.release.content:
+        raise ValueError(
+            f"{final} holds a dataset of other labels or pictures: delete that folder, or raise "
+            "'version' in the description"
+        )
     raise ValueError(
-        f"{final} holds a dataset of {before.get('unit_count', 'unknown')} units, not of these "
-        f"{len(plan.units)}: delete that folder, or choose another --out"
+        f"{final} holds a dataset of {count} units, not of these {len(plan.units)}: delete that "
+        "folder, or choose another --out"
     )
 
 
 def _building(plan: Plan) -> Path:
-    return plan.out / plan.release.name / f".building-{plan.release.version}"
+    name = "-".join(filter(None, (".building", plan.release.version, plan.release.content)))
+    return plan.out / plan.release.name / name
 
 
 def _path(plan: Plan, group: tuple[Unit, ...], suffix: str) -> Path:

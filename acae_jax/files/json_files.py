@@ -1,8 +1,13 @@
 """JSON files that people write by hand or with any program."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+
+from acae_jax import messages
 
 
 def read(path: str | Path) -> Any:
@@ -24,3 +29,29 @@ def read_object(path: str | Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ValueError(f"{path} must hold one JSON object, in braces")
     return content
+
+
+def check_keys(
+    content: Any, where: str, required: Sequence[str] = (), optional: Sequence[str] = ()
+) -> None:
+    """Raise ValueError, in one line, unless it is an object with these keys and no others."""
+    if not isinstance(content, dict):
+        raise ValueError(f"{where} must be an object")
+    for key in content:
+        if key not in (*required, *optional):
+            hint = messages.near_misses(str(key), (*required, *optional))
+            raise ValueError(f"{where} has an unknown key '{key}'; {hint}")
+    for key in required:
+        if key not in content:
+            raise ValueError(f"{where} lacks the key '{key}'")
+
+
+def numbers(content: Any, where: str, shape: tuple[int, ...]) -> np.ndarray:
+    """The finite numbers of this shape in float64; ValueError, in one line, for all else."""
+    try:
+        values = np.array(content, np.float64)
+    except (ValueError, TypeError, OverflowError):
+        values = np.zeros(0)
+    if values.shape != shape or not np.isfinite(values).all():
+        raise ValueError(f"{where} must be {' × '.join(map(str, shape))} finite numbers")
+    return values

@@ -36,7 +36,6 @@ import numpy as np
 import tqdm
 from jaxtyping import Float
 
-from acae_jax import messages
 from acae_jax.files import json_files
 from acae_jax.geometry import cameras, triangulation
 from acae_jax.geometry.cameras import Camera
@@ -90,7 +89,7 @@ def read(path: str | Path, model_joints: int) -> tuple[Skeleton, list[Moment]]:
     except FileNotFoundError:
         raise FileNotFoundError(f"no examples at {path}; give the path of a JSON file") from None
     try:
-        _check_keys(content, "the file", ("skeleton", "examples"), ())
+        json_files.check_keys(content, "the file", ("skeleton", "examples"), ())
         new = _skeleton(content["skeleton"], path.parent)
         if not isinstance(content["examples"], list) or len(content["examples"]) < FEWEST:
             raise ValueError(f"examples must be a list of at least {FEWEST}; 50 is a good number")
@@ -149,18 +148,18 @@ def _skeleton(content: Any, folder: Path) -> Skeleton:
 
 def _moment(content: Any, where: str, new: Skeleton, folder: Path, model_joints: int) -> Moment:
     if isinstance(content, dict) and "views" in content:
-        _check_keys(content, where, ("views",), ("joints_mm",))
+        json_files.check_keys(content, where, ("views",), ("joints_mm",))
         if not isinstance(content["views"], list) or not content["views"]:
             raise ValueError(f"{where}.views must be a list of views")
         places = [f"{where}.views[{index}]" for index in range(len(content["views"]))]
         contents = content["views"]
     else:
-        _check_keys(content, where, (), ("joints_mm", *VIEW_KEYS))
+        json_files.check_keys(content, where, (), ("joints_mm", *VIEW_KEYS))
         places = [where]
         contents = [{key: value for key, value in content.items() if key != "joints_mm"}]
     views = []
     for one, place in zip(contents, places, strict=True):
-        _check_keys(one, place, (), VIEW_KEYS)
+        json_files.check_keys(one, place, (), VIEW_KEYS)
         views.append(_view(one, place, folder, model_joints))
     in_images = [index for index, one in enumerate(contents) if "joints_px" in one]
     if "joints_mm" in content and not in_images:
@@ -184,10 +183,10 @@ def _view(content: dict[str, Any], where: str, folder: Path, model_joints: int) 
     camera, is_known = _camera(content, where), content.get("intrinsic_matrix") is not None
     if image is None:
         place = f"{where}.predicted_mm"
-        return View(_numbers(predicted, place, (model_joints, 3)), camera, is_known)
+        return View(json_files.numbers(predicted, place, (model_joints, 3)), camera, is_known)
     if not isinstance(image, str):
         raise ValueError(f"{where}.image must be the path of an image")
-    box = _numbers(box, f"{where}.box", (4,))
+    box = json_files.numbers(box, f"{where}.box", (4,))
     if (box[2:] <= 0).any():
         raise ValueError(f"{where}.box must be x, y, width, height in px")
     return View(Picture(folder / image, box, camera if is_known else None), camera, is_known)
@@ -236,32 +235,8 @@ def _joints(content: Any, where: str, new: Skeleton, size: int) -> Float[np.ndar
     points = np.full((len(new.joint_names), size), np.nan)
     names = [name for name in content if content[name] is not None]
     for name, index in zip(names, skeleton.select(new, names).tolist(), strict=True):
-        points[index] = _numbers(content[name], f"{where}.{name}", (size,))
+        points[index] = json_files.numbers(content[name], f"{where}.{name}", (size,))
     return points
-
-
-def _numbers(content: Any, where: str, shape: tuple[int, ...]) -> np.ndarray:
-    try:
-        values = np.array(content, np.float64)
-    except (ValueError, TypeError, OverflowError):
-        values = np.zeros(0)
-    if values.shape != shape or not np.isfinite(values).all():
-        raise ValueError(f"{where} must be {' × '.join(map(str, shape))} finite numbers")
-    return values
-
-
-def _check_keys(
-    content: Any, where: str, required: tuple[str, ...], optional: tuple[str, ...]
-) -> None:
-    if not isinstance(content, dict):
-        raise ValueError(f"{where} must be an object")
-    for key in content:
-        if key not in (*required, *optional):
-            hint = messages.near_misses(key, (*required, *optional))
-            raise ValueError(f"{where} has an unknown key '{key}'; {hint}")
-    for key in required:
-        if key not in content:
-            raise ValueError(f"{where} lacks the key '{key}'")
 
 
 def _check_together(new: Skeleton, moments: Sequence[Moment]) -> None:

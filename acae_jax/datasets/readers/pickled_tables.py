@@ -11,8 +11,10 @@ What only code could make stays a `pickled.Opaque` in its place: it does not mat
 needs it, and `numbers` refuses it. A large file is mapped, and its arrays are views of it.
 """
 
+import io
 import math
 import mmap
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +41,39 @@ def read(path: str | Path, limit_bytes: int = LIMIT_BYTES) -> Any:
             raise ValueError(f"{path} is empty")
         data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     try:
+        return _plain(data, limit_bytes)
+    except ValueError as error:
+        raise ValueError(f"{path} is no readable pickle: {error}") from error
+
+
+def member(path: Path, name: str, limit_bytes: int) -> Any:
+    """The plain data of the array of objects of this name in a .npz file, which NumPy pickles.
+
+    ValueError, in one line, if it is damaged or expands to more than `limit_bytes`.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if archive.getinfo(f"{name}.npy").file_size > limit_bytes:
+                raise ValueError(f"it expands to more than {limit_bytes} bytes")
+            file = io.BytesIO(archive.read(f"{name}.npy"))
+        version = np.lib.format.read_magic(file)
+        read_header = {
+            (1, 0): np.lib.format.read_array_header_1_0,
+            (2, 0): np.lib.format.read_array_header_2_0,
+        }
+        _, _, dtype = read_header[version](file)
+        if dtype != np.dtype(object):
+            raise ValueError(f"it is an array of {dtype}, not of objects")
+        return _plain(file.read(), limit_bytes)
+    except Exception as error:  # zipfile, zlib and numpy's parser stumble in a dozen ways
+        raise ValueError(f"{name} cannot be read: {messages.one_line(error)}") from error
+
+
+def _plain(data: bytes | mmap.mmap, limit_bytes: int) -> Any:
+    try:
         return _Plain().of(pickled.read(data, _MAKERS, limit_bytes=limit_bytes), 0)
     except (ValueError, ArithmeticError, LookupError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path} is no readable pickle: {messages.one_line(error)}") from error
+        raise ValueError(messages.one_line(error)) from error
 
 
 def numbers(content: Any, name: str) -> np.ndarray:
@@ -130,11 +162,13 @@ class _Plain:
         array = shell.array()
         return array if array.ndim else array.item()
 
-    def _objects(self, content: list, shape: Any, depth: int) -> list:
-        """An array of objects, which are listed row by row, whatever their order in memory."""
+    def _objects(self, content: list, shape: Any, depth: int) -> Any:
+        """An array of objects, which are listed row by row, whatever their order in memory; the
+        object itself if the array has no axes.
+        """
         if not isinstance(shape, tuple) or not all(pickled.is_size(length) for length in shape):
             raise ValueError("it holds an array without a shape")
-        if not 1 <= len(shape) <= 8 or math.prod(shape) != len(content):
+        if len(shape) > 8 or math.prod(shape) != len(content):
             raise ValueError("it holds an array whose objects do not fill its shape")
         array = np.empty(len(content), object)
         for index, one in enumerate(content):  # at once, NumPy would look into lists

@@ -171,6 +171,20 @@ def of_size(
     return [b if b is not None and (np.sort(b[2:]) >= least).all() else None for b in found]
 
 
+def or_of_joints(
+    people: Sequence[Seen],
+    image_box: Box,
+    detect: Detect,
+    *,
+    rule: BoxRule,
+    factor: float,
+) -> list[Box | None]:
+    """The boxes of another rule, and for people without one those of `of_joints`."""
+    found = rule(people, image_box, detect)
+    around = of_joints(people, image_box, detect, factor=factor)
+    return [own if box is None else box for box, own in zip(found, around, strict=True)]
+
+
 def joined_with_detection(
     people: Sequence[Seen],
     image_box: Box,
