@@ -178,6 +178,9 @@ def finish(plan: Plan) -> Path | None:
         if not (final / "dataset_info.json").is_file():
             raise
     shutil.rmtree(final / PARTS, ignore_errors=True)
+    if plan.release.content:
+        for left_over in building.parent.glob(f".building-{plan.release.version}-*"):
+            shutil.rmtree(left_over)  # of content that has changed since
     return final
 
 

@@ -41,7 +41,9 @@ def plan(path: Path, out: Path) -> shards.Plan:
     written.
     """
     description = descriptions.read(path)
-    _check(description)
+    missing = _check(description)
+    if missing:
+        print(f"{description.name}: nothing labels {', '.join(missing)} of the skeleton")
     units = tuple(Unit(_unit_name(clip), clip.split) for clip in description.clips)
     return shards.Plan(_release(description), units, partial(frames, description), out)
 
@@ -123,8 +125,12 @@ def _unit_name(clip: Clip) -> str:
     return f"{clip.name}/{clip.camera}" if clip.camera else clip.name
 
 
-def _check(description: Description) -> None:
-    """Raise ValueError, in one line, if anything cannot be as the clips have it."""
+def _check(description: Description) -> list[str]:
+    """Raise ValueError, in one line, if anything cannot be as the clips have it.
+
+    Returns the joints of the skeleton that have no label in any clip.
+    """
+    is_labelled = np.zeros(len(description.skeleton.joint_names), bool)
     unknown: dict[Path, frozenset[str]] = {}
     directions = []
     told = partial(tqdm.tqdm, desc="labels", unit="clip", leave=False, delay=2)
@@ -137,6 +143,8 @@ def _check(description: Description) -> None:
         except (ValueError, OSError) as error:
             kind = FileNotFoundError if isinstance(error, FileNotFoundError) else ValueError
             raise kind(f"{description.path}: {_unit_name(clip)}: {error}") from None
+        for points in (found.joints, found.joints_px):
+            is_labelled |= np.isfinite(points).all(-1).any(0)
         for path, names in elsewhere.items():
             unknown[path] = unknown.get(path, names) & names
         if clip.up is None:
@@ -151,6 +159,8 @@ def _check(description: Description) -> None:
             checks.check_up(np.concatenate(directions), Y_DOWN)
         except ValueError as error:
             raise ValueError(f"{description.path}: {error}") from None
+    names = description.skeleton.joint_names
+    return [name for name, has_any in zip(names, is_labelled, strict=True) if not has_any]
 
 
 def _content(description: Description) -> str:

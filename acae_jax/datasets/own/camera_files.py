@@ -94,53 +94,74 @@ def _entries(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     is_one = any(key in content for key in (INTRINSICS, *KEYS[INTRINSICS]))
     for name, one in {path.stem: content}.items() if is_one else content.items():
         if isinstance(one, dict):
-            yield name, one if path.suffix.lower() == ".json" else _of_opencv(one)
+            yield (
+                name,
+                one if path.suffix.lower() == ".json" else _of_opencv(one, f"camera '{name}'"),
+            )
         elif path.suffix.lower() == ".json":
             raise ValueError(f"camera '{name}' must be an object with the key '{INTRINSICS}'")
 
 
-def _of_opencv(content: dict[str, Any]) -> dict[str, Any]:
+def _of_opencv(content: dict[str, Any], where: str) -> dict[str, Any]:
     """The values that OpenCV's programs write under their names."""
     found = {}
     for ours, theirs in KEYS.items():
-        for name in (ours, *theirs):
-            if name in content:
-                value = np.asarray(content[name], float)
-                found[ours] = value.ravel() if ours == LENS else value
-                break
+        name = next((name for name in (ours, *theirs) if name in content), None)
+        if name is not None:
+            value = _array(content[name], f"{where}.{name}")
+            found[ours] = value.ravel() if ours == LENS else value
     if EXTRINSICS not in found and "R" in content and "T" in content:
-        turn = np.asarray(content["R"], float)
-        turn = cv2.Rodrigues(turn.ravel())[0] if turn.size == 3 else turn
-        found[EXTRINSICS] = np.c_[turn, np.asarray(content["T"], float).ravel()]
+        turn, shift = (_array(content[name], f"{where}.{name}") for name in "RT")
+        if turn.size not in (3, 9) or shift.size != 3:
+            raise ValueError(f"{where}: R must be 3 x 3 or a rotation vector, and T 3 numbers")
+        turn = cv2.Rodrigues(turn.ravel())[0] if turn.size == 3 else turn.reshape(3, 3)
+        found[EXTRINSICS] = np.c_[turn, shift.ravel()]
     if "image_width" in content and "image_height" in content:
         found[SIZE] = [content["image_width"], content["image_height"]]
     return found
 
 
+def _array(content: Any, where: str) -> np.ndarray:
+    try:
+        return np.asarray(content, np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"{where} must be numbers") from None
+
+
 def _of_colmap(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Cameras of the images of a reconstruction, whose pixels have their centres at halves."""
-    lenses = {}
+    lenses: dict[str, dict[str, Any]] = {}
     for line in _lines(folder / "cameras.txt"):
-        if not line.strip():
-            continue
-        number, model, width, height, *parameters = line.split()
+        number, model, *numbers = [*line.split(maxsplit=2), "", ""][:3]
         if model not in COLMAP:
             raise ValueError(f"unknown camera model {model}; {messages.near_misses(model, COLMAP)}")
         fx, fy, centre, coefficients = COLMAP[model]
-        p = [float(text) for text in parameters]
+        width, height, *p = _floats(numbers[0], line, 3 + centre + len(coefficients) + 1)
         k = [[p[fx], 0, p[centre] - 0.5], [0, p[fy], p[centre + 1] - 0.5], [0, 0, 1]]
         lens = [p[index] for index in coefficients]
         lens += [0.0] * (next(n for n in (0, 4, 5, 8) if n >= len(lens)) - len(lens))
-        lenses[number] = {INTRINSICS: k, SIZE: [int(width), int(height)], LENS: lens or None}
+        lenses[number] = {INTRINSICS: k, SIZE: [width, height], LENS: lens or None}
     for line in _lines(folder / "images.txt")[::2]:  # each is followed by one of its points
         if not line.strip():
             continue
-        _, *numbers = line.split(maxsplit=9)
-        w, x, y, z, *translation = (float(text) for text in numbers[:7])
-        number, name = numbers[7:]
+        _, *numbers, number, name = [*line.split(maxsplit=9), *[""] * 10][:10]
+        w, x, y, z, *translation = _floats(" ".join(numbers), line, 7)
+        if number not in lenses:
+            raise ValueError(f"images.txt: no camera {number!r} for image {name!r}")
         turn = cv2.Rodrigues(_rotation_vector(np.array([x, y, z]), w))[0]
         placed = np.c_[turn, translation]
         yield Path(name).with_suffix("").as_posix(), {**lenses[number], EXTRINSICS: placed}
+
+
+def _floats(text: str, line: str, count: int) -> list[float]:
+    """The numbers in a text; ValueError unless they are so many."""
+    try:
+        found = [float(word) for word in text.split()]
+    except ValueError:
+        found = []
+    if len(found) != count:
+        raise ValueError(f"{line[:80]!r} is no line of COLMAP's text files")
+    return found
 
 
 def _rotation_vector(imaginary: np.ndarray, real: float) -> np.ndarray:
@@ -153,7 +174,10 @@ def _lines(path: Path) -> list[str]:
     if not path.exists():
         raise ValueError(f"there is no {path.name}; export the model as text")
     text = path.read_text(encoding="utf-8")
-    return [line for line in text.splitlines() if not line.startswith("#")]
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    while lines and not lines[-1].strip():
+        lines.pop()  # in the middle, an empty line is an image without points
+    return lines
 
 
 def _known(content: dict[str, Any], where: str, unit: str, path: Path) -> Known:
@@ -161,6 +185,10 @@ def _known(content: dict[str, Any], where: str, unit: str, path: Path) -> Known:
     try:
         intrinsics, lens = arguments.check_lens(content[INTRINSICS], content.get(LENS))
         rotation = position = None
+        if path.is_dir() and not unit:
+            raise ValueError(
+                "say 'camera_unit' in the description: COLMAP's unit is that of the alignment"
+            )
         if content.get(EXTRINSICS) is not None:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of metres: they are an error below
@@ -171,10 +199,6 @@ def _known(content: dict[str, Any], where: str, unit: str, path: Path) -> Known:
                 raise ValueError(
                     f"extrinsic_matrix puts it {distance_mm:.3g} mm beside the world's origin; say "
                     "'camera_unit: m' in the description, or 'camera_unit: mm' if that is right"
-                )
-            if path.is_dir() and not unit:
-                raise ValueError(
-                    "say 'camera_unit' in the description: COLMAP's unit is that of the alignment"
                 )
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from None

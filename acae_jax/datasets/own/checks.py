@@ -31,10 +31,10 @@ ALONG = 0.8  # cosine of the angle between people and an axis that must be up
 
 
 class Scene(NamedTuple):
-    """A clip's camera, the size of its images, and what is labelled in 3D and 2D there."""
+    """A clip's camera, the size of its images if known, and what is labelled in 3D and 2D there."""
 
     camera: Camera
-    size_px: tuple[int, int]
+    size_px: tuple[int, int] | None
     joints_mm: Float[np.ndarray, "n j 3"]
     joints_px: Float[np.ndarray, "n j 2"]
 
@@ -47,7 +47,7 @@ def check(
         raise ValueError("none of its frames has a label; check the frames' numbers, first_frame")
     _check_frames(found, pictures)
     size_px = media.size_px(pictures)
-    if known is not None:
+    if known is not None and size_px is not None:
         _check_lens(known, size_px)
     in_3d = labels.is_3d(found)
     if not in_3d.any():
@@ -127,6 +127,8 @@ def _in_image(
     camera: Camera, scene: Scene, points_mm: Float[np.ndarray, "n 3"]
 ) -> Bool[np.ndarray, " n"]:
     points_px = projected_px(camera, points_mm)
+    if scene.size_px is None:
+        return np.isfinite(points_px).all(-1)
     end_px = np.array(scene.size_px) - 0.5
     return np.asarray(((points_px >= -0.5) & (points_px <= end_px)).all(-1))
 

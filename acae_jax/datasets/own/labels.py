@@ -172,7 +172,7 @@ def resampled(labels: Labels, first_frame: float, step: float, count: int) -> La
 
     They are interpolated linearly between the moments before and after, which both must be there.
     """
-    found = []
+    found = [rows_of(labels, [])]
     for person in dict.fromkeys(labels.people):
         rows = [i for i, who in enumerate(labels.people) if who == person]
         numbers = np.array([int(labels.moments[i]) for i in rows])
@@ -197,7 +197,7 @@ def resampled(labels: Labels, first_frame: float, step: float, count: int) -> La
                 boxes=_between(one.boxes, other.boxes, share),
             )
         )
-    return found[0] if len(found) == 1 else stacked(found)
+    return stacked(found)
 
 
 def _between(one: np.ndarray, other: np.ndarray, share: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 """The images or the video of a clip."""
 
 import collections
+import contextlib
 import functools
 import re
 from collections.abc import Iterator, Sequence
@@ -15,6 +16,7 @@ from acae_jax.datasets.release import Pixels
 from acae_jax.files import plain_names
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
+TRIED = 5  # images whose size is asked; broken ones are left out later
 
 
 class Media(NamedTuple):
@@ -78,14 +80,19 @@ def true_count(media: Media) -> int:
     return number
 
 
-def size_px(media: Media) -> tuple[int, int]:
-    """Width and height of the first frame; ValueError or OSError, in one line, if it is broken."""
-    if media.video is None:
-        height, width = images.read(media.images[0]).shape[:2]
-    else:
+def size_px(media: Media) -> tuple[int, int] | None:
+    """Width and height of the first frame; of images, of the first that is not broken.
+
+    None if several are. ValueError, in one line, if it is no video.
+    """
+    if media.video is not None:
         _, image = next(videos.chosen(media.video, [0]))
-        height, width = image.shape[:2]
-    return width, height
+        return image.shape[1], image.shape[0]
+    for path in media.images[:TRIED]:
+        with contextlib.suppress(ValueError, OSError):
+            image = images.read(path)
+            return image.shape[1], image.shape[0]
+    return None
 
 
 def rate_hz(media: Media) -> float:

@@ -72,6 +72,8 @@ def _hierarchy(words: list[str]) -> list[Node]:
             open_nodes.pop()
             at += 1
             continue
+        if "{" not in words[at:]:
+            raise ValueError(f"it has {words[at][:40]!r} where a joint belongs")
         start = words.index("{", at)
         kind, name = words[at], " ".join(words[at + 1 : start])
         parent = open_nodes[-1] if open_nodes else -1
@@ -86,7 +88,7 @@ def _hierarchy(words: list[str]) -> list[Node]:
             raise IndexError
         at, channels = start + 5, ()
         if words[at] == "CHANNELS":
-            count = int(words[at + 1])
+            count = int(_number(words[at + 1]))
             channels = tuple(words[at + 2 : at + 2 + count])
             at += 2 + count
             if not all(CHANNEL.fullmatch(channel) for channel in channels):
