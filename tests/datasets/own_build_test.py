@@ -1,6 +1,7 @@
 """`acae prepare dataset.yaml` makes records that training opens, and notices changed files."""
 
 import json
+import pickle
 
 import miniature
 import numpy as np
@@ -10,6 +11,7 @@ from own_folder import COUNT, VIEWS, seen_px, truth_mm
 
 from acae_jax import prepare
 from acae_jax.data import crop_batches
+from acae_jax.datasets.own import building as own
 from acae_jax.skeletons import catalogue, union
 
 
@@ -50,6 +52,30 @@ def test_one_command_makes_records_that_training_opens(folder, tmp_path, capsys)
     layout = crop_batches.Layout(joints, own_folder.JOINTS, 64)
     (example,) = crop_batches.clean(layout, source, [0])
     assert example["valid"].sum() >= 5
+
+
+def test_clips_are_named_by_their_files(folder, tmp_path):
+    write_labels(folder)
+    for name in ("run", "walk", "jump"):
+        (tmp_path / name).mkdir()
+        for view in VIEWS:
+            (tmp_path / name / f"{view}.avi").symlink_to(folder / f"walk/{view}.avi")
+    common = {"annotations": str(folder / "world.json"), "camera": list(VIEWS)}
+    for entry, names in (
+        ({"name": "*", "video": "{name}/{camera}.avi"}, ["jump", "run", "walk"]),
+        ({"name": ["walk", "run"], "video": "{name}/{camera}.avi"}, ["walk", "run"]),
+        ({"video": "walk/{camera}.avi"}, ["walk"]),
+        ({"video": "walk/left.avi", "camera": "left"}, ["walk/left"]),
+        ({"images": f"{folder}/walk/{{camera}}/*.png", "name": "still"}, ["still"]),
+        ({"images": f"{folder}/{{name}}/{{camera}}/*.png", "name": "*"}, ["walk"]),
+    ):
+        path = own_folder.describe(tmp_path, folder, [{**common, **entry}])
+        plan = pickle.loads(pickle.dumps(own.plan(path, tmp_path)))  # as for worker processes
+        views = ["left"] if entry.get("camera") == "left" else VIEWS
+        expected = [f"{name}/{view}" for name in names for view in views]
+        assert [unit.name for unit in plan.units] == expected
+        frame = next(plan.frames(plan.units[-1]))
+        assert frame.clip == names[-1] and frame.camera_name == views[-1]
 
 
 def test_changed_labels_are_another_dataset(folder, tmp_path, capsys):

@@ -74,7 +74,7 @@ def write(folder: Path) -> Path:
     return folder
 
 
-def describe(folder: Path, media: Path, clips: list[dict], **top) -> Path:
+def describe(folder: Path, media: Path, entries: list[dict], **top) -> Path:
     """A description in a folder of the pictures in another; None takes a key away."""
     content = {
         "name": "mine",
@@ -83,7 +83,7 @@ def describe(folder: Path, media: Path, clips: list[dict], **top) -> Path:
         "up": "+z",
         "moved_mm": 0,
         "masks": False,
-        "clips": clips,
+        "clips": entries,
         **top,
     }
     path = folder / "dataset.yaml"

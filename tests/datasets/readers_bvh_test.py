@@ -89,7 +89,7 @@ def test_what_is_written_is_read_back(tmp_path):
     names = ("pelv", "lhip", "lkne", "rhip", "rkne", "neck")
     rest_mm = [[0, 900, 0], [100, 880, 0], [110, 450, 20], [-100, 880, 0], [-95, 460, 5]]
     rest_mm = np.array([*rest_mm, [0, 1450, 10]], float)
-    poses_mm = np.stack([rest_mm, rest_mm + [50, 10, 300]])
+    poses_mm = np.stack([rest_mm, rest_mm + np.array([50, 10, 300])])
     edges = [(0, 1), (1, 2), (0, 3), (3, 4), (0, 5)]
     writer.write(tmp_path / "a.bvh", names, edges, poses_mm, 25.0, up=None)
     motion = bvh.read(tmp_path / "a.bvh")

@@ -152,7 +152,8 @@ def _check(description: Description) -> list[str]:
     for path, names in unknown.items():
         if names:
             raise ValueError(
-                f"{path}: image {min(names)} is in none of the clips that have these labels"
+                f"{description.path}: {path}: image {min(names)} is in none of the clips that have "
+                "these labels"
             )
     if directions:
         try:
