@@ -128,7 +128,7 @@ def _in_image(
 ) -> Bool[np.ndarray, " n"]:
     points_px = projected_px(camera, points_mm)
     if scene.size_px is None:
-        return np.isfinite(points_px).all(-1)
+        return np.asarray(np.isfinite(points_px).all(-1))
     end_px = np.array(scene.size_px) - 0.5
     return np.asarray(((points_px >= -0.5) & (points_px <= end_px)).all(-1))
 
