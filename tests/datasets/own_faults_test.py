@@ -1,15 +1,20 @@
 """Descriptions and clips that cannot be right are refused in one line; nothing is written then."""
 
 import json
+import struct
+from pathlib import Path
 
 import numpy as np
 import own_folder
 import pytest
 from own_folder import CAMERAS, COUNT, JOINTS, seen_px, truth_mm
+from PIL import Image
 
 from acae_jax import prepare
 from acae_jax.datasets.own import checks, labels
 from acae_jax.skeletons import skeleton
+
+PROJECTION = Path(__file__).parents[1] / "media/assets/projection.mkv"  # it may be turned
 
 
 @pytest.fixture(scope="module")
@@ -189,6 +194,21 @@ def test_what_is_said_is_believed(media, tmp_path):
     path = describe(tmp_path, media, {}, {"cameras": str(tmp_path / "left.json")})
     with pytest.raises(ValueError, match="the camera sees none of the joints in its image"):
         own_folder.frames(path)
+
+
+def test_pictures_that_players_turn(media, tmp_path, capsys):
+    content = bytearray(PROJECTION.read_bytes())
+    struct.pack_into(">f", content, content.index(b"\x76\x75\x84") + 3, -90.0)
+    (tmp_path / "turned.mkv").write_bytes(content)
+    (tmp_path / "a.csv").write_text("frame,pelv_u,pelv_v\n0,1,2\n")
+    path = describe(tmp_path, media, {"video": "turned.mkv", "annotations": "a.csv"}, {})
+    assert "turned.mkv is stored turned, mirrored or stretched" in refused(capsys, tmp_path, path)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (320, 240)).save(tmp_path / "a.jpg", exif=exif)
+    changes = {"video": None, "images": "*.jpg", "annotations": "a.csv"}
+    path = describe(tmp_path, media, changes, {})
+    assert "a.jpg is stored turned or mirrored (EXIF)" in refused(capsys, tmp_path, path)
 
 
 def test_images_that_no_clip_has(media, tmp_path, capsys):

@@ -46,6 +46,7 @@ def check(
     if not found.moments:
         raise ValueError("none of its frames has a label; check the frames' numbers, first_frame")
     _check_frames(found, pictures)
+    media.check_upright(pictures)
     size_px = media.size_px(pictures)
     if known is not None and size_px is not None:
         _check_lens(known, size_px)

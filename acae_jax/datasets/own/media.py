@@ -4,6 +4,7 @@ import collections
 import contextlib
 import functools
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +15,7 @@ from acae_jax import messages
 from acae_jax.datasets.readers import images, videos
 from acae_jax.datasets.release import Pixels
 from acae_jax.files import plain_names
+from acae_jax.media import display, stills
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
 TRIED = 5  # images whose size is asked; broken ones are left out later
@@ -78,6 +80,41 @@ def true_count(media: Media) -> int:
         number += 1
     capture.release()
     return number
+
+
+def check_upright(media: Media) -> None:
+    """Raise ValueError, in one line, if players show other pixels than those that are stored.
+
+    Nobody knows then which of the two pictures labels and cameras are of.
+    """
+    if media.video is not None:
+        with plain_names.plain_name(media.video) as name:
+            capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG)
+        capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 0)
+        is_upright = display.of_file(capture, media.video) == display.Display()
+        capture.release()
+        if not is_upright:
+            raise ValueError(
+                f"{media.video} is stored turned, mirrored or stretched; convert it into the "
+                "picture that has labels: ffmpeg -i IN -vf 'scale=iw*sar:ih,setsar=1' -crf 12 OUT"
+            )
+    for path in media.images:
+        if _orientation(path) not in (0, 1):
+            raise ValueError(
+                f"{path} is stored turned or mirrored (EXIF); make it the picture that has labels: "
+                "mogrify -auto-orient FILES"
+            )
+
+
+def _orientation(path: Path) -> int:
+    """The tag of EXIF, 1 where there is none; broken images are left out later."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of damaged EXIF
+        try:
+            with path.open("rb") as file, stills.open_checked(file) as image:
+                return image.getexif().get(stills.ORIENTATION, 1)
+        except Exception:  # each of Pillow's formats stumbles in its own way
+            return 1
 
 
 def size_px(media: Media) -> tuple[int, int] | None:
