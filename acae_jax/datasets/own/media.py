@@ -44,7 +44,7 @@ def find(folder: Path, video: str, pattern: str) -> Media:
     elif place.is_file():
         found = [place]
     else:
-        found = [path for path in _glob(place) if path.is_file()]
+        found = [path for path in _glob(folder, pattern) if path.is_file()]
         for path in found:
             if path.suffix.lower() not in SUFFIXES:
                 raise ValueError(f"{path} is no image: give {', '.join(SUFFIXES)}")
@@ -53,9 +53,11 @@ def find(folder: Path, video: str, pattern: str) -> Media:
     return Media(None, tuple(sorted(found, key=_natural)))
 
 
-def _glob(place: Path) -> Iterator[Path]:
-    root = Path(place.anchor)
-    return root.glob(str(place.relative_to(root)))
+def _glob(folder: Path, pattern: str) -> Iterator[Path]:
+    """What fits a pattern; the folder's own name is none."""
+    place = Path(pattern).expanduser()
+    root = Path(place.anchor) if place.is_absolute() else folder
+    return root.glob(str(place.relative_to(root) if place.is_absolute() else place))
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:
