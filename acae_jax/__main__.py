@@ -11,7 +11,7 @@ COMMANDS = {
     "train": ("acae_jax.train", "train what a config describes"),
     "report": ("acae_jax.report", "report a finished workflow, or compare training runs"),
     "export": ("acae_jax.export", "write a trained model as files for others, or verify them"),
-    "prepare": ("acae_jax.prepare", "make datasets: embedded ones, or from official releases"),
+    "prepare": ("acae_jax.prepare", "make datasets: embedded, official, or of your own files"),
     "import-weights": ("acae_jax.import_weights", "take over published weights"),
     "skeletons": ("acae_jax.own_skeletons.__main__", "fit a skeleton of your own to a model"),
 }

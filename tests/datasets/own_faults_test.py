@@ -100,7 +100,7 @@ def test_more_faults_of_descriptions(media, tmp_path, capsys):
     path.write_text("mine\n")
     assert "must have lines such as name: mine" in refused(capsys, tmp_path, path)
     path.unlink()
-    assert "No such file" in refused(capsys, tmp_path, path)
+    assert "there is no description" in refused(capsys, tmp_path, path)
     with pytest.raises(SystemExit):
         prepare.main([str(path), "--raw", str(tmp_path)])
     assert "--raw, --all and --raws are for official datasets only" in capsys.readouterr().err

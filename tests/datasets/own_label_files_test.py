@@ -45,6 +45,7 @@ JSON = {
     "key": ([{"frame": 0, "joint_mm": {}}], r"\[0\] has an unknown key 'joint_mm'; did you mean"),
     "no moment": ([{"joints_mm": {}}], r"\[0\] must have either 'frame', .* or 'image'"),
     "moment": ([{"frame": "3"}], r"\[0\] must have either 'frame', a whole number from 0"),
+    "moments": ([{"frame": 0}, {"image": "a"}], "some of its people have 'frame' and some have 'i"),
     "person": ([{"frame": 0, "person": 3}], r"\[0\].person must be a text"),
     "units": ([{"frame": 0, "joints_mm": {}, "joints_m": {}}], "has joints_m and joints_mm; cho"),
     "point": ([{"frame": 0, "joints_px": {"a": [1]}}], r"\[0\].joints_px.a must be 2 finite num"),

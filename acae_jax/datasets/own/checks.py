@@ -21,7 +21,7 @@ from acae_jax.skeletons import body_parts, skeleton
 
 # The length of people from end to end, mm: bodies, and what else skeletons may be of.
 BODY_MM, ANYTHING_MM = (300.0, 5000.0), (20.0, 5000.0)
-USUAL_MM = 1500.0
+USUAL_MM, MOSTLY = 1500.0, 0.9
 BODY_PARTS = {"ankle", "elbow", "head", "hip", "knee", "neck", "shoulder", "wrist"}
 TOPS = ("head top", "head", "neck", "nose", "thorax", "shoulder")
 BOTTOMS = ("ankle", "knee", "hip", "pelvis")
@@ -99,15 +99,17 @@ def _check_size(joints_mm: Float[np.ndarray, "n j 3"], names: tuple[str, ...]) -
         return
     some_mm = joints_mm[several]
     diagonals_mm = np.linalg.norm(np.nanmax(some_mm, 1) - np.nanmin(some_mm, 1), axis=-1)
-    length_mm = float(np.median(diagonals_mm))
-    is_body = len({part.name for part in body_parts.of(names)} & BODY_PARTS) > 3
+    length_mm = float(np.quantile(diagonals_mm, MOSTLY))  # of others only some joints have labels
+    is_labelled = np.isfinite(joints_mm).all(-1).any(0)
+    parts = body_parts.of([n for n, has in zip(names, is_labelled, strict=True) if has])
+    is_body = len({part.name for part in parts} & BODY_PARTS) > 3
     least_mm, most_mm = BODY_MM if is_body else ANYTHING_MM
     if least_mm <= length_mm <= most_mm:
         return
     factors = [a / b for a in MM.values() for b in MM.values()]
     factor = min(factors, key=lambda f: abs(np.log(f * max(length_mm, 1e-9) / USUAL_MM)))
     raise ValueError(
-        f"people are {length_mm:.3g} mm long in the median, not {least_mm:g} to {most_mm:g}: 3D "
+        f"people are {length_mm:.3g} mm long, not {least_mm:g} to {most_mm:g}: 3D "
         f"labels are in another unit; they should be {factor:g} times as large (mind 'unit')"
     )
 

@@ -137,6 +137,8 @@ def read(path: Path) -> Description:
 
     FileNotFoundError for missing files; ValueError, in one line with file and place, for the rest.
     """
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no description {path}")
     try:
         content = _content(path)
         top = Entry(content, "the file", path.parent)

@@ -39,6 +39,8 @@ def read(path: Path) -> Labels:
     if len(units) > 1:
         raise ValueError(f"it has {' and '.join(sorted(units))}; choose one unit")
     rows = [_row(one, f"[{index}]") for index, one in enumerate(content)]
+    if len({type(row.moment) for row in rows}) > 1:
+        raise ValueError("some of its people have 'frame' and some have 'image'; choose one")
     return labels.of_rows(rows, JOINTS[units.pop()] if units else "")
 
 
