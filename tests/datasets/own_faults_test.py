@@ -196,6 +196,22 @@ def test_what_is_said_is_believed(media, tmp_path):
         own_folder.frames(path)
 
 
+def test_what_cannot_be_triangulated(media, tmp_path, capsys):
+    right_px = seen_px("right")
+    video = f"{media}/walk/{{camera}}.avi"
+    both = {"camera": ["left", "right"], "video": video, "annotations": "{camera}.npz"}
+    np.savez(tmp_path / "left.npz", joints_px=seen_px("left"))
+    for changes, arrays, message in (
+        ({}, {}, "clips[0] needs several cameras, in 'camera', to triangulate"),
+        (both, {"joints_mm": truth_mm()}, "it has 3D labels already; leave 'triangulate' out"),
+        (both, {"joints_px": right_px, "people": np.array(["ben"])}, "no joint has labels of two"),
+        (both, {"joints_px": right_px[::-1]}, "its cameras disagree by "),
+    ):
+        np.savez(tmp_path / "right.npz", **arrays)
+        path = describe(tmp_path, media, {**changes, "triangulate": True}, {})
+        assert message in refused(capsys, tmp_path, path)
+
+
 def test_pictures_that_players_turn(media, tmp_path, capsys):
     content = bytearray(PROJECTION.read_bytes())
     struct.pack_into(">f", content, content.index(b"\x76\x75\x84") + 3, -90.0)

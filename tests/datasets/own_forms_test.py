@@ -184,6 +184,25 @@ def test_files_of_videopose3d_are_joined(media, tmp_path):
             assert person.id == "S1"
 
 
+def test_2d_labels_of_several_cameras_become_3d_labels(media, tmp_path):
+    for view in VIEWS:
+        seen = seen_px(view)[1:] if view == "left" else seen_px(view)
+        first = COUNT - len(seen)
+        np.savez(tmp_path / f"{view}.npz", joints_px=seen, frames=np.arange(first, COUNT))
+    listed = clips(media, CLIP, annotations="{camera}.npz", triangulate=True)
+    found = own_folder.frames(own_folder.describe(tmp_path, media, listed))
+    for name, frames in found.items():
+        assert [frame.index for frame in frames] == list(range(name == "walk/left", COUNT))
+        for frame in frames:
+            (person,) = frame.people
+            if frame.index == 0:  # which one camera has only
+                assert person.joints_mm.shape == (0, 3)
+            else:
+                miniature.assert_joints(person.joints_mm, truth_mm()[frame.index])
+            expected_px = seen_px(name.split("/")[1])[frame.index]
+            np.testing.assert_allclose(person.joints_px, expected_px, atol=0.01)
+
+
 # ----------------------------------------------------------------------------------------- motion
 
 RATE = 4  # times as many frames as the videos of 50 Hz have

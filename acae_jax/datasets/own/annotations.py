@@ -71,7 +71,7 @@ def _read(annotation: Annotation, clip: Clip) -> Labels:
     return _read_file(annotation.path, inputs.stamp(annotation.path))
 
 
-@functools.lru_cache(maxsize=4)
+@functools.lru_cache(maxsize=16)
 def _read_file(path: Path, stamp: str) -> Labels:
     """A file's content, which many clips may share; the stamp tells of changes."""
     return READERS[path.suffix.lower()](path)

@@ -13,10 +13,12 @@ import numpy as np
 import tqdm
 
 from acae_jax.datasets import shards
-from acae_jax.datasets.own import annotations, checks, labels, media
+from acae_jax.datasets.own import annotations, checks, labels, media, views
 from acae_jax.datasets.own import description as descriptions
+from acae_jax.datasets.own.annotations import Loaded
 from acae_jax.datasets.own.description import Clip, Description
 from acae_jax.datasets.own.labels import Labels
+from acae_jax.datasets.own.media import Media
 from acae_jax.datasets.release import Y_DOWN, Frame, Person, Release, Unit
 from acae_jax.datasets.steps import person_boxes, sampling
 
@@ -51,14 +53,35 @@ def plan(path: Path, out: Path) -> shards.Plan:
 def frames(description: Description, unit: Unit) -> Iterator[Frame]:
     """The frames of a clip that have labels, without those that sampling leaves out."""
     clip = next(clip for clip in description.clips if _unit_name(clip) == unit.name)
-    pictures = media.find(description.path.parent, clip.video, clip.images)
-    found = annotations.load(clip, description.skeleton, pictures).labels
+    pictures, (found, _) = _load(description, clip)
     camera = description.cameras[clip.camera].camera if clip.camera else None
     by_frame = dict(_sampled(clip, found, is_video=pictures.video is not None))
     for index, image in media.frames(pictures, list(by_frame)):
         people = tuple(_person(found, row, is_kept) for row, is_kept in by_frame[index])
         up = clip.up or Y_DOWN
         yield Frame(image, camera, people, clip.name, index, clip.camera, up)
+
+
+def _load(description: Description, clip: Clip) -> tuple[Media, Loaded]:
+    """The pictures of a clip and its labels."""
+
+    def of(one: Clip) -> tuple[Media, Loaded]:
+        pictures = media.find(description.path.parent, one.video, one.images)
+        return pictures, annotations.load(one, description.skeleton, pictures)
+
+    pictures, loaded = of(clip)
+    if not clip.triangulate:
+        return pictures, loaded
+    others = [one for one in description.clips if one.name == clip.name and one is not clip]
+    together = [clip, *others]
+    if len(others) == 0 or not all(one.camera for one in together):
+        raise ValueError(f"{clip.where} needs several cameras, in 'camera', to triangulate")
+    found = views.triangulated(
+        [loaded.labels, *(of(one)[1].labels for one in others)],
+        [description.cameras[one.camera].camera for one in together],
+        description.max_error_px,
+    )
+    return pictures, loaded._replace(labels=found)
 
 
 def _sampled(
@@ -136,8 +159,7 @@ def _check(description: Description) -> list[str]:
     told = partial(tqdm.tqdm, desc="labels", unit="clip", leave=False, delay=2)
     for clip in told(description.clips):
         try:
-            pictures = media.find(description.path.parent, clip.video, clip.images)
-            found, elsewhere = annotations.load(clip, description.skeleton, pictures)
+            pictures, (found, elsewhere) = _load(description, clip)
             known = description.cameras.get(clip.camera)
             checks.check(clip, found, pictures, known, description.max_error_px)
         except (ValueError, OSError) as error:

@@ -100,7 +100,7 @@ def _check_size(joints_mm: Float[np.ndarray, "n j 3"], names: tuple[str, ...]) -
     some_mm = joints_mm[several]
     diagonals_mm = np.linalg.norm(np.nanmax(some_mm, 1) - np.nanmin(some_mm, 1), axis=-1)
     length_mm = float(np.quantile(diagonals_mm, MOSTLY))  # of others only some joints have labels
-    is_labelled = np.isfinite(joints_mm).all(-1).any(0)
+    is_labelled = np.asarray(np.isfinite(joints_mm).all(-1).any(0))
     parts = body_parts.of([n for n, has in zip(names, is_labelled, strict=True) if has])
     is_body = len({part.name for part in parts} & BODY_PARTS) > 3
     least_mm, most_mm = BODY_MM if is_body else ANYTHING_MM

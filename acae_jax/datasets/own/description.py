@@ -56,6 +56,7 @@ ANNOTATION_KEYS = (
 )  # fmt: skip
 CLIP_KEYS = (
     "video", "images", "camera", "annotations", "split", "every", "moved_mm", "up", "video_fps",
+    "triangulate",
     *ANNOTATION_KEYS,
 )  # fmt: skip
 TOP_KEYS = (
@@ -100,6 +101,7 @@ class Clip(NamedTuple):
     view       the place of the camera in the entry's list, of which there are `views`
     moved_mm   people count again when a joint has moved so far; None = the usual
     up         the world's; None = nobody said, and y is down
+    triangulate  whether 3D labels are made of the 2D labels of all cameras
     """
 
     where: str
@@ -115,6 +117,7 @@ class Clip(NamedTuple):
     moved_mm: float | None
     up: tuple[float, float, float] | None
     video_fps: float | None
+    triangulate: bool
 
 
 class Description(NamedTuple):
@@ -254,6 +257,7 @@ def _clips(
                 entry.number("moved_mm", least=0.0),
                 None if "up" not in entry.content else UPS[entry.text("up", "", tuple(UPS))],
                 entry.number("video_fps", above=0.0),
+                entry.flag("triangulate", False),
             )
 
 
