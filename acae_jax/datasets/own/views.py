@@ -44,7 +44,7 @@ def triangulated(views: Sequence[Labels], known: Sequence[Camera], max_error_px:
     if error_px > max_error_px:
         raise ValueError(
             f"its cameras disagree by {error_px:.1f} px in the median about the same joints, more "
-            f"than max_error_px: {max_error_px:g}; check the cameras, left and right, 'person', and "
-            "that frames of one number are of one moment (first_frame)"
+            f"than max_error_px: {max_error_px:g}; check the cameras, left and right, 'person', "
+            "and that frames of one number are of one moment (first_frame)"
         )
     return first._replace(joints=joints_mm.reshape(first.joints.shape))
