@@ -4,6 +4,7 @@ import json
 import struct
 from pathlib import Path
 
+import miniature
 import numpy as np
 import own_folder
 import pytest
@@ -11,7 +12,7 @@ from own_folder import CAMERAS, COUNT, JOINTS, seen_px, truth_mm
 from PIL import Image
 
 from acae_jax import prepare
-from acae_jax.datasets.own import checks, labels
+from acae_jax.datasets.own import checks, labels, views
 from acae_jax.skeletons import skeleton
 
 PROJECTION = Path(__file__).parents[1] / "media/assets/projection.mkv"  # it may be turned
@@ -196,6 +197,17 @@ def test_what_is_said_is_believed(media, tmp_path):
         own_folder.frames(path)
 
 
+def found_px(view, offset_px=0):
+    return labels.Labels(
+        tuple(range(COUNT)),
+        ("",) * COUNT,
+        JOINTS,
+        np.full((COUNT, len(JOINTS), 3), np.nan),
+        seen_px(view) + np.array([0, offset_px]),
+        np.full((COUNT, 4), np.nan),
+    )
+
+
 def test_what_cannot_be_triangulated(media, tmp_path, capsys):
     right_px = seen_px("right")
     video = f"{media}/walk/{{camera}}.avi"
@@ -205,11 +217,18 @@ def test_what_cannot_be_triangulated(media, tmp_path, capsys):
         ({}, {}, "clips[0] needs several cameras, in 'camera', to triangulate"),
         (both, {"joints_mm": truth_mm()}, "it has 3D labels already; leave 'triangulate' out"),
         (both, {"joints_px": right_px, "people": np.array(["ben"])}, "no joint has labels of two"),
-        (both, {"joints_px": right_px + np.array([0, 40])}, "its cameras disagree by "),
+        (
+            both,
+            {"joints_px": right_px + np.array([0, 40])},
+            "'triangulate' uses disagree; check the",
+        ),
     ):
         np.savez(tmp_path / "right.npz", **arrays)
         path = describe(tmp_path, media, {**changes, "triangulate": True}, {})
         assert message in refused(capsys, tmp_path, path)
+    few = labels.rows_of(found_px("left"), [0]), labels.rows_of(found_px("right", 40), [0])
+    with pytest.raises(ValueError, match=r"its cameras disagree by \d+.* px in the median about"):
+        views.triangulated(few, miniature.ring(5)[:2], 5.0)
 
 
 def test_pictures_that_players_turn(media, tmp_path, capsys):

@@ -14,6 +14,7 @@ from acae_jax.datasets.own.camera_files import MM, Known
 from acae_jax.datasets.own.description import Clip
 from acae_jax.datasets.own.labels import Labels
 from acae_jax.datasets.own.media import Media
+from acae_jax.datasets.own.views import TOGETHER
 from acae_jax.datasets.steps import upright
 from acae_jax.geometry import cameras
 from acae_jax.geometry.cameras import Camera
@@ -54,7 +55,7 @@ def check(
     if not in_3d.any():
         return
     joints_mm, joints_px = found.joints[in_3d], found.joints_px[in_3d]
-    _check_size(joints_mm, found.joint_names)
+    _check_size(joints_mm, found.joint_names, clip.triangulate)
     if known is None:
         raise ValueError(f"{clip.where} has 3D labels, which need a 'camera'")
     scene = Scene(known.camera, size_px, joints_mm, joints_px)
@@ -92,7 +93,9 @@ def _check_lens(known: Known, size_px: tuple[int, int]) -> None:
         )
 
 
-def _check_size(joints_mm: Float[np.ndarray, "n j 3"], names: tuple[str, ...]) -> None:
+def _check_size(
+    joints_mm: Float[np.ndarray, "n j 3"], names: tuple[str, ...], is_triangulated: bool
+) -> None:
     """Raise ValueError if people are of another size than any: the unit is wrong."""
     several = np.isfinite(joints_mm).all(-1).sum(-1) > 1
     if not several.any():
@@ -106,11 +109,14 @@ def _check_size(joints_mm: Float[np.ndarray, "n j 3"], names: tuple[str, ...]) -
     least_mm, most_mm = BODY_MM if is_body else ANYTHING_MM
     if least_mm <= length_mm <= most_mm:
         return
+    told = f"people are {length_mm:.3g} mm long, not {least_mm:g} to {most_mm:g}"
+    if is_triangulated:
+        raise ValueError(f"{told}: the cameras that 'triangulate' uses disagree; {TOGETHER}")
     factors = [a / b for a in MM.values() for b in MM.values()]
     factor = min(factors, key=lambda f: abs(np.log(f * max(length_mm, 1e-9) / USUAL_MM)))
     raise ValueError(
-        f"people are {length_mm:.3g} mm long, not {least_mm:g} to {most_mm:g}: 3D "
-        f"labels are in another unit; they should be {factor:g} times as large (mind 'unit')"
+        f"{told}: 3D labels are in another unit; they should be {factor:g} times as large (mind "
+        "'unit')"
     )
 
 

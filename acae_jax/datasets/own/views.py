@@ -9,6 +9,11 @@ from acae_jax.datasets.own.labels import Labels, Moment
 from acae_jax.geometry import cameras, triangulation
 from acae_jax.geometry.cameras import Camera
 
+TOGETHER = (
+    "check the cameras, left and right, 'person', and that frames of one number are of one moment "
+    "(first_frame)"
+)
+
 
 def triangulated(views: Sequence[Labels], known: Sequence[Camera], max_error_px: float) -> Labels:
     """The labels of the first view with 3D labels in mm, of joints that several views show.
@@ -44,7 +49,6 @@ def triangulated(views: Sequence[Labels], known: Sequence[Camera], max_error_px:
     if error_px > max_error_px:
         raise ValueError(
             f"its cameras disagree by {error_px:.1f} px in the median about the same joints, more "
-            f"than max_error_px: {max_error_px:g}; check the cameras, left and right, 'person', "
-            "and that frames of one number are of one moment (first_frame)"
+            f"than max_error_px: {max_error_px:g}; {TOGETHER}"
         )
     return first._replace(joints=joints_mm.reshape(first.joints.shape))
