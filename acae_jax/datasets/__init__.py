@@ -16,5 +16,7 @@ record_files       files of records that are complete or absent
 shards             units of work → files → a dataset, continued, on one machine or several
 building           checks of a release's folder, the list of what there is
 
+Users' own recordings go the same way: `own` makes the plan of work from their description.
+
 props_from_photographs: occluders of Pascal VOC, and backgrounds of photographs without people.
 """

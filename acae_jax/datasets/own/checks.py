@@ -69,7 +69,7 @@ def _check_frames(found: Labels, pictures: Media) -> None:
         return
     count = media.true_count(pictures)  # headers may be wrong
     if last >= count:
-        what = "images" if pictures.video is None else str(pictures.video)
+        what = "the clip" if pictures.video is None else str(pictures.video)
         raise ValueError(
             f"frame {last} has labels, but {what} has {count} frames (0 to {count - 1}); if labels "
             "begin with another number, say it by 'first_frame'"

@@ -3,6 +3,7 @@
 mat             MATLAB's files, of version 5 and 7.3
 cdf             NASA's Common Data Format
 c3d_points      points over time in C3D
+bvh             joints over time in BVH
 opencv_file     matrices and settings in OpenCV's XML and YAML
 tfrecords       TensorFlow's TFRecord files of tf.train.Example
 pickled_tables  pickles: dicts of arrays, of Python 2 too, and tables of pandas
