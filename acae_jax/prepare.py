@@ -1,10 +1,12 @@
-"""Makes datasets: the embedded ones, those of official releases, or of one's own recordings.
+"""Makes datasets – embedded ones, official ones, your own – and pictures to mix into crops.
 
     python -m acae_jax.prepare --out data/embedded
     python -m acae_jax.prepare --list
     python -m acae_jax.prepare h36m --raw /data/h36m --out data/dozens
     python -m acae_jax.prepare --all --raws raws.yaml --out data/dozens --shard 3/20
     python -m acae_jax.prepare recordings/dataset.yaml --out data/own
+    python -m acae_jax.prepare occluders --raw VOCdevkit --out data/props
+    python -m acae_jax.prepare backgrounds --raw holidays --out data/props
 
 Run again after an interruption, it continues. The embedded datasets end with a contact sheet.
 """
@@ -20,6 +22,7 @@ from acae_jax import command_line
 from acae_jax.files import paths
 
 DESCRIPTIONS = (".yaml", ".yml", ".json")
+OCCLUDERS, BACKGROUNDS = "occluders", "backgrounds"
 STOPPED = "stopped; the same command continues from here"
 
 
@@ -47,6 +50,20 @@ def list_official() -> None:
     from acae_jax.datasets import building
 
     print(building.listed())
+
+
+def prepare_props(kind: str, raw: Path, out: Path) -> None:
+    """Make a folder of pictures to paste before people or put behind them, for a config to name."""
+    from acae_jax.datasets import frames_to_records, props_from_photographs
+
+    folder = out / kind
+    if kind == OCCLUDERS:
+        made = props_from_photographs.write_occluders(raw, folder)
+    else:
+        detector = frames_to_records.packaged_detector()
+        made = props_from_photographs.write_backgrounds(raw, folder, detector)
+    setting = f"--config.data.{kind.removesuffix('s')}_folder={folder}"
+    print(f"{folder}: {made.told()}\ntrain with {setting}")
 
 
 def prepare_official(options: argparse.Namespace) -> None:
@@ -81,8 +98,13 @@ def parser() -> argparse.ArgumentParser:
     add("--person_px", type=int, default=96, help="how high people are, px (default: 96)")
     add("--seed", type=int, default=0, help="of everything random (default: 0)")
     add = flags.add_argument_group("official datasets, and your own").add_argument
-    help = "one of those that --list shows, or a description of your own files: dataset.yaml"
-    add("dataset", nargs="?", help=help)
+    add(
+        "dataset",
+        nargs="?",
+        help="one of those that --list shows; a description of your own files, such as "
+        "dataset.yaml; occluders of Pascal VOC, or backgrounds of any photographs; without it, the "
+        "embedded ones",
+    )
     add("--list", action="store_true", help="show them: licence, size, files")
     add("--raw", type=paths.local, help="folder of the unpacked release")
     add("--all", action="store_true", help="all that --raws names")
@@ -107,6 +129,11 @@ def main(arguments: Sequence[str]) -> int:
     if options.dataset or options.all:
         if not (options.raws if options.all else options.raw) or (options.dataset and options.all):
             flags.error("give a dataset and --raw, or --all and --raws")
+        if options.dataset in (OCCLUDERS, BACKGROUNDS):
+            out = options.out or Path("data/props")
+            return command_line.exit_code(
+                partial(prepare_props, options.dataset, options.raw, out), STOPPED
+            )
         options.out = options.out or Path("data/dozens")
         return command_line.exit_code(partial(prepare_official, options), STOPPED)
     if options.seed < 0:

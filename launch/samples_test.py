@@ -139,7 +139,7 @@ def _in_detections(builder: Builder, raw: Path) -> str:
     """Whether the detector sees the people of a 2D dataset where their labels are."""
     building.check(builder, raw)
     networks = frames_to_records.Networks()
-    tally = frames_to_records.Tally()
+    tally = frames_to_records.Tally(builder.RELEASE)
     frames = (frame for unit in builder.units(raw) for frame in builder.frames(raw, unit))
     records = list(frames_to_records.records(builder.RELEASE, frames, networks, tally))
     check(not tally.left_out, f"people or frames are left out: {dict(tally.left_out)}")

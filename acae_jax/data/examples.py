@@ -114,9 +114,7 @@ def arrange(
     crop = crops.camera(stored, box, side_px, view)
     to_stored = cameras.homography(crop, stored)
     joints_mm, valid = labels.place_joints(record, union, crop, view.flip)
-    labels_px, labels_valid = labels.place_labels_2d(
-        record, union, label_names, stored, crop, view.flip
-    )
+    labels_px, labels_valid = labels.place_labels_2d(record, label_names, stored, crop, view.flip)
     left_to_device = {}
     if device_colour:
         left_to_device["colour"] = np.asarray(changes.stages, np.float32)

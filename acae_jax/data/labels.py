@@ -70,7 +70,6 @@ def _joint_count(format_name: str) -> int:
 
 def place_labels_2d(
     record: CropRecord,
-    union: unions.JointUnion,
     label_names: tuple[str, ...],
     stored: cameras.Camera,
     crop: cameras.Camera,
@@ -86,7 +85,7 @@ def place_labels_2d(
     if not len(record.joints_px):
         return labels_px, valid
     label_format = crop_record.format_of_px(record)
-    places = _label_places(label_format, union.member_joints.get(label_format), label_names)
+    places = _label_places(label_format, label_names)
     if len(places) != len(record.joints_px):
         raise ValueError(
             f"record has {len(record.joints_px)} 2D labels but its format {label_format!r} has "
@@ -112,17 +111,13 @@ def _mirror(joint_names: tuple[str, ...]) -> np.ndarray:
 
 
 @functools.lru_cache(maxsize=64)
-def _label_places(
-    label_format: str, joint_names: tuple[str, ...] | None, label_names: tuple[str, ...]
-) -> np.ndarray:
+def _label_places(label_format: str, label_names: tuple[str, ...]) -> np.ndarray:
     """Return the index in label_names of each joint of a 2D label set, -1 for joints not in it.
-
-    `joint_names` are those of a skeleton in the union; other label sets are the catalogue's.
 
     Recipes use only a selection of the joints (common_2d), because the sets disagree about torso
     and head.
     """
-    joint_names = joint_names or catalogue.load(label_format).joint_names
+    joint_names = catalogue.load(label_format).joint_names
     places = [label_names.index(name) if name in label_names else -1 for name in joint_names]
     if max(places) < 0:
         raise ValueError(

@@ -16,8 +16,10 @@ from jaxtyping import Float, UInt8
 from acae_jax import messages
 from acae_jax.data import crop_record, schema
 from acae_jax.data.crop_record import CropRecord
+from acae_jax.datasets import outliers
+from acae_jax.datasets import release as releases
 from acae_jax.datasets.release import Frame, Person, Release
-from acae_jax.datasets.steps import stored_crop
+from acae_jax.datasets.steps import plausible, stored_crop
 from acae_jax.datasets.steps.person_boxes import Seen
 from acae_jax.geometry import boxes, cameras, lens
 from acae_jax.images import masks
@@ -51,9 +53,10 @@ class Networks(NamedTuple):
 
 
 class Tally:
-    """What happened in a unit: numbers, and what was left out and why."""
+    """What happened in a unit: numbers, lengths of bones, and what was left out and why."""
 
-    def __init__(self) -> None:
+    def __init__(self, release: Release) -> None:
+        self.lengths = outliers.Lengths(releases.bones(release))
         self.frames = 0
         self.records = 0
         self.masks = 0
@@ -82,15 +85,21 @@ class Tally:
             "broken": self.broken,
             "labels_2d": sum(map(len, self.errors_px)),
             "reprojection_error_px": self.error_px(),
+            "bones": self.lengths.summary(),
         }
 
 
 def records(
-    release: Release, frames: Iterable[Frame], networks: Networks, tally: Tally
+    release: Release,
+    frames: Iterable[Frame],
+    networks: Networks,
+    tally: Tally,
+    is_training: bool = True,
 ) -> Iterator[CropRecord]:
     """The records of a unit's frames.
 
-    ValueError at the end, in one line, if the 3D labels miss the release's 2D labels by more than
+    For training, people with 3D labels need LEAST_JOINTS_IN_BOX of them in their box. ValueError at
+    the end, in one line, if the 3D labels miss the release's 2D labels by more than
     `release.largest_error_px` in the median, and for two records with one key.
     """
     keys = set()
@@ -106,10 +115,16 @@ def records(
             break
         last = key_of(release, frame)
         for record in _of_frame(release, frame, networks, tally):
+            if is_training and release.drops_implausible and _is_beside_its_box(record):
+                tally.left_out["few joints in box"] += 1
+                continue
             if record.key in keys:
                 raise ValueError(f"two records have the key {record.key!r}; make it unique")
             keys.add(record.key)
             tally.records += 1
+            tally.masks += len(record.mask_rle) > 0
+            if len(record.joints_mm):
+                tally.lengths.note(record.joints_mm)
             yield record
     check_projection(release, tally, last)
 
@@ -181,10 +196,19 @@ def _of_frame(release: Release, frame: Frame, networks: Networks, tally: Tally) 
         try:
             record = _record(release, frame, person, image, box, mask, networks)
             made.append(schema.check(crop_record.SCHEMA, record))
-            tally.masks += len(record.mask_rle) > 0
         except ValueError as error:
             tally.note_broken(key_of(release, frame, person.id), error)
     return made
+
+
+def _is_beside_its_box(record: CropRecord) -> bool:
+    """Whether too few 3D labels are in the box, so that the picture shows hardly any of them."""
+    if not len(record.joints_mm):
+        return False
+    camera = cameras.create(record.intrinsics, record.rotation, record.position_mm)
+    inside = plausible.joints_in_box(projected_px(camera, record.joints_mm), record.box)
+    # Users' skeletons may have fewer joints altogether.
+    return inside < min(plausible.LEAST_JOINTS_IN_BOX, len(record.joints_mm))
 
 
 def _seen(frame: Frame, person: Person, tally: Tally) -> Seen:

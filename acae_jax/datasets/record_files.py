@@ -33,6 +33,19 @@ def serialised(records: Iterable[Any], schema: Schema) -> Iterator[bytes]:
         yield example.SerializeToString(deterministic=True)
 
 
+def parsed(examples: Iterable[bytes], schema: Schema) -> Iterator[Any]:
+    """The records of examples that `serialised` made."""
+    features = schemas.features(schema)
+    raw = {
+        name: tfds.decode.SkipDecoding()
+        for name, field in schema.fields.items()
+        if field.kind == schemas.JPEG
+    }
+    for example in examples:
+        values = features.deserialize_example_np(example, decoders=raw)
+        yield schemas.from_dict(schema, values)  # pyright: ignore - its type is recursive
+
+
 def describe(
     place: Path,
     name: str,

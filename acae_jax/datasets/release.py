@@ -21,6 +21,7 @@ from acae_jax.datasets.steps.person_boxes import BoxRule
 from acae_jax.datasets.steps.stored_crop import Cropping
 from acae_jax.geometry import cameras
 from acae_jax.skeletons import catalogue
+from acae_jax.skeletons.skeleton import Skeleton
 
 Pixels = UInt8[np.ndarray, "h w 3"] | Callable[[], UInt8[np.ndarray, "h w 3"]]
 """RGB pixels, or a function that reads them. If it raises ValueError, OSError or LookupError, the
@@ -111,10 +112,12 @@ class Release(NamedTuple):
     cropping    departures from the usual stored crop
     finds_masks whether the landmark network makes masks where the release gives none
     body_models files that must lie, or be linked, in <raw>/body_models
+    drops_implausible   whether training records need bones of possible lengths, and joints in
+                their box
 
     Of users' own recordings (`datasets.own`) only:
 
-    joint_names       of the labels, if `format` is a skeleton of the user's
+    skeleton          of the labels, which need not be in the catalogue
     largest_error_px  by which 3D labels may miss 2D labels in the median
     content           a checksum of what is built: a dataset of other content is another one
     """
@@ -132,7 +135,8 @@ class Release(NamedTuple):
     cropping: Cropping = Cropping()
     finds_masks: bool = True
     body_models: tuple[str, ...] = ()
-    joint_names: tuple[str, ...] = ()
+    drops_implausible: bool = True
+    skeleton: Skeleton | None = None
     largest_error_px: float = 2.0
     content: str = ""
 
@@ -157,11 +161,20 @@ class Builder(Protocol):
 
 def joint_names(release: Release) -> tuple[str, ...]:
     """The joints of the labels, in the order of the records."""
-    if release.joint_names:
-        return release.joint_names
+    return _skeleton(release).joint_names
+
+
+def bones(release: Release) -> tuple[tuple[int, int], ...]:
+    """The pairs of these joints that are bones."""
+    return _skeleton(release).edges
+
+
+def _skeleton(release: Release) -> Skeleton:
+    if release.skeleton is not None:
+        return release.skeleton
     if release.format in catalogue.datasets():
-        return catalogue.dataset_skeleton(release.format).joint_names
-    return catalogue.load(release.format).joint_names
+        return catalogue.dataset_skeleton(release.format)
+    return catalogue.load(release.format)
 
 
 def check_layout(release: Release, raw: Path) -> None:

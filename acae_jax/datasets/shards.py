@@ -23,12 +23,13 @@ import tensorflow_datasets as tfds
 import tqdm
 
 from acae_jax.data import crop_record, sources
-from acae_jax.datasets import frames_to_records, pool, record_files, release, writer
+from acae_jax.datasets import frames_to_records, outliers, pool, record_files, release, writer
 from acae_jax.datasets.frames_to_records import Networks
 from acae_jax.datasets.release import Frame, Release, Unit
 from acae_jax.files import plain_names
 
 FILES = 200
+TRAIN = "train"  # the split from which implausible examples are left out
 PARTS = "parts"
 RECORDS, REPORT = ".array_record", ".json"
 
@@ -126,9 +127,11 @@ def make_group(plan: Plan, group: tuple[Unit, ...]) -> list[dict[str, Any]]:
 def make_unit(plan: Plan, unit: Unit) -> list[dict[str, Any]]:
     """Make the file of a unit and its report, the only one of a list."""
     path = _path(plan, (unit,), RECORDS)
-    tally = frames_to_records.Tally()
+    tally = frames_to_records.Tally(plan.release)
     frames = _until_stopped(plan.frames(unit))
-    made = frames_to_records.records(plan.release, frames, plan.networks, tally)
+    made = frames_to_records.records(
+        plan.release, frames, plan.networks, tally, unit.split == TRAIN
+    )
     try:
         record_files.write(path, record_files.serialised(made, crop_record.SCHEMA))
     except ValueError as error:
@@ -152,8 +155,10 @@ def finish(plan: Plan) -> Path | None:
     files = groups(plan.units)
     if not all(_path(plan, group, REPORT).exists() for group in files):
         return None
-    by_file = [_read_reports(_path(plan, group, REPORT)) for group in files]
-    reports = [report for some in by_file for report in some]
+    kept = _kept(plan, files)
+    reports = [{**report} for part in kept for report in part.reports]
+    for report in reports:
+        del report["bones"]
     if not any(report["records"] for report in reports):
         reasons = [reason for report in reports for reason in report["broken"]]
         raise ValueError(
@@ -166,7 +171,7 @@ def finish(plan: Plan) -> Path | None:
             building,
             facts.name,
             facts.version,
-            _name_files(plan, building, files, by_file),
+            _name_files(plan, building, files, kept),
             description=f"{facts.title} ({facts.url})",
             schema=crop_record.SCHEMA,
             metadata=_metadata(plan),
@@ -182,6 +187,21 @@ def finish(plan: Plan) -> Path | None:
         for left_over in building.parent.glob(f".building-{plan.release.version}-*"):
             shutil.rmtree(left_over)  # of content that has changed since
     return final
+
+
+def _kept(plan: Plan, files: Sequence[tuple[Unit, ...]]) -> list[outliers.Kept]:
+    """What stays of each file: of training files, the records without implausible bones."""
+    by_file = [_read_reports(_path(plan, group, REPORT)) for group in files]
+    is_checked = [plan.release.drops_implausible and group[0].split == TRAIN for group in files]
+    bones = release.bones(plan.release)
+    checked = (r for reports, c in zip(by_file, is_checked, strict=True) if c for r in reports)
+    usual_mm = outliers.mean_mm(checked, len(bones))
+    return [
+        outliers.kept(_path(plan, group, RECORDS), reports, bones, usual_mm)
+        if is_one
+        else outliers.all_of(reports)
+        for group, reports, is_one in zip(files, by_file, is_checked, strict=True)
+    ]
 
 
 def _read_reports(path: Path) -> list[dict[str, Any]]:
@@ -203,28 +223,33 @@ def _name_files(
     plan: Plan,
     building: Path,
     files: Sequence[tuple[Unit, ...]],
-    by_file: Sequence[Sequence[dict[str, Any]]],
+    kept: Sequence[outliers.Kept],
 ) -> list[tfds.core.SplitInfo]:
-    """Give files the names of a dataset's files; those without records are left behind."""
+    """Give files the names of a dataset's files; those without records are left behind.
+
+    A file of which not all records stay is written anew, and left behind too.
+    """
     name = plan.release.name
     splits = []
     for split in dict.fromkeys(group[0].split for group in files):
-        counts = {
-            _path(plan, group, RECORDS): total_of(reports)["records"]
-            for group, reports in zip(files, by_file, strict=True)
-            if group[0].split == split
+        stays = {
+            _path(plan, group, RECORDS): part
+            for group, part in zip(files, kept, strict=True)
+            if group[0].split == split and part.places
         }
-        shards = [path for path, count in counts.items() if count]
         size = 0
-        for index, path in enumerate(shards):
+        for index, (path, part) in enumerate(stays.items()):
             named = (
-                building / f"{name}-{split}.{record_files.FORMAT}-{index:05d}-of-{len(shards):05d}"
+                building / f"{name}-{split}.{record_files.FORMAT}-{index:05d}-of-{len(stays):05d}"
             )
-            if path.exists():
+            if not part.is_all:
+                record_files.write(named, record_files.read(path, part.places))
+            elif path.exists():
                 path.rename(named)
             size += named.stat().st_size
-        if shards:
-            splits.append(tfds.core.SplitInfo(split, [counts[path] for path in shards], size))
+        if stays:
+            counts = [len(part.places) for part in stays.values()]
+            splits.append(tfds.core.SplitInfo(split, counts, size))
     return splits
 
 

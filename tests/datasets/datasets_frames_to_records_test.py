@@ -32,7 +32,7 @@ def frame(index=0, image=None, people=None, camera=CAMERA) -> Frame:
 
 
 def records(frames, facts=GIVEN):
-    tally = Tally()
+    tally = Tally(facts)
     made = list(frames_to_records.records(facts, frames, miniature.networks(), tally))
     return made, tally
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from acae_jax.datasets import props_from_photographs
+from acae_jax import prepare
+from acae_jax.datasets import frames_to_records, props_from_photographs
 from acae_jax.images import props_from_files
 
 SIZE = (120, 90)
@@ -140,3 +141,19 @@ def test_a_folder_of_people_is_one_line(tmp_path):
             tmp_path / "raw", tmp_path / "out", detector_of_green
         )
     assert not (tmp_path / "out").exists()
+
+
+def test_by_the_command(voc, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(frames_to_records, "packaged_detector", lambda: detector_of_green)
+    out = ["--out", str(tmp_path / "props")]
+    assert prepare.main(["occluders", "--raw", str(voc), *out]) == 0
+    folder = tmp_path / "props/occluders"
+    told = capsys.readouterr().out
+    assert told.startswith(f"{folder}: 1 pictures; left out: 1 broken, 1 difficult, 1 people,")
+    assert told.splitlines()[-1] == f"train with --config.data.occluder_folder={folder}"
+    assert len(props_from_files.occluders(folder)) == 1
+    photographs = str(voc / "VOCdevkit/VOC2012/JPEGImages")
+    assert prepare.main(["backgrounds", "--raw", photographs, *out]) == 0
+    assert len(props_from_files.backgrounds(tmp_path / "props/backgrounds")) == 1
+    assert prepare.main(["backgrounds", "--raw", str(tmp_path / "nothing"), *out]) == 1
+    assert "has no photograph without people" in capsys.readouterr().err

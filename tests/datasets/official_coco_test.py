@@ -56,8 +56,8 @@ def raw(tmp_path_factory) -> Path:
                 raw / folder / name, miniature.picture(CAMERA, PEOPLE_MM[index], SIZE)
             )
             images.append({"id": index, "file_name": name, "width": SIZE[0], "height": SIZE[1]})
-            # The second has too few labels, or too few visible ones.
-            few = [2, 0, 0] * 5 + [2, 0] if index % 2 else [2] * 5 + [1] * 12
+            # The second has too few labels, too few visible ones, or too few of the limbs.
+            few = ([2, 0, 0] * 5 + [2, 0], [2] * 5 + [1] * 12, [2] * 11 + [0] * 6)[index % 3]
             flags = ([2] * 17, few, [2] * 6 + [1] * 6 + [0] * 5)
             for person, values in enumerate(flags):
                 annotations.append(annotation(10 * index + person, index, person, values))

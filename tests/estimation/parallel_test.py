@@ -28,7 +28,8 @@ def start(data, workdir, devices, *group, seconds=0, workers=0):
     surroundings = {
         "PYTHONPATH": str(Path.cwd()),
         "JAX_PLATFORMS": "cpu",
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices} "
+        "--xla_backend_optimization_level=0",
     }
     if not group:  # on CPUs, programs of several processes that come from the cache wait for ever
         surroundings["JAX_COMPILATION_CACHE_DIR"] = str(data.with_name("compiled"))

@@ -54,9 +54,7 @@ def make(
     if kind == "erase":
         image = occlusion.erase(image, rng, occlusion.draw_rectangle(rng, *image.shape[:2]))
     joints_mm, valid = labels.place_joints(record, union, crop, view.flip)
-    labels_px, labels_valid = labels.place_labels_2d(
-        record, union, label_names, stored, crop, view.flip
-    )
+    labels_px, labels_valid = labels.place_labels_2d(record, label_names, stored, crop, view.flip)
     return {
         "image": image,
         "intrinsics": np.asarray(crop.intrinsics, np.float32),

@@ -61,7 +61,7 @@ def main():
 def made(facts, people):
     """The records; frames without a box give none."""
     networks = frames_to_records.Networks()
-    return frames_to_records.records(facts, people, networks, frames_to_records.Tally())
+    return frames_to_records.records(facts, people, networks, frames_to_records.Tally(facts))
 
 
 def told(name, count, start):

@@ -1,7 +1,8 @@
 """MS COCO 2014: people in photographs with 17 joints in 2D (Lin et al., ECCV 2014).
 
-People need nine labelled joints, six of them visible, and a joints' box of 160 px (200 px with the
-room about it). Others may be in the crop; the mask of the person is the release's.
+People need nine labelled joints, seven of them of limbs, six visible ones, and a joints' box of
+160 px (200 px with the room about it). Others may be in the crop; the mask of the person is the
+release's.
 
 The release's boxes and outlines count from the corner of the image, its joints from the centre of
 the first pixel. Training and validation images together are the split "train".
@@ -16,9 +17,10 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from acae_jax.datasets import release
 from acae_jax.datasets.readers import images, json_items
 from acae_jax.datasets.release import Frame, Person, Release, Unit
-from acae_jax.datasets.steps import person_boxes
+from acae_jax.datasets.steps import limbs, person_boxes
 
 RELEASE = Release(
     name="coco",
@@ -78,7 +80,7 @@ def _person(annotation: dict[str, Any], height: int, width: int) -> Person:
     return Person(
         str(annotation["id"]),
         np.zeros((0, 3)),
-        np.where(labels[:, 2:] > 0, labels[:, :2], np.nan),
+        _placed(labels),
         np.array(annotation["bbox"], float) - np.array([0.5, 0.5, 0, 0]),
         partial(_outlined, annotation["segmentation"], height, width),
     )
@@ -89,9 +91,16 @@ def _labels(annotation: dict[str, Any]) -> Float[np.ndarray, "17 3"]:
     return np.array(annotation["keypoints"], float).reshape(17, 3)
 
 
+def _placed(labels: Float[np.ndarray, "17 3"]) -> Float[np.ndarray, "17 2"]:
+    """Where joints are; NaN without a label."""
+    return np.where(labels[:, 2:] > 0, labels[:, :2], np.nan)
+
+
 def _is_usable(labels: Float[np.ndarray, "17 3"]) -> bool:
     is_labelled, is_visible = labels[:, 2] > 0, labels[:, 2] == 2
     if is_labelled.sum() < LEAST_LABELLED or is_visible.sum() < LEAST_VISIBLE:
+        return False
+    if not limbs.are_labelled(release.joint_names(RELEASE), _placed(labels)):
         return False
     return bool(person_boxes.joints_box(labels[is_labelled, :2], ROOM)[2:].max() >= LEAST_SIDE_PX)
 

@@ -39,6 +39,7 @@ RELEASE = Release(
     format="surreal",
     quota=5,
     boxes=person_boxes.given,
+    drops_implausible=False,
 )
 GENDERS = ("female", "male")  # by the release's number
 SIZE_PX = (320, 240)

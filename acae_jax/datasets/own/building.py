@@ -138,7 +138,7 @@ def _release(description: Description) -> Release:
         quota=1,
         boxes=BOXES[description.boxes],
         finds_masks=description.masks,
-        joint_names=description.skeleton.joint_names,
+        skeleton=description.skeleton,
         largest_error_px=description.max_error_px,
         content=_content(description),
     )

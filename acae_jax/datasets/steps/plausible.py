@@ -53,9 +53,17 @@ def implausible_bones(
     rule: BoneRule = MERGE,
 ) -> Bool[np.ndarray, "*n b"]:
     """Which bones are implausible; those without labels, or without a mean, are not."""
-    lengths = bone_lengths_mm(poses_mm, bones)
-    out_of_proportion = (lengths < rule.shortest * mean_mm) | (lengths > rule.longest * mean_mm)
-    return out_of_proportion & (np.abs(lengths - mean_mm) > rule.tolerance_mm)
+    return are_implausible(bone_lengths_mm(poses_mm, bones), mean_mm, rule)
+
+
+def are_implausible(
+    lengths_mm: Float[np.ndarray, "*n b"],
+    mean_mm: Float[np.ndarray, " b"],
+    rule: BoneRule = MERGE,
+) -> Bool[np.ndarray, "*n b"]:
+    """Which lengths of bones are implausible, likewise."""
+    shares = (lengths_mm < rule.shortest * mean_mm) | (lengths_mm > rule.longest * mean_mm)
+    return shares & (np.abs(lengths_mm - mean_mm) > rule.tolerance_mm)
 
 
 def without_implausible(
