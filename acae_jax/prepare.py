@@ -4,6 +4,7 @@
     python -m acae_jax.prepare --list
     python -m acae_jax.prepare h36m --raw /data/h36m --out data/dozens
     python -m acae_jax.prepare --all --raws raws.yaml --out data/dozens --shard 3/20
+    python -m acae_jax.prepare --all --out data/dozens --check
 
 Run again after an interruption, it continues. The embedded datasets end with a contact sheet.
 """
@@ -48,11 +49,21 @@ def list_official() -> None:
 
 
 def prepare_official(options: argparse.Namespace) -> None:
-    """Build one official dataset, or all that a file names."""
+    """Build one official dataset, or all that a file names, and check them if asked to.
+
+    Without their releases, what is there is checked.
+    """
     from acae_jax.datasets import building
 
-    raws = building.read_raws(options.raws) if options.all else {options.dataset: options.raw}
-    building.build(raws, options.out, options.workers, options.shard)
+    if options.raw or options.raws:
+        raws = building.read_raws(options.raws) if options.all else {options.dataset: options.raw}
+        names = building.build(raws, options.out, options.workers, options.shard)
+    else:
+        names = building.built(options.out) if options.all else [options.dataset]
+    if options.check and names:
+        from acae_jax.datasets.checking import running
+
+        running.check(names, options.out)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -74,6 +85,7 @@ def parser() -> argparse.ArgumentParser:
     add("--raw", type=paths.local, help="folder of the unpacked release")
     add("--all", action="store_true", help="all that --raws names")
     add("--raws", type=paths.local, help="YAML file with lines such as h36m: /data/h36m")
+    add("--check", action="store_true", help="look at what was built, or, without raws, is there")
     add("--shard", type=_share, default=(1, 1), help="i/n: the i-th of n shares, one a machine")
     return flags
 
@@ -86,9 +98,12 @@ def main(arguments: Sequence[str]) -> int:
         flags.error(f"--workers is {options.workers}; give at least 1")
     if options.list:
         return command_line.exit_code(list_official)
-    if options.dataset or options.all:
-        if not (options.raws if options.all else options.raw) or (options.dataset and options.all):
-            flags.error("give a dataset and --raw, or --all and --raws")
+    if options.dataset or options.all or options.check:
+        if not _is_clear(options):
+            flags.error(
+                "give a dataset and --raw, or --all and --raws; "
+                "with --check a dataset or --all is enough"
+            )
         options.out = options.out or Path("data/dozens")
         return command_line.exit_code(partial(prepare_official, options), STOPPED)
     if options.seed < 0:
@@ -104,6 +119,13 @@ def main(arguments: Sequence[str]) -> int:
         names,
     )
     return command_line.exit_code(work, STOPPED)
+
+
+def _is_clear(options: argparse.Namespace) -> bool:
+    """Whether it is said which official datasets are meant, and where their releases are."""
+    if bool(options.dataset) == options.all or (options.raw if options.all else options.raws):
+        return False
+    return bool(options.raws if options.all else options.raw) or options.check
 
 
 def _share(text: str) -> tuple[int, int]:

@@ -97,6 +97,13 @@ def broken(error: ValueError | OSError, clip: str, index: int, camera_name: str 
     return Frame(image, None, (), clip, index, camera_name)
 
 
+class Published(NamedTuple):
+    """A number of records of some splits together, before implausible poses are left out."""
+
+    records: int
+    splits: tuple[str, ...] = ("train",)
+
+
 class Release(NamedTuple):
     """What is known of a dataset before its files are read.
 
@@ -111,6 +118,7 @@ class Release(NamedTuple):
     cropping    departures from the usual stored crop
     finds_masks whether the landmark network makes masks where the release gives none
     body_models files that must lie, or be linked, in <raw>/body_models
+    published   how many records PosePile's public code says that it makes of the same splits
     """
 
     name: str
@@ -126,6 +134,7 @@ class Release(NamedTuple):
     cropping: Cropping = Cropping()
     finds_masks: bool = True
     body_models: tuple[str, ...] = ()
+    published: Published | None = None
 
 
 @runtime_checkable
