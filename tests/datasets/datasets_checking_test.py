@@ -214,7 +214,7 @@ def page_of(splits) -> Page:
 
 def test_the_page_of_a_dataset(people):
     shown = page_of({"train": people, "test": people[:5]})
-    assert shown.counts["img"] == 16 + 5 and shown.counts["svg"] == 2
+    assert shown.counts["img"] == 16 + 5 and shown.counts["svg"] == 1
     assert all(source.startswith(("data:image/jpeg", "#")) for source in shown.sources)
     for text in (
         "Known <people>", "21 records; 1 warning.", "<units> are wrong", "all 21 records",

@@ -52,13 +52,14 @@ def _of_size(found: Measures) -> Iterator[str]:
 
 def _of_bones(found: Measures) -> Iterator[str]:
     is_long = found.bones.spread_mm[1] >= LEAST_BONE_MM
-    varied = _worst(found, np.where(is_long, found.within, np.nan), LARGEST_SPREAD)
+    varied = _worst(found, np.where(is_long, found.within, np.nan), LARGEST_SPREAD, "")
     if varied:
         yield (
             f"lengths of bones vary by more than {LARGEST_SPREAD:.0%} within a subject: {varied}; "
             "joints may be confused, or people taken for one"
         )
-    uneven = _worst(found, np.where(is_long, found.bones.left_right - 1, np.nan), LARGEST_ASYMMETRY)
+    off = np.where(is_long, found.bones.left_right - 1, np.nan)
+    uneven = _worst(found, off, LARGEST_ASYMMETRY, "+")
     if uneven:
         yield (
             f"left bones differ from right ones by more than {LARGEST_ASYMMETRY:.0%}: {uneven}; "
@@ -71,11 +72,11 @@ def _of_bones(found: Measures) -> Iterator[str]:
         )
 
 
-def _worst(found: Measures, values: Float[np.ndarray, " b"], limit: float) -> str:
+def _worst(found: Measures, values: Float[np.ndarray, " b"], limit: float, sign: str) -> str:
     """The bones whose values are further from 0 than a limit, the worst first."""
     sizes = np.nan_to_num(np.abs(values))
     numbers = [int(i) for i in np.argsort(-sizes, kind="stable") if sizes[i] > limit]
-    named = [f"{found.bone_names[i]} {values[i]:+.0%}" for i in numbers[:MOST_NAMED]]
+    named = [f"{found.bone_names[i]} {values[i]:{sign}.0%}" for i in numbers[:MOST_NAMED]]
     more = len(numbers) - len(named)
     return ", ".join([*named, f"{more} more"] if more else named)
 

@@ -125,18 +125,29 @@ def spread(values: Float[np.ndarray, " n"]) -> Spread | None:
     return Spread(*np.percentile(finite, PERCENTILES).tolist()) if len(finite) else None
 
 
+def percentiles(values: Float[np.ndarray, "n b"]) -> Float[np.ndarray, "3 b"]:
+    """The PERCENTILES of the finite values of each column; NaN for one without any.
+
+    As `np.nanpercentile`, which takes a hundred times as long for the many small groups here.
+    """
+    ordered = np.sort(values, axis=0)  # NaN last
+    last = np.maximum(np.isfinite(values).sum(axis=0) - 1, 0)
+    places = np.array(PERCENTILES)[:, None] / 100 * last
+    below = np.floor(places).astype(int)
+    low, high = (
+        np.take_along_axis(ordered, i, axis=0) for i in (below, np.minimum(below + 1, last))
+    )
+    return low + (places - below) * (high - low)
+
+
 def bones_of(lengths_mm: Float[np.ndarray, "n b"], mirrored: dict[int, int]) -> Bones:
     """The bones of some records; `mirrored` has the right bone of each left one."""
-    found = np.full((3, lengths_mm.shape[1]), np.nan)
-    has_any = np.isfinite(lengths_mm).any(axis=0)
-    found[:, has_any] = np.nanpercentile(lengths_mm[:, has_any], PERCENTILES, axis=0)
-    ratios = np.full(lengths_mm.shape[1], np.nan)
-    for left, right in mirrored.items():
-        both_mm = lengths_mm[:, [left, right]]
-        both_mm = both_mm[np.isfinite(both_mm).all(axis=1) & (both_mm > 0).all(axis=1)]
-        if len(both_mm):
-            ratios[left] = np.median(both_mm[:, 0] / both_mm[:, 1])
-    return Bones(found, ratios)
+    left, right = list(mirrored), list(mirrored.values())
+    right_mm = lengths_mm[:, right]
+    ratios = lengths_mm[:, left] / np.where(right_mm > 0, right_mm, np.nan)
+    left_right = np.full(lengths_mm.shape[1], np.nan)
+    left_right[left] = percentiles(ratios)[1]
+    return Bones(percentiles(lengths_mm), left_right)
 
 
 def mirrored_bones(joint_names: tuple[str, ...], edges: list[tuple[int, int]]) -> dict[int, int]:
@@ -194,11 +205,9 @@ def _subjects(
 
 
 def _within(subjects: list[Subject], count: int) -> Float[np.ndarray, " b"]:
-    found = np.full(count, np.nan)
-    each = np.array([relative(subject.bones) for subject in subjects]).reshape(len(subjects), count)
-    has_any = np.isfinite(each).any(axis=0)
-    found[has_any] = np.nanmedian(each[:, has_any], axis=0)
-    return found
+    if not subjects:
+        return np.full(count, np.nan)
+    return percentiles(np.array([relative(subject.bones) for subject in subjects]))[1]
 
 
 def _in_box(sample: Sample, is_labelled: Bool[np.ndarray, "n j"]) -> float:

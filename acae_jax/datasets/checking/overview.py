@@ -72,6 +72,7 @@ def html(rows: Sequence[dict[str, Any]]) -> str:
         _, *others = cells(one)
         first = f'<a href="{escape(link)}">{escape(one["name"])} {escape(one["version"])}</a>'
         shown.append(f"<tr><td>{first}</td>{''.join(f'<td>{cell}</td>' for cell in others)}</tr>")
+    head = [title[:1].upper() + title[1:] for title in HEAD]
     told = "".join(
         f"<h3>{escape(one['name'])}</h3>{page.listed(one['warnings'])}"
         for one in rows
@@ -81,7 +82,7 @@ def html(rows: Sequence[dict[str, Any]]) -> str:
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>Datasets</title><style>{page.style()}body {{ max-width: 84rem; }}</style></head>"
-        f"<body><h1>Datasets</h1><p>{EXPLAINED}</p>{tables.html(map(str.capitalize, HEAD), shown)}"
+        f"<body><h1>Datasets</h1><p>{EXPLAINED}</p>{tables.html(head, shown)}"
         f"<h2>Warnings</h2>{told or '<p>None.</p>'}</body></html>\n"
     )
 

@@ -13,7 +13,7 @@ from acae_jax.datasets.checking.measures import LEAST_RECORDS, Measures, Spread
 from acae_jax.pages import charts, tables
 
 MOST_ROWS = 30  # of subjects, cameras, broken frames
-HEIGHT_ROWS = 2  # subjects, from which on a chart of heights tells something
+HEIGHTS = 8  # subjects, from which on a chart of heights tells more than the table
 
 
 def html(dataset: Dataset, sample: Sample, found: Measures, warnings: Sequence[str]) -> str:
@@ -54,7 +54,9 @@ def listed(texts: Iterable[str], kind: str = "") -> str:
 
 def percent(share: float | None) -> str:
     """A share in words."""
-    return "–" if share is None or not np.isfinite(share) else f"{100 * share:.3g} %"
+    if share is None or not np.isfinite(share):
+        return "–"
+    return f"{100 * share:.1f} %".replace(".0 %", " %")
 
 
 def _headline(dataset: Dataset, warnings: Sequence[str]) -> str:
@@ -78,7 +80,7 @@ def _tiles(dataset: Dataset, found: Measures) -> str:
         "of the records have a mask": percent(found.masks),
         "of the labelled joints are in the box": percent(found.in_box),
         "of the heads are above the feet": percent(found.upright),
-        "largest median distance of 3D labels from the release's 2D labels, of the units": (
+        "3D labels miss the release's 2D labels by, worst unit": (
             "–" if error_px is None else f"{error_px:.2f} px"
         ),
     }
@@ -168,14 +170,17 @@ def _people(found: Measures) -> str:
     ]
     head = ["Person", "Records", "Height, m", "Bones vary", "Left against right"]
     left = found.subject_count - len(rows)
-    chart = charts.html(figures.heights(found), "Heights, from the lengths of limbs")
+    chart = ""
+    if len(found.subjects) >= HEIGHTS:
+        chart = charts.html(figures.heights(found), "Heights, from the lengths of limbs")
+        chart = f'<div class="cards half">{chart}</div>'
     return (
         f"<h2>People</h2><p>{found.subject_count:,} people; where the release only numbers people, "
         "each clip has its own. "
         + (f"Not in the table are {left:,} with fewer records. " if left else "")
         + "For each, the medians of all bones.</p>"
         + tables.html(head, rows)
-        + f'<div class="cards half">{chart}</div>' * (len(found.subjects) >= HEIGHT_ROWS)
+        + chart
     )
 
 
@@ -246,7 +251,9 @@ def _number(value: float, digits: int = 0) -> str:
 
 
 def _signed(share: float) -> str:
-    return "–" if np.isnan(share) else f"{100 * share:+.1f} %".replace("-", "−")
+    if np.isnan(share):
+        return "–"
+    return f"{100 * share:+.1f} %".replace("-0.0", "0.0").replace("+0.0", "0.0").replace("-", "−")
 
 
 def _metres(values: Spread | None) -> str:
