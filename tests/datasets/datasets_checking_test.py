@@ -66,6 +66,15 @@ def test_people_of_known_bones(people):
     assert found.person_px.middle == pytest.approx(np.median(boxes))
 
 
+def test_percentiles_are_those_of_numpy():
+    values = np.random.default_rng(0).normal(size=(7, 4))
+    values[2:, 1] = values[:6, 2] = np.nan
+    expected = np.nanpercentile(values, measures.PERCENTILES, axis=0)
+    np.testing.assert_allclose(measures.percentiles(values), expected)
+    values[:, 0] = np.nan
+    assert np.isnan(measures.percentiles(values)[:, 0]).all()
+
+
 def test_a_dataset_in_order_has_no_warning():
     assert warned(known_people.records(SCALES)) == ()
 
@@ -153,9 +162,11 @@ def test_samples_are_runs_spread_evenly_over_each_split(people):
     sample = looked_at.look(dataset, most=4, run=2)
     assert sample.splits == ("train",) * 4 + ("test",) * 3
     assert [one.key for one in sample.tiles] == [one.key for one in (*people, *people[:3])]
-    dataset = known_people.dataset({"train": people * 5, "test": people[:3]}, Path())
-    tiles_of = [one.key for one in looked_at.look(dataset).tiles]
-    assert len(tiles_of) == looked_at.TILES and tiles_of[-3:] == [one.key for one in people[:3]]
+    many = [people[0]._replace(key=str(index)) for index in range(84)]
+    shown = looked_at.look(known_people.dataset({"train": many, "test": people[:3]}, Path())).tiles
+    assert len(shown) == looked_at.TILES
+    assert [one.key for one in shown[:21]] == [str(index) for index in range(2, 84, 4)]
+    assert [one.key for one in shown[21:]] == [one.key for one in people[:3]]
 
 
 class Damaged(list):
