@@ -6,7 +6,8 @@
     python -m acae_jax.prepare --all --raws raws.yaml --out data/dozens --shard 3/20
     python -m acae_jax.prepare --all --out data/dozens --check
 
-Run again after an interruption, it continues. The embedded datasets end with a contact sheet.
+Run again after an interruption, it continues. The embedded datasets end with a contact sheet, and
+official ones, with --check, with a page each and one page of all.
 """
 
 import argparse
@@ -85,7 +86,11 @@ def parser() -> argparse.ArgumentParser:
     add("--raw", type=paths.local, help="folder of the unpacked release")
     add("--all", action="store_true", help="all that --raws names")
     add("--raws", type=paths.local, help="YAML file with lines such as h36m: /data/h36m")
-    add("--check", action="store_true", help="look at what was built, or, without raws, is there")
+    add(
+        "--check",
+        action="store_true",
+        help="then measure it and write pages; without raws: of what is there",
+    )
     add("--shard", type=_share, default=(1, 1), help="i/n: the i-th of n shares, one a machine")
     return flags
 

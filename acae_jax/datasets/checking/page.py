@@ -100,9 +100,9 @@ def _basis(dataset: Dataset, sample: Sample) -> str:
     if seen + sample.unreadable_count < records:
         which = f"{seen:,} of the {records:,} records, evenly spread over each split"
     return (
-        f"What is measured below is that of {which}; the numbers of records and of what is left "
-        "out are those of the whole build. A published number is that of PosePile's public code, "
-        "before it leaves out implausible poses."
+        f"Measured are {which}. The numbers of records and of what was left out are those of the "
+        "whole build. A published number is that of PosePile's public code, before it leaves out "
+        "implausible poses."
     )
 
 

@@ -13,14 +13,15 @@ def check(names: Sequence[str], out: Path) -> None:
 
     All are opened before any is looked at. ValueError, in one line, if one is missing or damaged.
     """
-    datasets = [looked_at.open_dataset(building.load(name).RELEASE, out) for name in names]
+    releases = [building.load(name).RELEASE for name in names]
+    for facts in releases:
+        looked_at.open_dataset(facts, out)  # and close it: it has many files
     rows = []
-    for dataset in datasets:
+    for facts in releases:
+        dataset = looked_at.open_dataset(facts, out)
         sample = looked_at.look(dataset)
         found = measures.measure(sample)
-        warnings = judgement.warnings(
-            dataset.release, dataset.report, found, sample.unreadable_count
-        )
+        warnings = judgement.warnings(facts, dataset.report, found, sample.unreadable_count)
         row = overview.row(dataset, found, warnings)
         html = page.html(dataset, sample, found, warnings)
         record_files.write_text(dataset.folder / overview.PAGE, html)
