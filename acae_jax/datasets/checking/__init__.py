@@ -2,8 +2,10 @@
 
 looked_at  a dataset's report and an even sample of its records → arrays
 measures   arrays → numbers: bones by subject, symmetry, sizes, labels, boxes, …
-warnings   numbers → what a reader should think of them
-charts     numbers → figures
-pages      a page for each dataset, one page for all, and a table for the terminal
-running    looks at datasets on disk and writes all that
+judgement  numbers → warnings: what a reader should think of them
+figures    bones and heights as charts
+tiles      the contact sheet: crops with skeleton, box and mask
+page       the page of one dataset
+overview   the page of all datasets, and the table for a terminal
+running    checks datasets on disk and writes all that
 """
