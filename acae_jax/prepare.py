@@ -7,8 +7,10 @@
     python -m acae_jax.prepare recordings/dataset.yaml --out data/own
     python -m acae_jax.prepare occluders --raw VOCdevkit --out data/props
     python -m acae_jax.prepare backgrounds --raw holidays --out data/props
+    python -m acae_jax.prepare --all --out data/dozens --check
 
-Run again after an interruption, it continues. The embedded datasets end with a contact sheet.
+Run again after an interruption, it continues. The embedded datasets end with a contact sheet, and
+official ones, with --check, with a page each and one page of all.
 """
 
 import argparse
@@ -66,21 +68,28 @@ def prepare_props(kind: str, raw: Path, out: Path) -> None:
     print(f"{folder}: {made.told()}\ntrain with {setting}")
 
 
-def prepare_official(options: argparse.Namespace) -> None:
-    """Build one official dataset, or all that a file names."""
-    from acae_jax.datasets import building
+def prepare_real(options: argparse.Namespace) -> None:
+    """Build official datasets, or that of a description, and check them if asked to.
 
-    raws = building.read_raws(options.raws) if options.all else {options.dataset: options.raw}
-    building.build(raws, options.out, options.workers, options.shard)
-
-
-def prepare_own(options: argparse.Namespace) -> None:
-    """Build the dataset of a description of one's own recordings."""
+    Without their releases, what is there is checked.
+    """
     from acae_jax.datasets import building
     from acae_jax.datasets.own import building as own
 
-    plan = own.plan(paths.local(options.dataset).expanduser(), options.out)
-    building.build_plans([plan], options.workers, options.shard)
+    if _is_description(options.dataset):
+        plans = [own.plan(paths.local(options.dataset).expanduser(), options.out)]
+        complete = building.build_plans(plans, options.workers, options.shard)
+    elif options.raw or options.raws:
+        raws = building.read_raws(options.raws) if options.all else {options.dataset: options.raw}
+        complete = building.build(raws, options.out, options.workers, options.shard)
+    elif options.all:
+        complete = building.built(options.out)
+    else:
+        complete = [building.load(options.dataset).RELEASE]
+    if options.check and complete:
+        from acae_jax.datasets.checking import running
+
+        running.check(complete, options.out)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -109,6 +118,11 @@ def parser() -> argparse.ArgumentParser:
     add("--raw", type=paths.local, help="folder of the unpacked release")
     add("--all", action="store_true", help="all that --raws names")
     add("--raws", type=paths.local, help="YAML file with lines such as h36m: /data/h36m")
+    add(
+        "--check",
+        action="store_true",
+        help="then measure it and write pages; without raws: of what is there",
+    )
     add("--shard", type=_share, default=(1, 1), help="i/n: the i-th of n shares, one a machine")
     return flags
 
@@ -121,21 +135,26 @@ def main(arguments: Sequence[str]) -> int:
         flags.error(f"--workers is {options.workers}; give at least 1")
     if options.list:
         return command_line.exit_code(list_official)
-    if options.dataset and options.dataset.lower().endswith(DESCRIPTIONS):
+    if _is_description(options.dataset):
         if options.raw or options.all or options.raws:
             flags.error("--raw, --all and --raws are for official datasets only")
         options.out = options.out or Path("data/own")
-        return command_line.exit_code(partial(prepare_own, options), STOPPED)
-    if options.dataset or options.all:
-        if not (options.raws if options.all else options.raw) or (options.dataset and options.all):
-            flags.error("give a dataset and --raw, or --all and --raws")
-        if options.dataset in (OCCLUDERS, BACKGROUNDS):
-            out = options.out or Path("data/props")
-            return command_line.exit_code(
-                partial(prepare_props, options.dataset, options.raw, out), STOPPED
+        return command_line.exit_code(partial(prepare_real, options), STOPPED)
+    if options.dataset in (OCCLUDERS, BACKGROUNDS):
+        if not options.raw:
+            flags.error(f"give the folder of the {options.dataset} by --raw")
+        out = options.out or Path("data/props")
+        return command_line.exit_code(
+            partial(prepare_props, options.dataset, options.raw, out), STOPPED
+        )
+    if options.dataset or options.all or options.check:
+        if not _is_clear(options):
+            flags.error(
+                "give a dataset and --raw, or --all and --raws; "
+                "with --check a dataset or --all is enough"
             )
         options.out = options.out or Path("data/dozens")
-        return command_line.exit_code(partial(prepare_official, options), STOPPED)
+        return command_line.exit_code(partial(prepare_real, options), STOPPED)
     if options.seed < 0:
         flags.error(f"--seed is {options.seed}; give at least 0")
     names = [name.strip() for name in options.datasets.split(",") if name.strip()]
@@ -149,6 +168,18 @@ def main(arguments: Sequence[str]) -> int:
         names,
     )
     return command_line.exit_code(work, STOPPED)
+
+
+def _is_description(dataset: str | None) -> bool:
+    """Whether a dataset is given by the file that describes one's own recordings."""
+    return dataset is not None and dataset.lower().endswith(DESCRIPTIONS)
+
+
+def _is_clear(options: argparse.Namespace) -> bool:
+    """Whether it is said which official datasets are meant, and where their releases are."""
+    if bool(options.dataset) == options.all or (options.raw if options.all else options.raws):
+        return False
+    return bool(options.raws if options.all else options.raw) or options.check
 
 
 def _share(text: str) -> tuple[int, int]:

@@ -15,8 +15,10 @@ frames_to_records  frames → crop records; what is broken is counted, what is w
 record_files       files of records that are complete or absent
 shards             units of work → files → a dataset, continued, on one machine or several
 building           checks of a release's folder, the list of what there is
+checking           what a built dataset measures, with warnings, on pages for people
 
 Users' own recordings go the same way: `own` makes the plan of work from their description.
 
+record_pictures: a record's crop with its skeleton.
 props_from_photographs: occluders of Pascal VOC, and backgrounds of photographs without people.
 """

@@ -9,7 +9,7 @@ from typing import cast
 import yaml
 
 from acae_jax import messages
-from acae_jax.datasets import official, release, shards
+from acae_jax.datasets import official, release, shards, writer
 from acae_jax.datasets.release import Builder, Release
 from acae_jax.files import paths
 
@@ -43,26 +43,44 @@ def plan(builder: Builder, raw: Path, out: Path) -> shards.Plan:
 
 def build(
     raws: Mapping[str, str | Path], out: Path, workers: int | None, share: tuple[int, int]
-) -> None:
+) -> list[Release]:
     """Build datasets from the folders of their releases, and say how it went.
 
-    All folders are looked at before anything is built.
+    All folders are looked at before anything is built. Returns the datasets that are complete: not
+    those that wait for other shares.
     """
-    build_plans(
+    return build_plans(
         [plan(load(name), paths.local(raw).expanduser(), out) for name, raw in raws.items()],
         workers,
         share,
     )
 
 
-def build_plans(plans: Sequence[shards.Plan], workers: int | None, share: tuple[int, int]) -> None:
-    """Build some plans, one after the other, and say how it went."""
+def build_plans(
+    plans: Sequence[shards.Plan], workers: int | None, share: tuple[int, int]
+) -> list[Release]:
+    """Build some plans, one after the other, and say how it went; returns as `build`."""
+    complete = []
     for one in plans:
         folder = shards.build(one, workers, share)
         if folder is None:
             print(f"{one.release.name}: share {share[0]}/{share[1]} is done, others are missing")
         else:
             print(shards.told(folder))
+            complete.append(one.release)
+    return complete
+
+
+def built(out: Path) -> list[Release]:
+    """The datasets that are complete in a folder; ValueError, in one line, without any."""
+    found = []
+    for name in official.NAMES:
+        facts = load(name).RELEASE
+        if (writer.folder(out, name, facts.version) / "dataset_info.json").is_file():
+            found.append(facts)
+    if not found:
+        raise ValueError(f"{out} holds no official dataset; build one: acae prepare NAME --raw …")
+    return found
 
 
 def read_raws(path: Path) -> dict[str, str]:

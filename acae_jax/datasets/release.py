@@ -98,6 +98,13 @@ def broken(error: ValueError | OSError, clip: str, index: int, camera_name: str 
     return Frame(image, None, (), clip, index, camera_name)
 
 
+class Published(NamedTuple):
+    """A number of records of some splits together, before implausible poses are left out."""
+
+    records: int
+    splits: tuple[str, ...] = ("train",)
+
+
 class Release(NamedTuple):
     """What is known of a dataset before its files are read.
 
@@ -112,6 +119,7 @@ class Release(NamedTuple):
     cropping    departures from the usual stored crop
     finds_masks whether the landmark network makes masks where the release gives none
     body_models files that must lie, or be linked, in <raw>/body_models
+    published   how many records PosePile's public code says that it makes of the same splits
     drops_implausible   whether training records need bones of possible lengths, and joints in
                 their box
 
@@ -136,6 +144,7 @@ class Release(NamedTuple):
     finds_masks: bool = True
     body_models: tuple[str, ...] = ()
     drops_implausible: bool = True
+    published: Published | None = None
     skeleton: Skeleton | None = None
     largest_error_px: float = 2.0
     content: str = ""
@@ -159,22 +168,23 @@ class Builder(Protocol):
         ...
 
 
-def joint_names(release: Release) -> tuple[str, ...]:
-    """The joints of the labels, in the order of the records."""
-    return _skeleton(release).joint_names
-
-
-def bones(release: Release) -> tuple[tuple[int, int], ...]:
-    """The pairs of these joints that are bones."""
-    return _skeleton(release).edges
-
-
-def _skeleton(release: Release) -> Skeleton:
+def skeleton(release: Release) -> Skeleton:
+    """The joints of the labels, in the order of the records, and their bones."""
     if release.skeleton is not None:
         return release.skeleton
     if release.format in catalogue.datasets():
         return catalogue.dataset_skeleton(release.format)
     return catalogue.load(release.format)
+
+
+def joint_names(release: Release) -> tuple[str, ...]:
+    """The joints of the labels, in the order of the records."""
+    return skeleton(release).joint_names
+
+
+def bones(release: Release) -> tuple[tuple[int, int], ...]:
+    """The pairs of these joints that are bones."""
+    return skeleton(release).edges
 
 
 def check_layout(release: Release, raw: Path) -> None:

@@ -37,7 +37,8 @@ def test_one_command_makes_records_that_training_opens(folder, tmp_path, capsys)
     write_labels(folder)
     clips = [{**CLIP, "annotations": ["world.json", "{camera}.npz"]}]
     path = own_folder.describe(folder, folder, clips, moved_mm=None)
-    assert prepare.main([str(path), "--out", str(tmp_path), "--jobs", "1"]) == 0
+    assert prepare.main([str(path), "--out", str(tmp_path), "--jobs", "1", "--check"]) == 0
+    assert 'class="sheet"' in (tmp_path / "mine/1.0.0/check.html").read_text(encoding="utf-8")
     told = capsys.readouterr().out
     assert f"{2 * COUNT} records of {2 * COUNT} frames; left out: nothing" in told
     assert "reprojection ≤ 0.00 px" in told

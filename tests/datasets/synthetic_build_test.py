@@ -15,7 +15,7 @@ import pytest
 import tensorflow_datasets as tfds
 
 from acae_jax.data import crop_record, schema, sources
-from acae_jax.datasets import chunks, writer
+from acae_jax.datasets import chunks, record_pictures, writer
 from acae_jax.datasets.synthetic import build, contact_sheet
 
 NAME = "embedded_markers"
@@ -130,8 +130,8 @@ def test_contact_sheet(built, tmp_path):
     contact_sheet.write(sheet, [build.folder(built, NAME)])
     assert sheet.read_bytes().startswith(b"\x89PNG")
     record = _read(built, NAME)[0]
-    drawn = contact_sheet.draw(record)
-    x, y = np.round((contact_sheet.joints_px(record)[0] + 0.5) * 2 - 0.5).astype(int)
+    drawn = record_pictures.draw(record, *record_pictures.skeleton(record.format))
+    x, y = np.round((record_pictures.joints_px(record)[0] + 0.5) * 2 - 0.5).astype(int)
     assert drawn[y, x].max() > 200
 
 

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from acae_jax.data import crop_record, schema
-from acae_jax.datasets.synthetic import body, contact_sheet, render, scenes, studios, takes
+from acae_jax.datasets import record_pictures
+from acae_jax.datasets.synthetic import body, render, scenes, studios, takes
 from acae_jax.geometry import cameras
 from acae_jax.images import decoding, masks, props
 
@@ -75,8 +76,8 @@ def test_records_have_the_schema(made):
     for record in found:
         schema.check(crop_record.SCHEMA, record)
         assert decoding.decode(record.image).shape == (SIDE_PX, SIDE_PX, 3)
-        names, _ = contact_sheet.skeleton(record.format)
-        assert len(names) == len(contact_sheet.joints_px(record))
+        names, _ = record_pictures.skeleton(record.format)
+        assert len(names) == len(record_pictures.joints_px(record))
         assert (record.format == scenes.LABELS_2D) == studio.labels_2d
         # 2D datasets tell no depth.
         assert (len(record.joints_mm) == 0) == studio.labels_2d
@@ -90,7 +91,7 @@ def test_joints_lie_on_the_person(made):
     assets = body.load()
     for k, record in enumerate(found):
         x, y, w, h = record.box
-        points = contact_sheet.joints_px(record)
+        points = record_pictures.joints_px(record)
         points = points[np.isfinite(points).all(axis=1)]
         assert (points > [x - slack, y - slack]).all()
         assert (points < [x + w + slack, y + h + slack]).all()
@@ -132,7 +133,7 @@ def test_larger_people_are_the_same_people():
     take = takes.make(studio, 5, 2)
     small, large = (scenes.make(studio, 5, take, 24, size) for size in (96, 192))
     np.testing.assert_array_equal(large.joints_mm, small.joints_mm)
-    points_px, larger_px = contact_sheet.joints_px(small), contact_sheet.joints_px(large)
+    points_px, larger_px = record_pictures.joints_px(small), record_pictures.joints_px(large)
     np.testing.assert_allclose(larger_px, 2 * points_px + 0.5, atol=1e-2)
     shrunk = cv2.resize(decoding.decode(large.image), (144, 144), interpolation=cv2.INTER_AREA)
     alike = np.corrcoef(shrunk.ravel(), decoding.decode(small.image).ravel())[0, 1]

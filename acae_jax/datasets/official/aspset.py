@@ -14,7 +14,7 @@ from jaxtyping import Float
 
 from acae_jax.datasets import release
 from acae_jax.datasets.readers import c3d_points, videos
-from acae_jax.datasets.release import Frame, Person, Release, Unit
+from acae_jax.datasets.release import Frame, Person, Published, Release, Unit
 from acae_jax.datasets.steps import person_boxes, sampling
 from acae_jax.geometry import cameras
 
@@ -35,6 +35,7 @@ RELEASE = Release(
     format="aspset",
     quota=4,
     boxes=partial(person_boxes.given, factor=1.1),
+    published=Published(124_221),
 )
 FOLDERS = {"train": "trainval", "val": "trainval", "test": "test"}
 VIEWS = ("left", "mid", "right")

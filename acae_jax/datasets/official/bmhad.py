@@ -22,7 +22,7 @@ from jaxtyping import Float, UInt8
 
 from acae_jax.datasets import release
 from acae_jax.datasets.readers import c3d_points, opencv_file, portable_maps
-from acae_jax.datasets.release import Frame, Person, Release, Unit
+from acae_jax.datasets.release import Frame, Person, Published, Release, Unit
 from acae_jax.datasets.steps import person_boxes, sampling
 from acae_jax.geometry import cameras
 
@@ -45,6 +45,7 @@ RELEASE = Release(
     format="bmhad",
     quota=3,
     boxes=partial(person_boxes.of_joints, factor=1.05),
+    published=Published(527_458),
 )
 MARKERS = 43
 WORLD_OF_C3D = np.array([[-1.0, 0, 0], [0, 0, 1], [0, 1, 0]])

@@ -25,7 +25,7 @@ from jaxtyping import Float
 
 from acae_jax.datasets import release
 from acae_jax.datasets.readers import mat, videos
-from acae_jax.datasets.release import Frame, Person, Release, Unit
+from acae_jax.datasets.release import Frame, Person, Published, Release, Unit
 from acae_jax.datasets.steps import person_boxes, sampling
 from acae_jax.files import numpy_files
 from acae_jax.geometry import cameras
@@ -54,6 +54,7 @@ RELEASE = Release(
         joints_if_unfit=True,
         joints_if_unseen=True,
     ),
+    published=Published(562_691),
 )
 VIDEO = re.compile(r"(F|S1|S2)_(PG[12])_(Subject_\d+)(?:_L)?\.(?:avi|mp4)")
 KINDS = {"marker": 67, "virtualMarker": 20}

@@ -17,7 +17,7 @@ from jaxtyping import Float
 
 from acae_jax.datasets import release
 from acae_jax.datasets.readers import cdf, imar, mat, videos
-from acae_jax.datasets.release import Frame, Person, Release, Unit
+from acae_jax.datasets.release import Frame, Person, Published, Release, Unit
 from acae_jax.datasets.steps import person_boxes, sampling
 from acae_jax.geometry import boxes, cameras
 
@@ -37,6 +37,7 @@ RELEASE = Release(
     format="h36m",
     quota=4,
     boxes=person_boxes.given,
+    published=Published(173_252, ("train", "test")),
 )
 SPLITS = {"train": (1, 5, 6, 7, 8), "test": (9, 11)}
 STEPS = {"train": 5, "test": 64}

@@ -6,7 +6,7 @@ Layout, cameras and sampling are those of `readers.imar`.
 from functools import partial
 
 from acae_jax.datasets.readers import imar
-from acae_jax.datasets.release import Release
+from acae_jax.datasets.release import Published, Release
 from acae_jax.datasets.steps import person_boxes
 
 RELEASE = Release(
@@ -20,6 +20,7 @@ RELEASE = Release(
     format="humansc3d",
     quota=1,
     boxes=partial(person_boxes.best_detected, factor=1.2, least_iou=0.5),
+    published=Published(71_847),
 )
 units = imar.units
 frames = imar.frames

@@ -16,7 +16,7 @@ from jaxtyping import Float
 
 from acae_jax.datasets import release
 from acae_jax.datasets.readers import images
-from acae_jax.datasets.release import Frame, Person, Release, Unit
+from acae_jax.datasets.release import Frame, Person, Published, Release, Unit
 from acae_jax.datasets.steps import person_boxes
 from acae_jax.geometry import cameras
 
@@ -36,6 +36,7 @@ RELEASE = Release(
     format="humbi",
     quota=5,
     boxes=partial(person_boxes.joined_with_detection, factor=1.05, least_iou=0.5),
+    published=Published(1_271_076),
 )
 JOINTS = (*range(8), *range(9, 25), 8)  # the pelvis last
 HEADER = 3  # lines of a file of cameras

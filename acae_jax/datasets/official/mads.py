@@ -14,7 +14,7 @@ from jaxtyping import Float
 
 from acae_jax.datasets import release
 from acae_jax.datasets.readers import mat, videos
-from acae_jax.datasets.release import Frame, Person, Release, Unit
+from acae_jax.datasets.release import Frame, Person, Published, Release, Unit
 from acae_jax.datasets.steps import person_boxes, sampling
 from acae_jax.geometry import cameras
 
@@ -33,6 +33,7 @@ RELEASE = Release(
     format="mads",
     quota=2,
     boxes=partial(person_boxes.best_detected, factor=1.2, joints_if_unseen=True),
+    published=Published(32_649),
 )
 JOINT_COUNT = 19
 OF_15 = (0, 1, 2, 3, 4, 6, 7, 8, 10, 11, 12, 14, 15, 16, 18)  # all but toes and hands

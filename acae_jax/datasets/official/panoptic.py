@@ -18,7 +18,7 @@ from jaxtyping import Float
 from acae_jax.datasets import release
 from acae_jax.datasets.frames_to_records import projected_px
 from acae_jax.datasets.readers import videos
-from acae_jax.datasets.release import Frame, Person, Release, Unit
+from acae_jax.datasets.release import Frame, Person, Published, Release, Unit
 from acae_jax.datasets.steps import person_boxes, tracks
 from acae_jax.datasets.steps.stored_crop import Cropping, Light
 from acae_jax.geometry import cameras
@@ -39,6 +39,7 @@ RELEASE = Release(
     quota=7,
     boxes=partial(person_boxes.detected, factor=1.25, least_iou=0.1, most_area=2.0),
     cropping=Cropping(light=Light(grey_a=120.0, grey_b=138.0)),
+    published=Published(2_782_985),
 )
 BROKEN = {
     ("171204_pose3", "20"),

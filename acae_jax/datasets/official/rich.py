@@ -17,7 +17,7 @@ from jaxtyping import Float
 from acae_jax.datasets import release
 from acae_jax.datasets.readers import body_model, images, opencv_file, pickled_tables
 from acae_jax.datasets.readers.body_model import SMPLX_LABELLED, BodyModel
-from acae_jax.datasets.release import Frame, Person, Release, Unit
+from acae_jax.datasets.release import Frame, Person, Published, Release, Unit
 from acae_jax.datasets.steps import person_boxes, sampling
 from acae_jax.geometry import cameras
 
@@ -48,6 +48,7 @@ RELEASE = Release(
         ),
         least_side_px=100.0,
     ),
+    published=Published(96_146),
 )  # fmt: skip
 FEMALE = {9, 10, 12, 13, 16, 17, 18, 19, 21}
 SUFFIXES = (".bmp", ".png", ".jpg", ".jpeg")

@@ -24,7 +24,7 @@ from jaxtyping import Float
 
 from acae_jax.datasets import release
 from acae_jax.datasets.readers import c3d_points, videos
-from acae_jax.datasets.release import Frame, Person, Release, Unit
+from acae_jax.datasets.release import Frame, Person, Published, Release, Unit
 from acae_jax.datasets.steps import person_boxes, plausible, sampling
 from acae_jax.geometry import cameras
 from acae_jax.skeletons import catalogue
@@ -40,6 +40,7 @@ RELEASE = Release(
     format="umpm",
     quota=2,
     boxes=partial(person_boxes.detected, factor=1.15, least_iou=0.5),
+    published=Published(166_833),
 )
 CAMERAS = "fslr"
 JOINT_COUNT = 15  # of a person
