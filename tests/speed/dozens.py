@@ -4,9 +4,10 @@
 
 Writes them once, 7 GB of tiny records in 200 files a dataset, as the builders do; and 13 thousand
 records, in one file a dataset, to compare with. Prints, each in a new process: the seconds of
-opening all datasets, and the most memory that the process had by then, after a record of every file
-was read, and at the end. Then the medians of batches of 128, from many and few records in turn:
-reading alone, and the whole input pipeline of `configs/estimation/dozens.py:runlocal`.
+opening all datasets, and until all their files are open; and the most memory that the process had
+before, after each of them, and after some batches. Then the medians of batches of 128, from many
+and few records in turn: reading alone, and the whole input pipeline of
+`configs/estimation/dozens.py:runlocal`.
 """
 
 import argparse
@@ -33,7 +34,7 @@ from acae_jax.skeletons import union as unions
 
 MANY, FEW = 13_000_000, 13_000
 FILES = {MANY: 200, FEW: 1}  # of a dataset
-BATCHES = 60
+BATCHES = 40
 UNION = unions.mixture("huge8")
 
 
@@ -91,75 +92,72 @@ def write(folder, name, total):
 
 
 def opened(folder, quotas):
-    return [crop_batches.open_crops(name, folder, "train", UNION) for name, _ in quotas]
+    return tuple(crop_batches.open_crops(name, folder, "train", UNION) for name, _ in quotas)
+
+
+def open_files(sources, total):
+    """Read a record of every file: readers open files when they need them, and keep them open."""
+    for source in sources:
+        for first in range(0, len(source), len(source) // FILES[total]):
+            source[first]
 
 
 def label_only(record, dataset, seed_step_slot):
     return {"box": record.box}
 
 
-def batches(folder, config, make_example):
-    """The endless batches of the recipe's quotas."""
-    quotas, size = config.data.quotas, config.data.ghost_size
-    return crop_batches.training(
-        quotas, folder, UNION, make_example, seed=0, ghost_size=size, devices=1
-    )(0)
+def job_of(sources, quotas, make_example):
+    plan = mixture.create(quotas, [len(source) for source in sources], seed=0, ghost_size=16)
+    return feed._Job(plan, sources, make_example, tuple(range(plan.batch_size)))
 
 
 def most_mb():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
 
 
-def measure(folder, config):
+def measure(folder, total, config):
     """In a process of its own: opening, and memory."""
-    before = most_mb()
+    example_maker = building.example_maker(config.data, UNION)
+    memory = [most_mb()]
     start = time.perf_counter()
     sources = opened(folder, config.data.quotas)
-    seconds = time.perf_counter() - start
-    records = sum(map(len, sources))
-    memory = [before, most_mb()]
-    for source in sources:
-        for index in range(0, len(source), max(1, len(source) // 400)):
-            source[index]
+    job = job_of(sources, config.data.quotas, example_maker)
+    seconds = [time.perf_counter() - start]
     memory.append(most_mb())
-    del sources
-    whole = batches(folder, config, building.example_maker(config.data, UNION))
-    for _ in range(BATCHES):
-        next(whole)
+    open_files(sources, total)
+    seconds.append(time.perf_counter() - start)
     memory.append(most_mb())
-    columns = ", ".join(f"{mb:.0f}" for mb in memory)
+    for step in range(BATCHES):
+        feed._host_batch(job, step)
+    memory.append(most_mb())
+    records = f"{sum(map(len, sources)):>10,} records"
+    megabytes = " → ".join(f"{mb:.0f}" for mb in memory)
     print(
-        f"{records:>12,} records: opened in {seconds:.1f} s; MB before, then, with all files open, "
-        f"after {BATCHES} batches: {columns}",
-        flush=True,
+        f"{records}: {seconds[0]:.1f} s, all files {seconds[1]:.1f} s; {megabytes} MB", flush=True
     )
 
 
 def compare(folders, config):
-    """Batches from many and few records, in turn."""
+    """Batches from many and few records, in turn, when all files are open."""
     whole = building.example_maker(config.data, UNION)
+    sources = {total: opened(folder, config.data.quotas) for total, folder in folders.items()}
+    for total in folders:
+        open_files(sources[total], total)
     for name, make_example in (("reading alone", label_only), ("whole pipeline", whole)):
-        jobs = {}
-        for total, folder in folders.items():
-            sources = tuple(opened(folder, config.data.quotas))
-            plan = mixture.create(
-                config.data.quotas, [len(source) for source in sources], seed=0, ghost_size=16
-            )
-            jobs[total] = feed._Job(plan, sources, make_example, tuple(range(plan.batch_size)))
+        jobs = {
+            total: job_of(sources[total], config.data.quotas, make_example) for total in folders
+        }
         spent = {total: [] for total in jobs}
-        for step in range(-BATCHES, BATCHES):  # the first open the files
+        for step in range(BATCHES):
             for total, job in jobs.items():
                 start = time.perf_counter()
-                feed._host_batch(job, step + BATCHES)
+                feed._host_batch(job, step)
                 spent[total].append(time.perf_counter() - start)
-        first = {total: statistics.median(times[:BATCHES]) for total, times in spent.items()}
-        then = {total: statistics.median(times[BATCHES:]) for total, times in spent.items()}
-        for when, times in ((f"first {BATCHES}", first), (f"next {BATCHES}", then)):
-            print(
-                f"{name:15} {when:9}: {1e3 * times[MANY]:7.1f} ms of many,"
-                f" {1e3 * times[FEW]:7.1f} ms of few, ratio {times[MANY] / times[FEW]:.2f}",
-                flush=True,
-            )
+        many, few = (statistics.median(spent[total]) for total in (MANY, FEW))
+        print(
+            f"{name:15}{1e3 * many:7.1f} ms of many, {1e3 * few:7.1f} ms of few: {many / few:.2f}",
+            flush=True,
+        )
 
 
 def main():
@@ -171,7 +169,7 @@ def main():
     config = configs.load("configs/estimation/dozens.py:runlocal")
     folders = {total: options.folder / str(total) for total in (MANY, FEW)}
     if options.measure:
-        measure(folders[options.measure], config)
+        measure(folders[options.measure], options.measure, config)
         return
     for total, folder in folders.items():
         for name, _ in config.data.quotas:
