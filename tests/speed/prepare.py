@@ -5,7 +5,7 @@ Run by hand on an otherwise idle machine: `taskset -c 0 python tests/speed/prepa
 becomes a record. The limit is decoding and then the crop alone: placed, drawn and encoded. Prints
 frames a second of decoding, of crops, of both one after the other, and of records: with given boxes
 and without masks, with the network's masks, and with the detector's boxes. After each the most
-memory that the process had.
+memory that the process had. Times are the processor's, of all threads.
 """
 
 import resource
@@ -50,15 +50,15 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "video.mp4"
         miniature.write_video(path, [miniature.picture(camera, mm, SIZE) for mm in joints_mm])
-        start = time.perf_counter()
+        start = time.process_time()
         assert sum(1 for _ in videos.chosen(path, range(FRAMES))) == FRAMES
-        decoding, cropping = time.perf_counter() - start, 0.0
+        decoding, cropping = time.process_time() - start, 0.0
         for index, image in videos.chosen(path, range(FRAMES)):
             box = miniature.box(camera, joints_mm[index, 0], 1.1)
-            start = time.perf_counter()
+            start = time.process_time()
             place = stored_crop.place(SIZE, camera, box, np.array(release.Z_UP), stored_crop.USUAL)
             stored_crop.encode(stored_crop.draw(image, place))
-            cropping += time.perf_counter() - start
+            cropping += time.process_time() - start
         limit = FRAMES / (decoding + cropping)
         for name, seconds in (("decoding", decoding), ("crops", cropping)):
             told(name, FRAMES / seconds, limit)
@@ -67,9 +67,9 @@ def main():
             facts = h36m.RELEASE._replace(**changes)
             records = made(facts, frames(path, camera, joints_mm, count))
             next(records)  # compiles
-            start = time.perf_counter()
+            start = time.process_time()
             made_of = sum(1 for _ in records)
-            told(name, made_of / (time.perf_counter() - start), limit)
+            told(name, made_of / (time.process_time() - start), limit)
 
 
 def made(facts, people):
