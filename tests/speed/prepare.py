@@ -47,6 +47,7 @@ def main():
     cv2.setNumThreads(1)
     camera = miniature.ring(1, size=SIZE)[0]
     joints_mm = miniature.people_mm(25, FRAMES)
+    networks = frames_to_records.Networks()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "video.mp4"
         miniature.write_video(path, [miniature.picture(camera, mm, SIZE) for mm in joints_mm])
@@ -65,17 +66,13 @@ def main():
         told("the limit", limit, limit)
         for name, changes, count in WAYS:
             facts = h36m.RELEASE._replace(**changes)
-            records = made(facts, frames(path, camera, joints_mm, count))
+            tally = frames_to_records.Tally()
+            people = frames(path, camera, joints_mm, count)
+            records = frames_to_records.records(facts, people, networks, tally)
             next(records)  # compiles
-            start = time.process_time()
-            made_of = sum(1 for _ in records)
-            told(name, made_of / (time.process_time() - start), limit)
-
-
-def made(facts, people):
-    """The records; frames without a box give none."""
-    networks = frames_to_records.Networks()
-    return frames_to_records.records(facts, people, networks, frames_to_records.Tally())
+            before, start = tally.frames, time.process_time()
+            sum(1 for _ in records)
+            told(name, (tally.frames - before) / (time.process_time() - start), limit)
 
 
 def told(name, rate, limit):
