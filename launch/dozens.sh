@@ -36,7 +36,6 @@ here() { # STAGE NAME
 
 if (($# == 0)); then
     echo "== datasets"
-    "${prepare[@]}"
     "${prepare[@]}" --check
     here initial initial
     here autoencoder autoencoder

@@ -19,6 +19,8 @@ from acae_jax.skeletons import union as unions
 from acae_jax.training import checkpoints, logs, loop
 
 CONFIG = "configs/estimation/dozens.py"
+# Compiling is most of the work: one program a stage, for one device.
+OVERRIDES = ("loop.devices=1", "schedule.frozen_norm_last=0")
 UNION = unions.mixture("huge8")
 
 
@@ -50,7 +52,7 @@ def test_all_releases_become_datasets_whose_joints_have_places(data):
 
 
 def test_ghost_groups_see_the_datasets_of_the_recipe(data):
-    config = configs.load(f"{CONFIG}:runlocal,data={data}")
+    config = configs.load(f"{CONFIG}:runlocal,data={data}", OVERRIDES)
     names = [name for name, _ in config.data.quotas]
     assert names == list(official.NAMES)
     batch = next(building.training_batches(config, UNION)(0))
@@ -73,7 +75,8 @@ def test_two_steps_of_each_stage(data, tmp_path):
         ("autoencoder", "autoencoder"),
         ("consistency", "regularised"),
     ):
-        config = configs.load(f"{CONFIG}:runlocal,data={data},run={tmp_path},stage={stage}")
+        arguments = f"runlocal,data={data},run={tmp_path},stage={stage}"
+        config = configs.load(f"{CONFIG}:{arguments}", OVERRIDES)
         train.run(config, str(tmp_path / name))
         rows[name] = logs.read(tmp_path / name / loop.LOG)[-1]
         assert rows[name]["step"] == 2

@@ -59,9 +59,8 @@ def assert_trains(words, stage, tmp_path):
 def test_here_all_runs_one_after_another(recipe, fakes, tmp_path):
     done = recipe()
     assert done.returncode == 0, done.stderr
-    whole, check, *stages = fakes.calls("pip")
-    assert_prepares(whole, tmp_path, is_check=False)
-    assert_prepares(check, tmp_path, is_check=True)
+    datasets, *stages = fakes.calls("pip")
+    assert_prepares(datasets, tmp_path, is_check=True)
     for words, stage in zip(stages, STAGES, strict=True):
         assert words[:3] == ["python", "-m", "acae_jax.train"]
         assert_trains(words[3:], stage, tmp_path)
