@@ -112,9 +112,11 @@ def get_config(arg: str = "") -> ConfigDict:
 
     config.pseudo = ConfigDict({"datasets": ("h36m", "bml_movi")})
     config.pseudo.batch_size = 128
-    config.pseudo.examples_per_dataset = 10_000
+    config.pseudo.examples_per_dataset = 16 if arguments.runlocal else 10_000
     config.latents = ConfigDict({"sided": 20, "central": 8})
     config.autoencoder_training = ConfigDict(
         {"batch_size": 32, "learning_rate": 3e-2, "sparsity": 0.6, "projected": True}
     )
+    if arguments.runlocal:
+        config.pseudo.batch_size = config.autoencoder_training.batch_size = 8
     return config

@@ -2,9 +2,11 @@
 
 A test of a builder has three parts:
 
-1.  Write a release: people from `people_mm` in the unit and axes of the dataset, cameras from
-    `ring`, pictures by `picture` and `write_video` (or cv2.imwrite), and the files of labels in the
-    official form. Keep it tiny: two or three units, a dozen frames, images of 320 × 240.
+1.  `write_release(raw)` writes one: people from `people_mm` in the unit and axes of the dataset,
+    cameras from `ring`, pictures by `picture` and `write_video` (or cv2.imwrite), and the files of
+    labels in the official form. Keep it tiny: two or three units, a dozen frames, images of 320 ×
+    240. Where the builder would refuse so small a release, `shrink(patch)` changes its numbers. The
+    fixture `raw` does both.
 2.  `frames(module, raw)` and compare: `assert_joints` (0.5 mm), `assert_same_camera` (0.1 px),
     which frames and people there are, boxes, splits, ids.
 3.  `build(module, raw, out)` and look at the records: `assert_marked` finds the green mark, which
@@ -14,11 +16,14 @@ A test of a builder has three parts:
 And the faults: break a file, and see it counted; take away a file, and see the one line.
 """
 
+import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from types import ModuleType
 
 import cv2
 import numpy as np
+import pytest
 
 from acae_jax.data import sources
 from acae_jax.datasets import building
@@ -159,6 +164,19 @@ def networks() -> Networks:
             yield shown
 
     return Networks(lambda: detect, lambda: person_masks)
+
+
+@contextlib.contextmanager
+def released(tests: ModuleType, raw: Path) -> Iterator[Path]:
+    """The folder, in which there is the tiny release that a builder's tests write.
+
+    Until the end, the builder takes what is small for complete.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        if hasattr(tests, "shrink"):
+            tests.shrink(patch)
+        tests.write_release(raw)
+        yield raw
 
 
 def frames(module, raw: Path) -> dict[str, list[Frame]]:

@@ -7,6 +7,7 @@ reader's own test has tables).
 import json
 import pickle
 from functools import partial
+from pathlib import Path
 
 import cv2
 import miniature
@@ -118,9 +119,7 @@ def write_tables(raw) -> None:
             path.write_bytes(pickle.dumps(content))
 
 
-@pytest.fixture(scope="module")
-def raw(tmp_path_factory):
-    raw = tmp_path_factory.mktemp("agora")
+def write_release(raw: Path) -> None:
     write_tables(raw)
     for image, name in enumerate(PLACES):
         points_mm = 1000 * in_camera_m(image)
@@ -135,15 +134,13 @@ def raw(tmp_path_factory):
             miniature.write_image(file, painted([region], [(200, 200, 200)]))
     broken = f"{MASKS[3]}_00002.png"
     (raw / "masks" / broken).write_bytes(b"no image")
-    return raw
 
 
-@pytest.fixture(autouse=True)
-def _small(monkeypatch):
-    monkeypatch.setattr(agora, "SIZE_PX", SIZE)
+def shrink(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(agora, "SIZE_PX", SIZE)
     rule = agora.RELEASE.boxes.keywords["rule"]
     boxes = partial(person_boxes.large_enough, rule=rule, least_side_px=20.0)
-    monkeypatch.setattr(agora, "RELEASE", agora.RELEASE._replace(boxes=boxes))
+    patch.setattr(agora, "RELEASE", agora.RELEASE._replace(boxes=boxes))
 
 
 def test_joints_cameras_boxes_and_masks_come_back(raw):

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from pathlib import Path
 
 import cv2
 import miniature
@@ -58,9 +59,7 @@ def truth_px(name: str, points_mm: np.ndarray) -> np.ndarray:
     return seen[0][:, 0]
 
 
-@pytest.fixture(scope="module")
-def raw(tmp_path_factory):
-    raw = tmp_path_factory.mktemp("aist")
+def write_release(raw: Path) -> None:
     folder = raw / "annotations"
     for part in ("keypoints3d", "cameras", "splits"):
         (folder / part).mkdir(parents=True)
@@ -86,7 +85,6 @@ def raw(tmp_path_factory):
             ]
             video = raw / f"videos/{sequence.replace('cAll', name)}.mp4"
             miniature.write_video(video, images, fps=60)
-    return raw
 
 
 def test_units_are_the_videos_that_count(raw):

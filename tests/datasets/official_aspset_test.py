@@ -46,9 +46,7 @@ def edges(camera: cameras.Camera, joints_mm: np.ndarray) -> np.ndarray:
     return np.concatenate([seen_px.min(axis=0) - 2, seen_px.max(axis=0) + 3])
 
 
-@pytest.fixture(scope="module")
-def raw(tmp_path_factory):
-    raw = tmp_path_factory.mktemp("aspset")
+def write_release(raw: Path) -> None:
     rows = ["subject_id,clip_id,split,camera_id"]
     for (subject, clip), (split, listed) in CLIPS.items():
         rows.append(f"{subject},{clip},{split},{listed}")
@@ -75,7 +73,6 @@ def raw(tmp_path_factory):
             path = folder / f"videos/{subject}/{subject}-{clip}-{view}.mkv"
             miniature.write_video(path, images)
     (raw / "data/splits.csv").write_text("\n".join(rows) + "\n")
-    return raw
 
 
 def test_units_are_the_videos_of_the_listed_clips(raw):

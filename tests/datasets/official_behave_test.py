@@ -3,6 +3,7 @@
 import json
 import pickle
 import shutil
+from pathlib import Path
 
 import miniature
 import numpy as np
@@ -84,9 +85,7 @@ def write_moment(folder, gender: str, index: int) -> None:
         path.write_text(json.dumps({"body_joints3d": points.ravel().tolist()}))
 
 
-@pytest.fixture(scope="module")
-def raw(tmp_path_factory):
-    raw = tmp_path_factory.mktemp("behave")
+def write_release(raw: Path) -> None:
     for (kind, gender), made in MODELS.items():
         small_body.write(raw / f"body_models/{kind.upper()}_{gender}.npz", made)
     write_cameras(raw)
@@ -102,7 +101,6 @@ def raw(tmp_path_factory):
         }  # fmt: skip
         (folder / "info.json").write_text(json.dumps(info))
     (raw / "split.json").write_text(json.dumps(splits))
-    return raw
 
 
 def test_joints_cameras_and_masks_come_back(raw):

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import cv2
 import ezc3d
@@ -111,16 +112,13 @@ def write_images(raw, name, clip):
         path.write_bytes(b"P5\n320 240\n255\n" + pattern.tobytes())
 
 
-@pytest.fixture(scope="module")
-def raw(tmp_path_factory):
-    raw = tmp_path_factory.mktemp("bmhad")
+def write_release(raw: Path) -> None:
     write_calibration(raw / "Calibration", "l03", ("l03_c01", "l03_c02"))
     write_calibration(raw / "Calibration", "k02", ("k02",))
     for clip in CLIPS:
         write_markers(raw / "Mocap/OpticalData", clip)
         for name in RING:
             write_images(raw, name, clip)
-    return raw
 
 
 def test_markers_and_cameras_come_back_of_new_poses(raw):

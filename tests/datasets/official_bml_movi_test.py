@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import cv2
 import miniature
@@ -110,9 +111,7 @@ VIDEOS = {
 }
 
 
-@pytest.fixture(scope="module")
-def raw(tmp_path_factory):
-    raw = tmp_path_factory.mktemp("movi")
+def write_release(raw: Path) -> None:
     write_recordings(raw)
     write_calibration(raw / "Calib")
     for unit, name in VIDEOS.items():
@@ -121,7 +120,6 @@ def raw(tmp_path_factory):
         miniature.write_video(raw / "videos" / name, images, RATES[take])
     (raw / "videos/F_CP1_Subject_1.mp4").write_bytes(b"not calibrated")
     (raw / "videos/F_PG1_Subject_1_L.avi.md5").write_text("0")
-    return raw
 
 
 def test_markers_and_cameras_come_back_of_new_poses(raw):

@@ -1,8 +1,9 @@
 """CHI3D: both people of a tiny official release come back, and the one of an older release."""
 
+from pathlib import Path
+
 import imar_release
 import miniature
-import pytest
 
 from acae_jax.datasets.frames_to_records import projected_px
 from acae_jax.datasets.official import chi3d
@@ -13,12 +14,9 @@ PEOPLE_MM[1, 2:4] = PEOPLE_MM[1, 1]  # the partner stands still for two frames
 PEOPLE_MM[0, 3] = PEOPLE_MM[0, 2]  # and then both
 
 
-@pytest.fixture(scope="module")
-def raw(tmp_path_factory):
-    raw = tmp_path_factory.mktemp("chi3d")
+def write_release(raw: Path) -> None:
     imar_release.write(raw, "s02", "Hug 2", PEOPLE_MM)
     imar_release.write(raw, "s03", "Grab 4", PEOPLE_MM[:1], rate=4)
-    return raw
 
 
 def test_people_and_cameras_come_back(raw):

@@ -44,10 +44,8 @@ def annotation(number: int, index: int, person: int, flags: list[int]) -> dict:
     }
 
 
-@pytest.fixture(scope="module")
-def raw(tmp_path_factory) -> Path:
+def write_release(raw: Path) -> None:
     """Six images; in each somebody whole, somebody who hardly shows, and somebody half hidden."""
-    raw = tmp_path_factory.mktemp("coco")
     for folder, indices in (("train2014", range(4)), ("val2014", range(4, 6))):
         images, annotations = [], []
         for index in indices:
@@ -69,7 +67,6 @@ def raw(tmp_path_factory) -> Path:
         path.parent.mkdir(exist_ok=True)
         content = {"info": {"year": 2014}, "annotations": annotations, "images": images}
         path.write_text(json.dumps(content))
-    return raw
 
 
 def test_labels_boxes_and_people_come_back(raw):

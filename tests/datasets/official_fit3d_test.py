@@ -1,6 +1,7 @@
 """Fit3D: a tiny official release, of the older and the newer form, comes back as it was made."""
 
 import shutil
+from pathlib import Path
 
 import imar_release
 import miniature
@@ -16,15 +17,12 @@ PEOPLE_MM = {"squat": imar_release.people_mm(1), "w raise": imar_release.people_
 RATES = {"squat": 1, "w raise": 4}
 
 
-@pytest.fixture(scope="module")
-def raw(tmp_path_factory):
-    raw = tmp_path_factory.mktemp("fit3d")
+def write_release(raw: Path) -> None:
     for action, joints_mm in PEOPLE_MM.items():
         imar_release.write(raw, "s03", action, joints_mm, rate=RATES[action])
     hidden = raw / "test/s02/videos/squat.mp4"  # test videos have no joints
     hidden.parent.mkdir(parents=True)
     hidden.touch()
-    return raw
 
 
 def test_people_and_cameras_come_back(raw):

@@ -42,9 +42,7 @@ def annotation(index: int) -> dict:
     }
 
 
-@pytest.fixture(scope="module")
-def raw(tmp_path_factory) -> Path:
-    raw = tmp_path_factory.mktemp("gpa")
+def write_release(raw: Path) -> None:
     names = [f"{number:010d}" for number in NUMBERS]
     labels = {
         "info": {"version": 1},
@@ -64,7 +62,6 @@ def raw(tmp_path_factory) -> Path:
         mask = np.zeros_like(image)
         mask[..., 0] = 128 * miniature.mask(truth(index), seen_mm(index))
         miniature.write_image(raw / gpa.MASKS / folder / f"{name}_mask.jpg", mask)
-    return raw
 
 
 def test_units_are_parts_of_cameras(raw):

@@ -1,6 +1,7 @@
 """Human3.6M: a tiny official release comes back as it was made."""
 
 import json
+from pathlib import Path
 
 import cdflib
 import h5py
@@ -93,9 +94,7 @@ def seen_px(camera_index: int, joints_mm: np.ndarray) -> np.ndarray:
     return imar_project(camera_index, cameras.world_to_camera(truth(camera_index), joints_mm))
 
 
-@pytest.fixture(scope="module")
-def raw(tmp_path_factory):
-    raw = tmp_path_factory.mktemp("h36m")
+def write_release(raw: Path) -> None:
     write_metadata(raw)
     for subject, activities in ACTIVITIES.items():
         joints_mm = people(subject)
@@ -115,7 +114,6 @@ def raw(tmp_path_factory):
                 miniature.write_video(folder / f"Videos/{activity}.{name}.mp4", images)
                 masks = [filled(box_of(index, j)) for j in labels_mm]
                 write_boxes(folder / f"MySegmentsMat/ground_truth_bb/{activity}.{name}.mat", masks)
-    return raw
 
 
 def box_of(camera_index: int, joints_mm: np.ndarray) -> np.ndarray:

@@ -93,13 +93,10 @@ def masked_crc(data: bytes) -> int:
     return ((crc // 2**15 + (crc % 2**15) * 2**17) + 0xA282EAD8) % 2**32
 
 
-@pytest.fixture(scope="module")
-def raw(tmp_path_factory) -> Path:
-    raw = tmp_path_factory.mktemp("hspace")
+def write_release(raw: Path) -> None:
     path = raw / "2021_01/train/task_00_of_51.tfrecord"
     path.parent.mkdir(parents=True)
     path.write_bytes(b"".join(record(example(index)) for index in range(COUNT)))
-    return raw
 
 
 def test_people_come_back(raw):

@@ -104,9 +104,7 @@ def write_recording(folder: Path, number: int, kind: str, offset: int) -> None:
             )
 
 
-@pytest.fixture(scope="module")
-def raw(tmp_path_factory) -> Path:
-    raw = tmp_path_factory.mktemp("human4d")
+def write_release(raw: Path) -> None:
     for number, ((subject, name), (kind, offset)) in enumerate(RECORDINGS.items()):
         write_recording(raw / subject / name, number, kind, offset)
         with (raw / subject / "offsets.txt").open("a") as file:
@@ -119,7 +117,6 @@ def raw(tmp_path_factory) -> Path:
     one_mm = np.load(poses / "4.npy")
     one_mm[0, 20] = 0  # a joint was not seen
     np.save(poses / "4.npy", one_mm)
-    return raw
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """HUMBI: a tiny official release comes back as it was made."""
 
 import json
+from pathlib import Path
 
 import miniature
 import numpy as np
@@ -40,9 +41,7 @@ def text(rows):
     return [" ".join(f"{number:.9f}" for number in row) for row in rows]
 
 
-@pytest.fixture(scope="module")
-def raw(tmp_path_factory):
-    raw = tmp_path_factory.mktemp("humbi")
+def write_release(raw: Path) -> None:
     for subject in ("subject_1", "subject_82"):
         body = raw / subject / "body"
         write_cameras(body, leave_out=[7] if subject == "subject_82" else [])
@@ -60,7 +59,6 @@ def raw(tmp_path_factory):
     broken = raw / "subject_82/body/00000002/reconstruction/keypoints.txt"
     broken.parent.mkdir(parents=True)
     broken.write_text("0.1 0.2")
-    return raw
 
 
 def test_joints_and_cameras_come_back(raw):

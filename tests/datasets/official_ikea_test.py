@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from pathlib import Path
 
 import miniature
 import numpy as np
@@ -58,9 +59,7 @@ def write_poses(folder, index):
         (folder / f"{frame:06d}.json").write_text(json.dumps(content))
 
 
-@pytest.fixture(scope="module")
-def raw(tmp_path_factory):
-    raw = tmp_path_factory.mktemp("ikea")
+def write_release(raw: Path) -> None:
     parameters = {}
     for index, device in enumerate(DEVICES):
         r, t = relative(index)
@@ -83,7 +82,6 @@ def raw(tmp_path_factory):
     no_video = raw / SEQUENCE.replace("0007", "0008") / "dev1/pose3d/000000.json"
     no_video.parent.mkdir(parents=True)
     no_video.touch()
-    return raw
 
 
 def test_joints_and_cameras_come_back(raw):

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import cv2
 import miniature
@@ -73,9 +74,7 @@ def picture(sensor: int, number: int) -> np.ndarray:
     return miniature.picture(camera, [in_camera_mm(index, t) for t in (RUNNING, STANDING)], SIZE)
 
 
-@pytest.fixture(scope="module")
-def raw(tmp_path_factory):
-    raw = tmp_path_factory.mktemp("jrdb")
+def write_release(raw: Path) -> None:
     folder = raw / "train_dataset"
     sensors = {}
     for sensor, name in enumerate(("image_0", "image_2", "image_4", "image_6", "image_8")):
@@ -108,7 +107,6 @@ def raw(tmp_path_factory):
         text += f"  {name}:\n" + "".join(f"    {k}: {json.dumps(v)}\n" for k, v in sensor.items())
     (folder / "calibration").mkdir()
     (folder / "calibration/cameras.yaml").write_text(text)
-    return raw
 
 
 def test_labels_and_cameras_come_back_of_those_who_have_moved(raw):

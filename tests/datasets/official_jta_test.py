@@ -40,16 +40,13 @@ def rows(count: int) -> list[list[float]]:
     return found
 
 
-@pytest.fixture(scope="module")
-def raw(tmp_path_factory) -> Path:
-    raw = tmp_path_factory.mktemp("jta")
+def write_release(raw: Path) -> None:
     images = [miniature.picture(TRUTH, people[:3], SIZE) for people in PEOPLE_MM]
     for name, count in VIDEOS.items():
         miniature.write_video(raw / f"videos/{name}.mp4", images[:count], fps=30)
         labels = raw / f"annotations/{name}.json"
         labels.parent.mkdir(parents=True, exist_ok=True)
         labels.write_text(json.dumps(rows(count)))
-    return raw
 
 
 @pytest.fixture(scope="module")

@@ -36,9 +36,7 @@ def people(clip: str) -> np.ndarray:
     return joints_mm
 
 
-@pytest.fixture(scope="module")
-def raw(tmp_path_factory):
-    raw = tmp_path_factory.mktemp("mads")
+def write_release(raw: Path) -> None:
     for clip in CLIPS:
         path = raw / "MADS_multiview/MADS/multi_view_data" / clip
         path.parent.mkdir(parents=True)
@@ -57,7 +55,6 @@ def raw(tmp_path_factory):
             shown = [np.nan_to_num(pose, nan=pose[0, 0]) for pose in people(clip)]
             images = [miniature.picture(camera, [] if np.isnan(p).any() else [p]) for p in shown]
             miniature.write_video(Path(f"{path}_C{number}.avi"), images)
-    return raw
 
 
 def test_units_are_the_videos(raw):

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import miniature
 import numpy as np
@@ -58,9 +59,7 @@ def name_of(index: int) -> str:
     return f"{NUMBER + index:09d}.jpg"
 
 
-@pytest.fixture(scope="module")
-def raw(tmp_path_factory):
-    raw = tmp_path_factory.mktemp("mpii")
+def write_release(raw: Path) -> None:
     entries = []
     for index in range(COUNT):
         image = miniature.picture(CAMERA, PEOPLE_MM[index], SIZE)
@@ -70,7 +69,6 @@ def raw(tmp_path_factory):
     path = raw / "mpii_human_pose_v1_u12_2" / "mpii_human_pose_v1_u12_1.mat"
     path.parent.mkdir()
     scipy.io.savemat(path, {"RELEASE": release})
-    return raw
 
 
 def test_labels_come_back_of_training_images_only(raw):

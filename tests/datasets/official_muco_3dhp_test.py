@@ -116,9 +116,7 @@ def write_info(path: Path) -> None:
         outer.attrs["MATLAB_class"] = np.bytes_("cell")
 
 
-@pytest.fixture(scope="module")
-def raw(tmp_path_factory):
-    raw = tmp_path_factory.mktemp("muco_3dhp")
+def write_release(raw: Path) -> None:
     for sequence in SEQUENCES:
         release_3dhp.write_cameras(raw / sequence / "camera.calibration")
         release_3dhp.write_labels(raw / sequence / "annot.mat", people(sequence))
@@ -136,7 +134,6 @@ def raw(tmp_path_factory):
             miniature.write_image(raw / sequence / "ChairMasks" / file, chairs)
     (raw / "S7/Seq2/FGmasks/img_4_000001.jpg").unlink()
     write_info(raw / "sampled_dataset_info.mat")
-    return raw
 
 
 def test_a_unit_holds_composites_one_after_another(raw, monkeypatch):

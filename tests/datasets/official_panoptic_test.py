@@ -43,9 +43,7 @@ def write_people(path: Path, people_mm: np.ndarray) -> None:
     path.write_text(json.dumps({"version": 0.7, "bodies": bodies}))
 
 
-@pytest.fixture(scope="module")
-def raw(tmp_path_factory) -> Path:
-    raw = tmp_path_factory.mktemp("panoptic")
+def write_release(raw: Path) -> None:
     for number, sequence in enumerate(SEQUENCES):
         poses = raw / sequence / "hdPose3d_stage1_coco19" / ("hd" if number else "")
         poses.mkdir(parents=True)
@@ -55,7 +53,6 @@ def raw(tmp_path_factory) -> Path:
         for name, camera in CAMERAS.items():
             images = [miniature.picture(camera, people_mm) for people_mm in PEOPLE_MM]
             miniature.write_video(raw / sequence / f"hdVideos/hd_{name}.mp4", images)
-    return raw
 
 
 def test_broken_videos_are_left_out(raw):

@@ -3,6 +3,7 @@
 import copy
 import json
 import shutil
+from pathlib import Path
 
 import miniature
 import numpy as np
@@ -56,9 +57,7 @@ def annotation(index: int, track: int) -> dict:
     }
 
 
-@pytest.fixture(scope="module")
-def raw(tmp_path_factory):
-    raw = tmp_path_factory.mktemp("posetrack")
+def write_release(raw: Path) -> None:
     found, images = [], []
     for index in reversed(range(COUNT)):
         name = f"images/train/{VIDEO}/{NUMBER + index:06d}.jpg"
@@ -77,7 +76,6 @@ def raw(tmp_path_factory):
     path = raw / f"posetrack_data/annotations/train/{VIDEO}.json"
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps(content))
-    return raw
 
 
 def test_labels_come_back_of_those_who_have_moved(raw):

@@ -3,6 +3,7 @@
 import json
 import pickle
 from functools import partial
+from pathlib import Path
 
 import cv2
 import miniature
@@ -26,14 +27,11 @@ ON_VERTICES = tuple(range(5, 5 + 7 * 21, 7))
 SMPLX = [*range(25), 28, 43, *range(55, 67), 68, 71, 73]
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _few_vertices():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(body_model, "SMPLX_VERTICES", 3 * 55)
-        patch.setattr(body_model, "SMPLX_JOINTS_ON_VERTICES", ON_VERTICES)
-        rule = partial(rich.RELEASE.boxes, least_side_px=20.0)
-        patch.setattr(rich, "RELEASE", rich.RELEASE._replace(boxes=rule))
-        yield
+def shrink(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(body_model, "SMPLX_VERTICES", 3 * 55)
+    patch.setattr(body_model, "SMPLX_JOINTS_ON_VERTICES", ON_VERTICES)
+    rule = partial(rich.RELEASE.boxes, least_side_px=20.0)
+    patch.setattr(rich, "RELEASE", rich.RELEASE._replace(boxes=rule))
 
 
 def moment(subject: str, index: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
@@ -69,9 +67,7 @@ def write_camera(path, camera) -> None:
     file.release()
 
 
-@pytest.fixture(scope="module")
-def raw(tmp_path_factory):
-    raw = tmp_path_factory.mktemp("rich")
+def write_release(raw: Path) -> None:
     for gender, made in MODELS.items():
         small_body.write(raw / f"body_models/smplx/SMPLX_{gender.upper()}.npz", made)
     for sequence, subjects in SEQUENCES.items():
@@ -95,7 +91,6 @@ def raw(tmp_path_factory):
                 content = pickle.dumps(parameters)
                 is_broken = (index, subject, split) == (BROKEN, "012", "train")
                 path.write_bytes(content[:90] if is_broken else content)
-    return raw
 
 
 def test_joints_and_cameras_come_back(raw):

@@ -82,9 +82,7 @@ def write_person(folder: Path, frame: int, person: int) -> None:
     assert cv2.imwrite(str(folder / f"{frame:06d}.png"), amodal)
 
 
-@pytest.fixture(scope="module")
-def raw(tmp_path_factory) -> Path:
-    raw = tmp_path_factory.mktemp("sailvos")
+def write_release(raw: Path) -> None:
     folder = raw / "ah_1_int"
     (folder / "visible").mkdir(parents=True)
     for frame in range(COUNT):
@@ -96,7 +94,6 @@ def raw(tmp_path_factory) -> Path:
     np.save(folder / f"visible/{COUNT - 1:06d}.npy", np.array(["no", "numbers"], object))
     (raw / "no_poses/images").mkdir(parents=True)
     (raw / "no_poses/visible").mkdir()
-    return raw
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """SPEC-SYN: a tiny official release comes back as it was made."""
 
 import json
+from pathlib import Path
 
 import miniature
 import numpy as np
@@ -57,9 +58,13 @@ def person(image: str, number: int) -> dict[str, np.ndarray]:
     }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def raw(tmp_path_factory):
-    raw = tmp_path_factory.mktemp("spec")
+def shrink(patch: pytest.MonkeyPatch) -> None:
+    rule = spec.RELEASE.boxes
+    boxes = type(rule)(rule.func, rule=rule.keywords["rule"], least_side_px=20.0)
+    patch.setattr(spec, "RELEASE", spec.RELEASE._replace(boxes=boxes))
+
+
+def write_release(raw: Path) -> None:
     small_body.write(raw / "body_models/smpl/SMPL_NEUTRAL.npz", MODEL)
     for split, names in IMAGES.items():
         # The people of an image need not be beside each other.
@@ -79,7 +84,6 @@ def raw(tmp_path_factory):
         path.parent.mkdir(exist_ok=True)
         np.savez(path, **columns)
     miniature.write_image(raw / "spec-syn/images/z/00002.png", np.zeros((*SIZE, 3), np.uint8))
-    return raw
 
 
 def test_joints_and_cameras_come_back(raw, monkeypatch):
@@ -105,10 +109,7 @@ def test_joints_and_cameras_come_back(raw, monkeypatch):
             assert np.isfinite(one.joints_px).all(1).sum() == len(labelled)
 
 
-def test_records_show_people_and_who_cannot_be_placed_is_named(raw, tmp_path, monkeypatch):
-    rule = spec.RELEASE.boxes
-    boxes = type(rule)(rule.func, rule=rule.keywords["rule"], least_side_px=20.0)
-    monkeypatch.setattr(spec, "RELEASE", spec.RELEASE._replace(boxes=boxes))
+def test_records_show_people_and_who_cannot_be_placed_is_named(raw, tmp_path):
     splits = miniature.build(spec, raw, tmp_path)
     assert (len(splits["train"]), len(splits["test"])) == (4, 2)
     for record in [*splits["train"], *splits["test"]]:

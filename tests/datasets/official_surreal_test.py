@@ -1,6 +1,7 @@
 """SURREAL: a tiny official release comes back as it was made."""
 
 import json
+from pathlib import Path
 
 import cv2
 import miniature
@@ -81,9 +82,7 @@ def pictures(stem: str) -> tuple[list[np.ndarray], list[np.ndarray]]:
     return images, masks
 
 
-@pytest.fixture(scope="module")
-def raw(tmp_path_factory):
-    raw = tmp_path_factory.mktemp("surreal")
+def write_release(raw: Path) -> None:
     for letter, made in zip("fm", MODELS.values(), strict=True):
         name = f"basicModel_{letter}_lbs_10_207_0_v1.0.0.npz"
         small_body.write(raw / "body_models" / name, made)
@@ -99,7 +98,6 @@ def raw(tmp_path_factory):
             scipy.io.savemat(f"{path}_segm.mat", segm, do_compression=True)
     video = raw / f"cmu/train/run2/ung_02/{BROKEN}.mp4"
     video.write_bytes(video.read_bytes()[:200])
-    return raw
 
 
 def test_joints_cameras_masks_and_boxes_come_back(raw):

@@ -1,6 +1,7 @@
 """MPI-INF-3DHP: a tiny official release comes back as it was made."""
 
 import json
+from pathlib import Path
 
 import h5py
 import miniature
@@ -67,27 +68,26 @@ def mask_of(camera, joints_mm):
     return shown
 
 
-@pytest.fixture(scope="module")
-def raw(tmp_path_factory):
-    raw = tmp_path_factory.mktemp("tdhp_full")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(mpi_inf_3dhp.SWAPPED, "S4/Seq2", (SWAPPED.start, SWAPPED.stop))
-        patch.setitem(mpi_inf_3dhp.FRAME_COUNTS, "S4/Seq2", COUNT)
-        patch.setitem(tdhp_full.SHORT, "S4/Seq2/2", 3)
-        folder = raw / "S4/Seq2"
-        release_3dhp.write_cameras(folder / "camera.calibration")
-        labels_mm = np.concatenate([PEOPLE_MM, PEOPLE_MM[:1] + 300])  # one more than frames
-        labels_mm[SWAPPED] = labels_mm[SWAPPED][:, SIDES]
-        release_3dhp.write_labels(folder / "annot.mat", labels_mm)
-        for number, count in ((0, COUNT), (2, 3)):
-            camera = release_3dhp.CAMERAS[number]
-            images = [miniature.picture(camera, [mm]) for mm in PEOPLE_MM[:count]]
-            miniature.write_video(folder / f"imageSequence/video_{number}.avi", images)
-        masks = [mask_of(release_3dhp.CAMERAS[0], mm) for mm in PEOPLE_MM]
-        miniature.write_video(folder / "FGmasks/video_0.avi", masks)
-        for name, camera in TEST_CAMERAS.items():
-            write_test_sequence(raw / "mpi_inf_3dhp_test_set", name, camera)
-        yield raw
+def shrink(patch: pytest.MonkeyPatch) -> None:
+    patch.setitem(mpi_inf_3dhp.SWAPPED, "S4/Seq2", (SWAPPED.start, SWAPPED.stop))
+    patch.setitem(mpi_inf_3dhp.FRAME_COUNTS, "S4/Seq2", COUNT)
+    patch.setitem(tdhp_full.SHORT, "S4/Seq2/2", 3)
+
+
+def write_release(raw: Path) -> None:
+    folder = raw / "S4/Seq2"
+    release_3dhp.write_cameras(folder / "camera.calibration")
+    labels_mm = np.concatenate([PEOPLE_MM, PEOPLE_MM[:1] + 300])  # one more than frames
+    labels_mm[SWAPPED] = labels_mm[SWAPPED][:, SIDES]
+    release_3dhp.write_labels(folder / "annot.mat", labels_mm)
+    for number, count in ((0, COUNT), (2, 3)):
+        camera = release_3dhp.CAMERAS[number]
+        images = [miniature.picture(camera, [mm]) for mm in PEOPLE_MM[:count]]
+        miniature.write_video(folder / f"imageSequence/video_{number}.avi", images)
+    masks = [mask_of(release_3dhp.CAMERAS[0], mm) for mm in PEOPLE_MM]
+    miniature.write_video(folder / "FGmasks/video_0.avi", masks)
+    for name, camera in TEST_CAMERAS.items():
+        write_test_sequence(raw / "mpi_inf_3dhp_test_set", name, camera)
 
 
 def test_units_are_videos_and_test_sequences(raw):

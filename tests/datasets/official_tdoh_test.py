@@ -1,6 +1,7 @@
 """3DOH50K: a tiny official release comes back as it was made."""
 
 import json
+from pathlib import Path
 
 import miniature
 import numpy as np
@@ -38,9 +39,7 @@ def annotation(row: int) -> dict:
     }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def raw(tmp_path_factory):
-    raw = tmp_path_factory.mktemp("tdoh")
+def write_release(raw: Path) -> None:
     row = 0
     for folder, numbers in NUMBERS.items():
         annotations = {}
@@ -57,7 +56,6 @@ def raw(tmp_path_factory):
         if folder == "trainset":
             annotations["05002"]["lsp_joints_3d"] = []
         (raw / folder / "annots.json").write_text(json.dumps(annotations))
-    return raw
 
 
 def test_joints_cameras_boxes_and_masks_come_back(raw):

@@ -48,16 +48,13 @@ def write_frame(raw: Path, clip: str, camera_name: str, number: int, mm: np.ndar
     np.savetxt(path, np.concatenate([cameras.project(camera, mm), depth, mm / 100], 1), "%.6f")
 
 
-@pytest.fixture(scope="module")
-def raw(tmp_path_factory) -> Path:
-    raw = tmp_path_factory.mktemp("tdpeople")
+def write_release(raw: Path) -> None:
     for clip in CLIPS:
         for camera_name in CAMERAS:
             for number, mm in enumerate(points_mm(clip), start=1):
                 write_frame(raw, clip, camera_name, number, mm)
     (raw / "skeleton" / CLIPS[0] / "camera01/0000.txt").write_text("a frame without an image")
     (raw / "skeleton" / CLIPS[0] / "camera02/0001.txt").write_text("1 2 3 4 5\n")
-    return raw
 
 
 def test_people_and_cameras_come_back(raw):

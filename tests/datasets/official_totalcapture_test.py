@@ -70,9 +70,7 @@ def matte(camera: cameras.Camera, joints_mm: np.ndarray) -> np.ndarray:
     return shown
 
 
-@pytest.fixture(scope="module")
-def raw(tmp_path_factory):
-    raw = tmp_path_factory.mktemp("totalcapture")
+def write_release(raw: Path) -> None:
     write_calibration(raw / "calibration.cal")
     for subject, sequence in SEQUENCES:
         joints_mm = people(subject, sequence)
@@ -82,7 +80,6 @@ def raw(tmp_path_factory):
             images = [miniature.picture(camera, [mm]) for mm in joints_mm]
             miniature.write_video(raw / "video" / name, images)
             miniature.write_video(raw / "mattes" / name, [matte(camera, mm) for mm in joints_mm])
-    return raw
 
 
 def test_units_follow_the_usual_split(raw):

@@ -59,9 +59,7 @@ def write_points(path: Path, sequence: str) -> None:
     file.write(str(path))
 
 
-@pytest.fixture(scope="module")
-def raw(tmp_path_factory):
-    raw = tmp_path_factory.mktemp("umpm")
+def write_release(raw: Path) -> None:
     for name, camera in CAMERAS.items():
         turn = cv2.Rodrigues(camera.rotation)[0].ravel()
         rows = [
@@ -85,7 +83,6 @@ def raw(tmp_path_factory):
     packed = raw / "p2_free_1/Video/p2_free_1_r.avi"
     packed.with_suffix(".avi.xz").write_bytes(lzma.compress(packed.read_bytes(), preset=0))
     packed.unlink()
-    return raw
 
 
 def test_units_are_the_videos(raw):
