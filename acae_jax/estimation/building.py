@@ -57,8 +57,10 @@ def _separate_joints(names: str | Sequence[str]) -> JointUnion:
 
 
 def label_names(data: ConfigDict) -> tuple[str, ...]:
-    """The names of the 2D labels."""
-    return catalogue.load(data.labels).joint_names
+    """The names of the 2D labels: those of a label set, and the joints of skeletons' files."""
+    files = () if isinstance(data.union, str) else [n for n in data.union if n.endswith(".json")]
+    own = unions.of([catalogue.load(path) for path in files]).joint_names
+    return (*catalogue.load(data.labels).joint_names, *own)
 
 
 def crop_layout(data: ConfigDict, union: JointUnion) -> crop_batches.Layout:
