@@ -4,8 +4,8 @@ has, as a dataset of the user's own.
     python launch/own_people.py --out data/own
 
 Painted people in wide robes stand in low coloured light before poor cameras. Labelled are stickers
-on their skin and clothes: points of the body that are no joints of any format. `--people` of them
-are for training, others for the test. `launch/own_data_test.py` trains on them.
+on their skin and clothes: points of the body that are no joints of any format. Training and test
+have the same eight people, in other clothes and motions. `launch/own_data_test.py` trains on them.
 """
 
 import argparse

@@ -30,6 +30,14 @@ from acae_jax.estimation.own_data import bases
 from acae_jax.skeletons import catalogue
 from configs import mixtures
 
+# What a network predicts that begins with a backbone alone; all others predict what they did.
+MIXTURE_FORMATS = {
+    "embedded": ("mh_default", "cmu_mb", "game_engine", "mixamo", "coco_body", "markers"),
+    "huge8": ("huge8",),
+    "medium3": ("medium3",),
+    "small5": ("small5",),
+    "none": (),
+}
 TEST_SETS = {"embedded": "embedded_test"}
 
 
@@ -53,6 +61,8 @@ def get_config(arg: str = "") -> ConfigDict:
         names = ", ".join(mixtures.BY_NAME)
         raise ValueError(f"mixture is {arguments.mixture!r}; it must be one of {names}")
     base = bases.describe(arguments.base)
+    if base.is_backbone:
+        base = base._replace(formats=MIXTURE_FORMATS[arguments.mixture])
     skeletons = arguments.skeleton.split("+")
     own = arguments.own if "/" in arguments.own else f"./{arguments.own}"
 
@@ -68,8 +78,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.loop.best = None
 
     config.init = ConfigDict({"base": arguments.base, "dataset": own})
-    config.init.rows = "fitted"
-    config.init.examples = 100
+    config.init.examples = 100  # from which the first weights of new joints are learned
 
     config.average_decay = 0.0  # of the weights' moving average, which is then evaluated; 0: none
 
@@ -110,13 +119,15 @@ def get_config(arg: str = "") -> ConfigDict:
     config.optimizer.kernel_norm = None  # kernels of bundles are scaled by norms
     times = {"absolute_from": 0.0, "teacher_from": 0.0}
     config.weights = ConfigDict({**LossWeights()._asdict(), **times})
-    config.schedule = ConfigDict({"weak_until": 0.0, "frozen_norms": True})
+    # Bundles have no statistics of norms, and those of few people would be worse than none.
+    config.schedule = ConfigDict({"weak_until": 0.0, "frozen_norms": not base.is_backbone})
     config.evals = ConfigDict()
     if arguments.test:
         config.evals.test = {"dataset": own, "split": arguments.test, "batch_size": 60}
         config.evals.test.formats = tuple(catalogue.load(name).name for name in skeletons)
+        config.evals.test.in_memory = True
     if arguments.mixture in TEST_SETS:
         config.evals.others = {"dataset": TEST_SETS[arguments.mixture], "split": "test"}
         config.evals.others.batch_size, config.evals.others.in_memory = 60, True
-        config.evals.others.formats = base.formats
+        config.evals.others.formats = tuple(n for n in base.formats if n in catalogue.formats())
     return config

@@ -1,9 +1,13 @@
 """Fine-tuning on somebody's own data: what it begins with, what it learns, what comes out of it."""
 
+import contextlib
 import json
 import shutil
+from functools import partial
+from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import own_people
 import pytest
@@ -11,12 +15,11 @@ import pytest
 from acae_jax import config as configs
 from acae_jax import export, report, train
 from acae_jax.bundles import bundle, compiling
-from acae_jax.datasets.synthetic import build
 from acae_jax.estimation import building, initial
 from acae_jax.estimation.model import network as networks
 from acae_jax.estimation.own_data import bases, first_rows, stage
 from acae_jax.estimation.packing import architecture
-from acae_jax.skeletons import catalogue, skeleton
+from acae_jax.skeletons import skeleton
 from acae_jax.skeletons.skeleton import Skeleton
 from acae_jax.training import checkpoints, logs
 
@@ -24,92 +27,70 @@ CONFIG, OLD = "configs/estimation/own.py", ("mixamo", "coco_body")
 SMALL = ("data.side_px=48", "data.union=('mixamo','coco_body')", "loop.devices=1")
 
 
-@pytest.fixture(autouse=True, scope="module")
-def no_cache():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(compiling.SWITCH, "0")
-        yield
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Data of both kinds, and a bundle of an untrained network."""
+    """Somebody's own data, and a run of an untrained network."""
     place = tmp_path_factory.mktemp("own")
-    build.build(place / "embedded", size="tiny", workers=1, datasets=["embedded_mixamo"])
-    own_people.write(place / "own", train=24, test=12, formats=("mixamo",))
+    own_people.write(place / "own", train=24, test=12)
     text = f"configs/estimation/embedded.py:runlocal,stage=initial,data={place}/embedded"
-    config = configs.load(text, (*SMALL, "evals.test.dataset="))
-    configs.save(config, place / "run")
+    config = configs.load(text, SMALL)
+    configs.save(config, place / "base")
     facts = {"seed": 0, **building.metadata(building.joint_union(config.data))}
-    with checkpoints.Checkpoints(place / "run", facts) as kept:
+    with checkpoints.Checkpoints(place / "base", facts) as kept:
         kept.save(initial.computation(config).init(jax.random.key(0)), wait=True)
-    assert export.main([str(place / "run"), "--to", "bundle", "--out", str(place / "base")]) == 0
     return place
 
 
-def config_of(folder, *overrides, base="base", own="own/stickers"):
-    arguments = f"runlocal,own={folder}/{own},skeleton={folder}/own/stickers.json"
-    arguments += f",base={folder}/{base},data={folder}/embedded"
-    quotas = (("embedded_mixamo", 8), (f"{folder}/{own}", 8))
-    return configs.load(
-        f"{CONFIG}:{arguments}",
-        (
-            f"data.quotas={quotas}",
-            "evals.others.dataset=",
-            "optimizer.base_rate=3e-3",
-            "loop.devices=1",
-            *overrides,
-        ),
-    )
+def config_of(folder, *overrides, file=CONFIG, **arguments):
+    values = {"own": f"{folder}/own/stickers", "skeleton": f"{folder}/own/stickers.json"}
+    values |= {"base": f"{folder}/base", "mixture": "none", "test": "test", **arguments}
+    text = ",".join(f"{name}={value}" for name, value in values.items())
+    settings = ("optimizer.base_rate=3e-3", "loop.devices=1", "loop.save_every=4", "steps=8")
+    return configs.load(f"{file}:runlocal,{text}", (*settings, "loop.log_every=1", *overrides))
 
 
 @pytest.fixture(scope="module")
 def tuned(folder):
     """A finished run."""
-    config = config_of(folder, "steps=8", "loop.log_every=1", "loop.save_every=4")
-    train.run(config, folder / "runs" / "tuned")
+    train.run(config_of(folder), folder / "runs" / "tuned")
     return folder / "runs" / "tuned"
 
 
-def predicted(network, variables, images, intrinsics):
-    return np.asarray(
-        jax.jit(lambda *inputs: networks.predict(network, lambda p: p, *inputs))(
-            variables, images, intrinsics
-        )
-    )
+def points_of(network, variables, images):
+    """The head's points, in px and in mm."""
+    images = networks.as_float(jnp.asarray(images))
+    return jax.jit(partial(network.apply, train=False))(variables, images).points
 
 
 def test_a_network_from_a_bundle_predicts_what_the_bundle_does():
-    """Norms are scaled by their parameters alone, as folded."""
+    """Its norms scale by their parameters alone, as they were folded."""
     contents = bundle.read(bundle.EMBEDDED)
     network = architecture.network(architecture.of(contents.facts))
     start = bases.load("embedded", network)
     stored = contents.reference
-    poses_mm = predicted(network, start.variables, stored["images"], stored["intrinsics"])
+    points = points_of(network, start.variables, stored["images"])
+    poses_mm = networks.locate(points, stored["intrinsics"], 0.5, network.geometry)
     np.testing.assert_allclose(poses_mm, stored["poses_mm"], atol=0.05)
     assert start.joint_names == contents.facts.joint_names
 
 
-def test_training_begins_with_the_bundles_joints_and_combinations_of_them(folder):
-    config = config_of(folder)
-    computation = stage.computation(config)
+def test_training_begins_with_the_bases_joints_and_combinations_of_them(folder):
+    computation = stage.computation(config_of(folder))
+    network, union = computation.network, computation.union
     state = computation.init(jax.random.key(0))
-    opened = bundle.read(folder / "base")
-    start = bases.load(str(folder / "base"), computation.network)
-    own = bundle.load(folder / "base")
-    stored = opened.reference
-    variables = {"params": state.params, **state.collections}
-    poses_mm = predicted(computation.network, variables, stored["images"], stored["intrinsics"])
-    count = len(opened.facts.joint_names)
-    expected, _ = own.crop_model(stored["images"], stored["intrinsics"])
-    scale = np.linalg.norm(expected, axis=-1, keepdims=True)
-    assert (np.abs(poses_mm[:, :count] - expected) < 1e-3 * scale).all()
-    kernel = np.asarray(state.params["head"]["kernel"])
-    old = np.asarray(start.variables["params"]["head"]["kernel"]).reshape(-1, count)
-    rows = kernel.reshape(-1, len(computation.union.joint_names))
-    new = rows[:, count:]
+    start = bases.load(f"{folder}/base", network)
+    count = len(start.joint_names)
+    assert union.joint_names[:count] == start.joint_names
+    images = np.random.default_rng(0).integers(0, 255, (2, 48, 48, 3), dtype=np.uint8)
+    ours = points_of(network, {"params": state.params, **state.collections}, images)
+    theirs = points_of(network.clone(points=count), start.variables, images)
+    np.testing.assert_allclose(ours.px[:, :count], theirs.px, atol=1e-3)
+    np.testing.assert_allclose(ours.relative_mm[:, :count], theirs.relative_mm, atol=1e-2)
+
+    rows = np.asarray(state.params["head"]["kernel"]).reshape(-1, len(union.joint_names))
+    old, new = rows[:, :count], rows[:, count:]
     weights = np.linalg.lstsq(old, new, rcond=None)[0]
-    np.testing.assert_allclose(old @ weights, new, atol=1e-4)  # each block alike
+    np.testing.assert_allclose(old @ weights, new, atol=1e-5)
     np.testing.assert_allclose(weights.sum(axis=0), 1, atol=1e-3)
 
 
@@ -147,79 +128,72 @@ def test_training_is_better_at_the_new_joints_and_reports_it(tuned, capsys):
     assert f"{100 * (after / before - 1):+.1f} %" in capsys.readouterr().out
 
 
-def test_norms_stay_as_they_were(tuned):
-    stats = checkpoints.load_params(tuned)["batch_stats"]
-    for path, values in jax.tree_util.tree_leaves_with_path(stats):
-        np.testing.assert_allclose(values, 0.0 if path[-1].key == "mean" else 1 - 1e-3, atol=1e-6)
+def test_norms_keep_their_statistics(tuned, folder):
+    before, after = (
+        checkpoints.load_params(run)["batch_stats"] for run in (folder / "base", tuned)
+    )
+    jax.tree.map(np.testing.assert_array_equal, before, after)
 
 
 def test_a_continued_run_ends_in_the_same_bits(tuned, folder):
     copied = shutil.copytree(tuned, folder / "copied")
-    before = checkpoints.newest_metadata(copied)["crc32"]
     shutil.rmtree(copied / "checkpoints" / "8")
-    config = config_of(folder, "steps=8", "loop.log_every=1", "loop.save_every=4")
-    state = train.run(config, copied)
-    assert checkpoints.checksum(state) == before
+    state = train.run(config_of(folder), copied)
+    assert checkpoints.checksum(state) == checkpoints.newest_metadata(tuned)["crc32"]
 
 
-def test_its_bundle_has_the_skeleton_and_can_be_trained_on(tuned, folder):
+def test_its_bundle_has_the_skeleton_and_can_be_trained_on(tuned, folder, monkeypatch):
+    monkeypatch.setenv(compiling.SWITCH, "0")
     out = folder / "own_bundle"
     assert export.main([str(tuned), "--to", "bundle", "--out", str(out)]) == 0
     facts = bundle.read(out).facts
     assert list(facts.skeletons) == [*OLD, "stickers"]
-    chosen = facts.skeletons["stickers"]
-    assert chosen.joint_names == own_people.own_skeleton().joint_names
-    test = building.test_crops(configs.read(tuned), devices=1)
-    crops = next(iter(test))
-    poses_mm, _ = bundle.load(out).crop_model(crops.inputs["image"], crops.inputs["intrinsics"])
+    assert facts.skeletons["stickers"].joint_names == own_people.own_skeleton().joint_names
+    assert facts.about["scores"]["stickers"]["mpjpe_mm"] > 0
+
     config = configs.read(tuned)
+    crops = next(iter(building.test_crops(config, devices=1)))
+    images, intrinsics = crops.inputs["image"], crops.inputs["intrinsics"]
+    poses_mm, _ = bundle.load(out).crop_model(images, intrinsics)
     union = building.joint_union(config.data)
     network = building.network(config, len(union.joint_names))
-    expected = predicted(
-        network, checkpoints.load_params(tuned), crops.inputs["image"], crops.inputs["intrinsics"]
-    )
-    scale = np.linalg.norm(expected, axis=-1, keepdims=True)
-    assert (np.abs(poses_mm - expected) < 1e-3 * scale).all()
-    again = config_of(folder, base="own_bundle")
-    assert [catalogue.load(name).name for name in again.data.union] == [*OLD, "stickers"]
-    start = bases.load(str(out), network)
-    assert first_rows.old_and_new(union, start.joint_names)[1] == []
-    run = bases.describe(str(tuned))
-    assert run.formats == again.data.union
+    points = points_of(network, checkpoints.load_params(tuned), images)
+    expected = networks.locate(points, intrinsics, 0.5, network.geometry)
+    distances_mm = np.linalg.norm(expected, axis=-1, keepdims=True)
+    assert (np.abs(poses_mm - expected) < 1e-3 * distances_mm).all()
+
+    again = config_of(folder, base=out)
+    assert again.data.union == config.data.union == bases.describe(str(tuned)).formats
+    assert first_rows.old_and_new(union, bases.load(str(out), network).joint_names)[1] == []
 
 
 @pytest.mark.parametrize(
-    ("settings", "overrides", "message"),
+    ("arguments", "overrides", "message"),
     [
         ({"base": "blazepose_full"}, (), "blazepose_full was not trained here"),
         ({"base": "nothing"}, (), "nothing is no model to start from"),
         ({"skeleton": "a.json+a.json"}, (), "two skeletons have one name"),
-        ({"skeleton": "none.json"}, (), "no skeleton file at"),
+        ({"skeleton": "none.json"}, (), "no skeleton file at none.json"),
         ({"skeleton": "mixamo.json"}, (), "has a skeleton 'mixamo' with other joints"),
         ({"skeleton": "fewer.json"}, (), "labels stickers with the joints crown"),
         ({"mixture": "huge9"}, (), "mixture is 'huge9'; it must be one of"),
         ({"own": "data/own/none"}, (), "no dataset 'none' in data/own"),
-        ({}, ("model.depth_bins=8",), "model.depth_bins"),
-        ({}, ("model.backbone=resnet18", "model.stride=32"), "of another network"),
+        ({}, ("model.depth_bins=8",), "is not of the network that model describes"),
+        ({}, ("data.side_px=64",), "is not of the network that model describes"),
     ],
 )
-def test_what_cannot_be_is_one_line(folder, tmp_path, monkeypatch, settings, overrides, message):
-    for name, joints in (("mixamo", ("pelv", "lhip", "rhip")), ("stickers", ("crown", "brow"))):
-        path = {"mixamo": "mixamo.json", "stickers": "fewer.json"}[name]
-        skeleton.write(tmp_path / path, Skeleton(name, joints, ()))
-    skeleton.write(tmp_path / "a.json", Skeleton("a", ("crown",), ()))
-    at = str(tmp_path)
-    values = {"own": f"{folder}/own/stickers", "skeleton": f"{folder}/own/stickers.json"}
-    values |= {"base": f"{folder}/base", "data": f"{folder}/embedded", **settings}
-    if "skeleton" in settings:
-        values["skeleton"] = "+".join(f"{at}/{name}" for name in settings["skeleton"].split("+"))
-    text = ",".join(f"{name}={value}" for name, value in values.items())
-    with pytest.raises((ValueError, OSError), match=r".+") as caught:
-        config = configs.load(
-            f"{CONFIG}:runlocal,{text}",
-            (f"data.quotas={((values['own'], 16),)}", "evals.others.dataset=", *overrides),
-        )
-        train.run(config, tmp_path / "run")
+def test_what_cannot_be_is_one_line(folder, tmp_path, arguments, overrides, message):
+    config_file = str(Path(CONFIG).resolve())
+    skeletons = {
+        "a": Skeleton("a", ("crown",), ()),
+        "mixamo": Skeleton("mixamo", ("pelv", "lhip", "rhip"), ()),
+        "fewer": Skeleton("stickers", ("crown", "brow"), ()),
+    }
+    for name, one in skeletons.items():
+        skeleton.write(tmp_path / f"{name}.json", one)
+    with contextlib.chdir(tmp_path):
+        with pytest.raises((ValueError, OSError), match=r".+") as caught:
+            train.run(config_of(folder, *overrides, file=config_file, **arguments), "run")
+        assert not Path("run/config.json").exists()
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
-    assert not (tmp_path / "run" / "config.json").exists()

@@ -5,6 +5,7 @@ statistics under which it predicts the same, and which training must leave as th
 """
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,6 +42,7 @@ class Base(NamedTuple):
     model: dict[str, Any]
     side_px: int
     formats: tuple[str, ...]
+    is_backbone: bool = False
 
 
 class Start(NamedTuple):
@@ -65,7 +67,7 @@ def describe(base: str) -> Base:
             "depth_bins": IMPORTED_BINS,
             "options": {"pixels": imported.pixels},
         }
-        return Base(model, IMPORTED_SIDE_PX, ())
+        return Base(model, IMPORTED_SIDE_PX, (), is_backbone=True)
     if (folder / bundles.HEADER).is_file():
         return _of_bundle(bundles.read(folder))
     if (folder / "config.json").is_file():
@@ -104,28 +106,35 @@ def with_skeletons(base: Base, paths: Sequence[str]) -> tuple[str, ...]:
 def load(base: str, network: PoseNetwork) -> Start | None:
     """The weights and joints of a base; None for an imported backbone, which has no joints.
 
-    `network` is the network to train; its number of points does not matter.
+    `network` is the network to train; its number of points does not matter. Raises ValueError if
+    the base has another network.
     """
     folder = bundles.located(base)
     if pretrained.is_import(folder):
         return None
     if (folder / bundles.HEADER).is_file():
         contents = bundles.read(folder)
+        names = contents.facts.joint_names
         points = architectures.of(contents.facts).points
         weights = {n: jnp.asarray(w, jnp.float32) for n, w in contents.weights.items()}
-        side_px = network.geometry.side_px
-        images = jax.ShapeDtypeStruct((1, side_px, side_px, 3), jnp.float32)
-        variables = folding.unfold(network.clone(points=points), weights, images)
+        variables = folding.unfold(network.clone(points=points), weights, _images(network))
         matrix = np.eye(points) if contents.matrix is None else contents.matrix
-        return Start(variables, contents.facts.joint_names, matrix.astype(np.float32))
-    variables = jax.tree.map(jnp.asarray, checkpoints.load_params(folder))
-    names = initial_weights.joint_names(folder)
-    return Start(variables, names, np.eye(len(names), dtype=np.float32))
+    else:
+        names = initial_weights.joint_names(folder)
+        variables = jax.tree.map(jnp.asarray, checkpoints.load_params(folder))
+        points, matrix = len(names), np.eye(len(names))
+    like = partial(network.clone(points=points).init, train=False)
+    shapes = jax.eval_shape(like, jax.random.key(0), _images(network))
+    try:
+        checkpoints.init_from(shapes, variables)
+    except ValueError as error:
+        raise ValueError(f"{base} is not of the network that model describes: {error}") from None
+    return Start(variables, names, matrix.astype(np.float32))
 
 
-def has_statistics(base: str) -> bool:
-    """Whether a base knows the statistics of its norms, so that training can go on with them."""
-    return not (bundles.located(base) / bundles.HEADER).is_file()
+def _images(network: PoseNetwork) -> jax.ShapeDtypeStruct:
+    side_px = network.geometry.side_px
+    return jax.ShapeDtypeStruct((1, side_px, side_px, 3), jnp.float32)
 
 
 def _of_bundle(contents: Contents) -> Base:
@@ -167,7 +176,7 @@ def _formats(facts: Facts) -> tuple[str, ...]:
 
 def _of_run(folder: Path) -> Base:
     config = configs.read(folder)
-    if config.task == stages.AUTOENCODER or "model" not in config or "union" not in config.data:
+    if config.task == stages.AUTOENCODER or "backbone" not in config.get("model", {}):
         raise ValueError(f"{folder} is a run of {config.task}, which trains no pose network")
     if config.get("variant") not in (None, *PLAIN_VARIANTS):
         raise ValueError(f"{folder} {LATENT}")

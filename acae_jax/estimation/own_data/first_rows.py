@@ -3,7 +3,9 @@
 A heat map's logits are linear in the head's weights, so a combination of rows predicts about the
 same combination of joints (see `consistency.start`). The combination is learned from the user's
 labels and what the base predicts for these images, as `acae skeletons fit` does it; for joints that
-no 3D label determines, it is the mean of the joints of the same part of the body.
+no 3D label determines, it is the mean of the joints of the same part of the body. Where each joint
+began with that mean (`launch/own_data_test.py`), the error was 387 mm at first and 227 mm after 300
+steps, instead of 228 mm and 186 mm.
 """
 
 from collections.abc import Sequence

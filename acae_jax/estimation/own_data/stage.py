@@ -19,8 +19,9 @@ from acae_jax.estimation.model import objective, step
 from acae_jax.estimation.model.network import PoseNetwork
 from acae_jax.estimation.own_data import bases, first_rows
 from acae_jax.estimation.own_data.bases import Start
+from acae_jax.skeletons import union as unions
 from acae_jax.skeletons.union import JointUnion
-from acae_jax.training import checkpoints, optimizers
+from acae_jax.training import optimizers
 from acae_jax.training.loop import Task
 
 __all__ = ["task", "variant_of"]
@@ -34,11 +35,11 @@ def computation(config: ConfigDict) -> building.Computation:
     variant = objective.separate(len(union.joint_names))
 
     def variables(network: PoseNetwork, key: jax.Array) -> dict:
-        fresh = step.fresh_variables(network, key)
         start = bases.load(config.init.base, network)
         if start is None:
+            fresh = step.fresh_variables(network, key)
             return initial_weights.from_import(fresh, config.init.base, "backbone", network)
-        return _continued(config, union, network, fresh, start)
+        return _continued(config, union, network, start)
 
     return building.pose_computation(config, union, variant, optimizer(config), variables)
 
@@ -49,21 +50,21 @@ def optimizer(config: ConfigDict) -> optax.GradientTransformation:
     return optimizers.initial(steps=config.steps, **settings)
 
 
-def _continued(
-    config: ConfigDict, union: JointUnion, network: PoseNetwork, fresh: dict, start: Start
-) -> dict:
+def _continued(config: ConfigDict, union: JointUnion, network: PoseNetwork, start: Start) -> dict:
     """The base's variables, with a head for the union's joints."""
     old, new = first_rows.old_and_new(union, start.joint_names)
     rows = first_rows.by_part(start.joint_names, new)
-    if config.init.rows == "fitted" and new:
+    if new:
         learned = _learned(config, union, network, start, new)
         known = np.isfinite(learned).all(axis=1)
         rows[known] = learned[known]
     points = first_rows.of_joints(union, start.joint_names, start.matrix, rows)
-    first = consistency.start(start.variables, points, network.depth_bins)
-    variables, _ = checkpoints.init_from(fresh, first)
-    logging.warning("init: %d joints of %s, and %d new ones", len(old), config.init.base, len(new))
-    return variables
+    lost = [name for name in start.joint_names if name not in union.joint_names]
+    without = f", without {unions.listed(lost)}" if lost else ""
+    logging.warning(
+        "init: %d joints of %s%s, and %d new ones", len(old), config.init.base, without, len(new)
+    )
+    return consistency.start(start.variables, points, network.depth_bins)
 
 
 def _learned(
