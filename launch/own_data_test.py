@@ -35,7 +35,7 @@ def main() -> int:
     flags = argparse.ArgumentParser(description="Measure fine-tuning on somebody's own data.")
     flags.add_argument("--data", type=Path, default=Path("data/embedded"))
     flags.add_argument("--out", type=Path, default=Path("runs/own_data_test"))
-    flags.add_argument("--train", type=int, default=600, help="images to train on")
+    flags.add_argument("--train", type=int, default=900, help="images to train on")
     flags.add_argument("--test", type=int, default=240, help="images of other takes")
     flags.add_argument("--seed", type=int, default=0)
     options, others = flags.parse_known_args()

@@ -69,7 +69,7 @@ def test_a_network_from_a_bundle_predicts_what_the_bundle_does():
     start = bases.load("embedded", network)
     stored = contents.reference
     points = points_of(network, start.variables, stored["images"])
-    poses_mm = networks.locate(points, stored["intrinsics"], 0.5, network.geometry)
+    poses_mm = networks.locate(points, jnp.asarray(stored["intrinsics"]), 0.5, network.geometry)
     np.testing.assert_allclose(poses_mm, stored["poses_mm"], atol=0.05)
     assert start.joint_names == contents.facts.joint_names
 
@@ -158,7 +158,7 @@ def test_its_bundle_has_the_skeleton_and_can_be_trained_on(tuned, folder, monkey
     union = building.joint_union(config.data)
     network = building.network(config, len(union.joint_names))
     points = points_of(network, checkpoints.load_params(tuned), images)
-    expected = networks.locate(points, intrinsics, 0.5, network.geometry)
+    expected = networks.locate(points, jnp.asarray(intrinsics), 0.5, network.geometry)
     distances_mm = np.linalg.norm(expected, axis=-1, keepdims=True)
     assert (np.abs(poses_mm - expected) < 1e-3 * distances_mm).all()
 
