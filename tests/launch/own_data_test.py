@@ -45,7 +45,8 @@ def config_of(folder, *overrides, file=CONFIG, **arguments):
     values = {"own": f"{folder}/own/stickers", "skeleton": f"{folder}/own/stickers.json"}
     values |= {"base": f"{folder}/base", "mixture": "none", "test": "test", **arguments}
     text = ",".join(f"{name}={value}" for name, value in values.items())
-    settings = ("optimizer.base_rate=3e-3", "loop.devices=1", "loop.save_every=4", "steps=8")
+    settings = ("optimizer.base_rate=2e-2", "optimizer.warmup_steps=0", "loop.devices=1")
+    settings += ("loop.save_every=4", "steps=8")
     return configs.load(f"{file}:runlocal,{text}", (*settings, "loop.log_every=1", *overrides))
 
 
