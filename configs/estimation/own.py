@@ -38,6 +38,7 @@ MIXTURE_FORMATS = {
     "small5": ("small5",),
     "none": (),
 }
+GHOST_SIZE = 16
 TEST_SETS = {"embedded": "embedded_test"}
 
 
@@ -86,14 +87,16 @@ def get_config(arg: str = "") -> ConfigDict:
     config.data.folder = arguments.data
     mixture = mixtures.BY_NAME[arguments.mixture]
     old = sum(quota for _, quota in mixture)
-    config.data.quotas = (*mixture, (own, old // 3 or 32))
+    # More than a third are yours, in a batch of whole ghost groups: 36 of 96, or 64 of 160.
+    ours = -(-old * 8 // (5 * GHOST_SIZE)) * GHOST_SIZE - old if old else 32
+    config.data.quotas = (*mixture, (own, ours))
     config.data.quota_scale = 1
     config.data.parts = 1
     config.data.union = bases.with_skeletons(base, skeletons)
     config.data.merge_by_name = False
     config.data.device_colour = False
     config.data.labels = "coco_2d"
-    config.data.ghost_size = 16
+    config.data.ghost_size = GHOST_SIZE
     config.data.side_px = base.side_px
     config.data.workers = 0
     config.data.in_memory = True
@@ -114,7 +117,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.data.occluder_folder, config.data.background_folder = "", ""
 
     config.model = ConfigDict(base.model)
-    config.optimizer = ConfigDict({"base_rate": 5e-4, "decay": 0.0, "warmup_steps": 30})
+    config.optimizer = ConfigDict({"base_rate": 4e-4, "decay": 0.0, "warmup_steps": 30})
     config.optimizer.muon_rate = None
     config.optimizer.kernel_norm = None  # kernels of bundles are scaled by norms
     times = {"absolute_from": 0.0, "teacher_from": 0.0}
