@@ -77,3 +77,11 @@ EMBEDDED = (
 )
 
 EMBEDDED_2D = (("embedded_2d", 4),)
+
+BY_NAME = {
+    "embedded": EMBEDDED,
+    "huge8": HUGE8,
+    "medium3": MEDIUM3,
+    "small5": SMALL5,
+    "none": (),
+}

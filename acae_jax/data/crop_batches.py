@@ -106,7 +106,7 @@ def training(
     on_disk = [open_crops(name, folder, "train", union) for name, _ in quotas]
     records = [list(source) for source in on_disk] if in_memory else on_disk
     plan = mixture.create(
-        quotas,
+        [(sources.plain_name(name), quota) for name, quota in quotas],
         [len(source) for source in records],
         seed=seed,
         ghost_size=ghost_size,

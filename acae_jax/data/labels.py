@@ -115,8 +115,12 @@ def _label_places(label_format: str, label_names: tuple[str, ...]) -> np.ndarray
     """Return the index in label_names of each joint of a 2D label set, -1 for joints not in it.
 
     Recipes use only a selection of the joints (common_2d), because the sets disagree about torso
-    and head.
+    and head. Labels of a user's own skeleton are called after it, as its joints are in a union.
     """
+    ending = f"_{label_format}"
+    own = [index for index, name in enumerate(label_names) if name.endswith(ending)]
+    if own:
+        return np.array(own)
     joint_names = catalogue.load(label_format).joint_names
     places = [label_names.index(name) if name in label_names else -1 for name in joint_names]
     if max(places) < 0:

@@ -1,8 +1,9 @@
 """Prepared datasets as random-access sequences of records, read only.
 
-A dataset lies in `data_dir/<name>/<version>/` as TFDS wrote it (ArrayRecord). Reading it needs
-neither TensorFlow nor the code that built it; images stay encoded JPEG bytes. A list of records can
-stand in for a `Source` wherever `Records` are expected.
+A dataset lies in `data_dir/<name>/<version>/` as TFDS wrote it (ArrayRecord). A name with a slash,
+such as "data/own/mine", is the path of a dataset's own folder, which `data_dir` does not matter to.
+Reading needs neither TensorFlow nor the code that built it; images stay encoded JPEG bytes. A list
+of records can stand in for a `Source` wherever `Records` are expected.
 
 No dataset can run code here. TFDS imports any module that a dataset's description names, so the
 description is checked first: it may name only the features that records consist of.
@@ -123,13 +124,23 @@ def open(
     Raises ValueError, in one line, if it is missing; the message lists the datasets that are there
     and says how to prepare this one.
     """
-    data_dir = paths.local(data_dir).expanduser()
-    versions = _versions(data_dir / name)
+    folder = _folder(name, data_dir)
+    versions = _versions(folder)
     if not versions:
-        raise ValueError(_missing(name, data_dir))
+        raise ValueError(_missing(folder.name, folder.parent))
     check_platform()
     allow_many_files()
-    return Source(name, versions[-1], split, schema)
+    return Source(folder.name, versions[-1], split, schema)
+
+
+def plain_name(name: str) -> str:
+    """The name of a dataset without the path of its folder."""
+    return name.rstrip("/").rpartition("/")[2]
+
+
+def is_prepared(name: str, data_dir: str | Path) -> bool:
+    """Whether `open` finds a dataset of this name."""
+    return bool(_versions(_folder(name, data_dir)))
 
 
 def check_platform() -> None:
@@ -162,6 +173,12 @@ def available(data_dir: str | Path) -> tuple[str, ...]:
     """Return the names of the prepared datasets in a folder."""
     folders = sorted(Path(data_dir).expanduser().glob("*/"))
     return tuple(folder.name for folder in folders if _versions(folder))
+
+
+def _folder(name: str, data_dir: str | Path) -> Path:
+    """The folder of a dataset's versions: that of its name, or the one whose path is given."""
+    own = "/" in name
+    return paths.local(name if own else data_dir).expanduser() / ("" if own else name)
 
 
 def _check_features(path: Path) -> None:

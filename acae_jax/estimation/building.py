@@ -41,15 +41,26 @@ def joint_union(data: ConfigDict) -> JointUnion:
     """The joints that the model predicts: those of a mixture, or of formats, side by side or merged
     by name.
     """
-    if isinstance(data.union, str):
-        return unions.mixture(data.union)
-    skeletons = [catalogue.load(name) for name in data.union]
-    return unions.merged_by_name(skeletons) if data.merge_by_name else unions.of(skeletons)
+    if data.merge_by_name and not isinstance(data.union, str):
+        return unions.merged_by_name([catalogue.load(name) for name in data.union])
+    return _separate_joints(data.union)
+
+
+def _separate_joints(names: str | Sequence[str]) -> JointUnion:
+    """The joints of formats, and of a mixture that may stand before them, none merged."""
+    if isinstance(names, str):
+        return unions.mixture(names)
+    if not names or names[0] not in catalogue.mixtures():
+        return unions.of([catalogue.load(name) for name in names])
+    others = unions.of([catalogue.load(name) for name in names[1:]])
+    return unions.beside(unions.mixture(names[0]), others)
 
 
 def label_names(data: ConfigDict) -> tuple[str, ...]:
-    """The names of the 2D labels."""
-    return catalogue.load(data.labels).joint_names
+    """The names of the 2D labels: those of a label set, and the joints of skeletons' files."""
+    files = () if isinstance(data.union, str) else [n for n in data.union if n.endswith(".json")]
+    own = unions.of([catalogue.load(path) for path in files]).joint_names
+    return (*catalogue.load(data.labels).joint_names, *own)
 
 
 def crop_layout(data: ConfigDict, union: JointUnion) -> crop_batches.Layout:
@@ -68,7 +79,7 @@ def example_maker(data: ConfigDict, union: JointUnion) -> feed.MakeExample:
         device_colour=data.device_colour,
         occluders=occluders(data),
         backgrounds=backgrounds(data),
-        background_probabilities=[chances.get(name) for name, _ in data.quotas],
+        background_probabilities=[chances.get(sources.plain_name(name)) for name, _ in data.quotas],
     )
 
 
@@ -157,9 +168,7 @@ def predictor(
 
 def test_union(config: ConfigDict) -> JointUnion:
     """The union of the test labels, in which no two formats share a joint."""
-    if isinstance(config.data.union, str):
-        return unions.mixture(config.data.union)
-    return unions.of([catalogue.load(name) for name in config.data.union])
+    return _separate_joints(config.data.union)
 
 
 def test_layout(config: ConfigDict) -> crop_batches.Layout:
@@ -251,7 +260,7 @@ def pose_computation(
         label_groups(config.data, union),
         weights,
         schedule,
-        tuple(name for name, _ in config.data.quotas),
+        tuple(sources.plain_name(name) for name, _ in config.data.quotas),
         config.seed,
         config.average_decay,
     )

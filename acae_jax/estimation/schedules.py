@@ -24,13 +24,17 @@ def weights(block: ConfigDict | Mapping[str, Any], steps: int) -> objective.Loss
 def schedule(block: ConfigDict | Mapping[str, Any], steps: int) -> step.Schedule:
     """The schedule of `config.schedule`; ValueError for values that do not fit the steps."""
 
-    def of(*, weak_until: float, frozen_norm_last: int = 0) -> step.Schedule:
+    def of(
+        *, weak_until: float, frozen_norm_last: int = 0, frozen_norms: bool = False
+    ) -> step.Schedule:
         if not 0 <= frozen_norm_last < steps:
             raise ValueError(
                 f"config.schedule.frozen_norm_last is {frozen_norm_last}, but there are {steps} "
                 "steps, and norms must learn for at least one of them"
             )
         weak_steps = step_at(weak_until, steps, "schedule.weak_until")
+        if frozen_norms:
+            return step.Schedule(weak_steps, frozen_norm_from=0)
         return step.Schedule(weak_steps, steps - frozen_norm_last if frozen_norm_last else None)
 
     return of(**configs.keywords(of, block, "schedule"))

@@ -7,6 +7,7 @@ network run, and `apply` puts the addition in the norms' place.
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
@@ -47,6 +48,31 @@ def fold(
                 params[*conv, name] = params[*conv, name] * factor.reshape(shape)
         params[*path, "bias"] = shift
     return {"/".join(path): jnp.asarray(values) for path, values in params.items()}
+
+
+def unfold(
+    network: nn.Module, weights: Mapping[str, Any], images: Float[jax.ShapeDtypeStruct, "b s s 3"]
+) -> dict[str, Any]:
+    """Variables with which `network` gives at test time what `apply` gives with these weights.
+
+    The statistics that `fold` took in are lost. Each norm gets mean 0 and variance 1 − ε instead,
+    so that it scales and shifts by its parameters alone: train such a network with frozen norms.
+    Raises ValueError if a norm has no weights.
+    """
+    shapes = jax.eval_shape(partial(network.init, train=False), jax.random.key(0), images)
+    params: dict[Path, Any] = {tuple(name.split("/")): w for name, w in weights.items()}
+    stats: dict[Path, Any] = {}
+    for path, (epsilon, _) in _norms(network, dict(shapes), images).items():
+        if (*path, "bias") not in params:
+            raise ValueError(f"the weights have no {'/'.join(path)}/bias: of another network?")
+        bias = params[*path, "bias"]
+        params.setdefault((*path, "scale"), jnp.ones_like(bias))
+        stats[*path, "mean"] = jnp.zeros_like(bias)
+        stats[*path, "var"] = jnp.full_like(bias, 1 - epsilon)
+    return {
+        "params": traverse_util.unflatten_dict(params),
+        "batch_stats": traverse_util.unflatten_dict(stats),
+    }
 
 
 def apply(network: nn.Module, weights: Mapping[str, Any], images: Float[Array, "b s s 3"]) -> Any:

@@ -56,6 +56,11 @@ def datasets() -> tuple[str, ...]:
     return tuple(_section("datasets"))
 
 
+def mixtures() -> tuple[str, ...]:
+    """Names of the mixtures of datasets."""
+    return tuple(_section("mixtures"))
+
+
 def load(name: str) -> Skeleton:
     """The skeleton of this name, or the one in the file if the name ends in ``.json``.
 

@@ -77,6 +77,25 @@ def mixture(name: str) -> JointUnion:
     return _of_parts({d: catalogue.dataset_parts(d) for d in catalogue.mixture_datasets(name)})
 
 
+def beside(first: JointUnion, second: JointUnion) -> JointUnion:
+    """The joints of one union, then those of another; ValueError for a member or joint of both."""
+    for kind, names, others in (
+        ("skeleton", first.members, second.members),
+        ("joint", first.joint_names, second.joint_names),
+    ):
+        twice = [name for name in others if name in names]
+        if twice:
+            raise ValueError(f"{kind} '{twice[0]}' is in the union twice; rename the second one")
+    start = len(first.joint_names)
+    shifted = {name: tuple(start + i for i in at) for name, at in second.members.items()}
+    return JointUnion(
+        (*first.joint_names, *second.joint_names),
+        (*first.edges, *((start + a, start + b) for a, b in second.edges)),
+        {**first.members, **shifted},
+        {**first.member_joints, **second.member_joints},
+    )
+
+
 def exported() -> JointUnion:
     """The union that exported skeletons index: huge8, then the 25 joints of kinectv2."""
     chosen = catalogue.mixture_datasets(EXPORTED_MIXTURE)

@@ -72,14 +72,15 @@ def hits_by_name(name: str) -> bool:
 
 
 def truncate(path: str | Path, step: int) -> list[Row]:
-    """Remove the rows after `step`, so that a resumed run does not write them twice.
+    """Remove the rows after `step`, so that a resumed run does not write them twice; and all rows
+    at step 0, because such a run begins anew.
 
     Returns the remaining rows; none if there is no log.
     """
     path = Path(path)
     if not path.exists():
         return []
-    rows = [row for row in read(path) if row["step"] <= step]
+    rows = [row for row in read(path) if step and row["step"] <= step]
     part = path.with_suffix(".part")
     part.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     part.replace(path)

@@ -102,6 +102,7 @@ def fit(
     seed: int,
     save_every: int,
     evaluate_every: int = 0,
+    evaluate_first: bool = False,
     log_every: int = 50,
     best: str | None = None,
     profile: Sequence[int] = (),
@@ -117,6 +118,7 @@ def fit(
     returns at once.
 
     evaluate_every  0 never evaluates. Pictures go to WORKDIR/pictures/STEP.png.
+    evaluate_first  whether the first state is evaluated too, as step 0.
     best            a score such as "test/mpjpe_mm": its best state is also kept in WORKDIR/best.
     profile         the first step of a trace for WORKDIR/profile, and the step after its last.
     devices         how many devices to use; None uses all.
@@ -151,6 +153,17 @@ def fit(
             if on_start and jax.process_index() == 0:
                 on_start()
             watch = _Watch(log, progress, goodput, log_every, steps)
+
+            def evaluate(state: TrainState, step: int) -> None:
+                assert task.evaluate
+                with goodput.spent("evaluate"):
+                    scores, picture, higher = task.evaluate(state)
+                    _show(workdir, step, picture)
+                    log.write(step, scores, higher)
+                    best_one.offer(state, scores, higher)
+
+            if evaluate_first and task.evaluate and start == 0:
+                evaluate(state, 0)
             for step in range(start, steps):
                 trace(step, watch)
                 with goodput.spent("data"):
@@ -165,11 +178,7 @@ def fit(
                 watch.settle()
                 _check_finite(state)
                 if evaluates and task.evaluate:
-                    with goodput.spent("evaluate"):
-                        scores, picture, higher = task.evaluate(state)
-                        _show(workdir, step + 1, picture)
-                        log.write(step + 1, scores, higher)
-                        best_one.offer(state, scores, higher)
+                    evaluate(state, step + 1)
                 if last or stop or (step + 1) % save_every == 0:
                     with goodput.spent("save"):
                         checkpoints.save(state, wait=last or stop is not None)

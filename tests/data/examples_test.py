@@ -370,3 +370,10 @@ def test_unusable_labels_and_masks_are_value_errors():
     with pytest.raises(ValueError, match="mask runs cover 9 px"):
         swap = STILL._replace(background_probability=1.0)
         make(wrong_mask, augmentation=swap, **assets())
+
+
+def test_2d_labels_of_a_users_own_skeleton_are_found_by_its_name():
+    names = ("nose", "b_mine", "a_mine", "a_other")
+    assert labels._label_places("mine", names).tolist() == [1, 2]
+    with pytest.raises(ValueError, match="no skeleton 'yours' in the catalogue"):
+        labels._label_places("yours", names)

@@ -203,3 +203,16 @@ def test_opening_allows_as_many_open_files_as_the_system_does(tmp_path):
         assert soft == min(hard, sources.MOST_FILES) and hard == before[1]
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_a_name_with_a_slash_is_the_path_of_a_dataset(data_dir):
+    source = sources.open(f"{data_dir}/studio", "data/elsewhere", "train")
+    assert (source.name, source[0].key) == (
+        "studio",
+        sources.open("studio", data_dir, "train")[0].key,
+    )
+    assert sources.is_prepared(f"{data_dir}/studio/", "data/elsewhere")
+    assert not sources.is_prepared("studio", "data/elsewhere")
+    assert sources.plain_name(f"{data_dir}/studio/") == sources.plain_name("studio") == "studio"
+    with pytest.raises(ValueError, match=f"no dataset 'studo' in {data_dir}; .*'studio'"):
+        sources.open(f"{data_dir}/studo", "data/elsewhere", "train")

@@ -33,6 +33,11 @@ def test_every_time_follows_the_number_of_steps():
     assert times(f"{EMBEDDED}:stage=consistency,variant=hybrid") == (0, 0, 0, None)
 
 
+def test_norms_may_be_frozen_from_the_first_step():
+    assert schedules.schedule({"weak_until": 0.0, "frozen_norms": True}, 10) == (0, 0)
+    assert schedules.schedule({"weak_until": 0.0, "frozen_norms": False}, 10) == (0, None)
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [

@@ -160,3 +160,14 @@ def test_label_groups_commute_with_mirroring():
 
 def test_label_groups_may_be_empty():
     assert union.label_groups(("pelv",), ()).shape == (0, 1)
+
+
+def test_a_skeleton_stands_beside_a_mixture():
+    mixture, own = union.mixture("small5"), Skeleton("mine", ("a", "b"), ((0, 1),))
+    both = union.beside(mixture, union.of([own]))
+    assert both.joint_names == (*mixture.joint_names, "a_mine", "b_mine")
+    assert both.members == {**mixture.members, "mine": (77, 78)}
+    assert both.edges == (*mixture.edges, (77, 78))
+    assert both.member_joints["mine"] == ("a", "b")
+    with pytest.raises(ValueError, match="skeleton 'h36m' is in the union twice"):
+        union.beside(mixture, union.of([own._replace(name="h36m")]))

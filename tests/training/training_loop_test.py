@@ -428,3 +428,16 @@ def test_a_config_that_names_no_task_is_one_line():
     with pytest.raises(ValueError, match="names no function"):
         train.task_builder("task")
     assert train.task_builder("tiny_task.task") is tiny_task.task
+
+
+def test_the_first_state_is_scored_once_also_if_the_run_begins_anew(tmp_path):
+    def evaluate(state):
+        return loop.Evaluated({"test/error": 10.0 - int(state.step)})
+
+    settings = {**EVERY, "evaluate_every": 10, "evaluate_first": True}
+    broken = tiny_task.make(evaluate=evaluate, update=lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        loop.fit(broken, tmp_path, steps=10, **settings)
+    loop.fit(tiny_task.make(evaluate=evaluate), tmp_path, steps=10, **settings)
+    scored = [row for row in logs.read(tmp_path / loop.LOG) if "test/error" in row]
+    assert [(row["step"], row["test/error"]) for row in scored] == [(0, 10.0), (10, 0.0)]

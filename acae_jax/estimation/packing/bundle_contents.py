@@ -60,15 +60,19 @@ def stored(weights: Weights, storage: str) -> Weights:
 
 
 def selections(union: JointUnion) -> dict[str, Selection]:
-    """The union's members as skeletons: its formats; or the datasets of a mixture, and exports of
-    the catalogue whose joints it has.
+    """The union's members as skeletons: formats, and the datasets of a mixture; with a mixture also
+    exports of the catalogue whose joints it has.
     """
-    if not set(union.members) <= set(catalogue.datasets()):
-        return {name: _member(union, name) for name in union.members}
+    datasets = _datasets(union)
     skeletons = {}
     for name, indices in union.members.items():
-        one = catalogue.dataset_skeleton(name)
-        skeletons[name] = Selection(tuple(indices), one.joint_names, one.edges)
+        if name in datasets:
+            one = catalogue.dataset_skeleton(name)
+            skeletons[name] = Selection(tuple(indices), one.joint_names, one.edges)
+        else:
+            skeletons[name] = _member(union, name)
+    if not datasets:
+        return skeletons
     places = {name: index for index, name in enumerate(union.joint_names)}
     for name in catalogue.exports():
         parts = catalogue.export_parts(name)
@@ -78,6 +82,14 @@ def selections(union: JointUnion) -> dict[str, Selection]:
             indices = tuple(places[joint] for joint in names)
             skeletons[name] = Selection(indices, one.joint_names, one.edges)
     return skeletons
+
+
+def _datasets(union: JointUnion) -> set[str]:
+    """The members that are datasets of a mixture, beside which the user's own skeleton may be."""
+    members, datasets = set(union.members), set(catalogue.datasets())
+    parts = [set(catalogue.mixture_datasets(name)) for name in catalogue.mixtures()]
+    is_mixture = members <= datasets or any(part <= members for part in parts)
+    return members & datasets if is_mixture else set()
 
 
 def _member(union: JointUnion, member: str) -> Selection:

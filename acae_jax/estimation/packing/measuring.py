@@ -46,7 +46,7 @@ class Measurements(NamedTuple):
 def test_set(config: ConfigDict) -> CropTest | None:
     """The test set of the run, if it has one and the data is in the config's folder."""
     test = crop_evals.reported(config)
-    return test if test and test.dataset in sources.available(config.data.folder) else None
+    return test if test and sources.is_prepared(test.dataset, config.data.folder) else None
 
 
 def measure(
@@ -153,10 +153,9 @@ def people(keys: Sequence[str]) -> tuple[np.ndarray, str]:
 def bones_mm(config: ConfigDict, union: JointUnion) -> tuple[float, ...]:
     """The mean length of each edge in clean training examples; () if an edge is in none of them."""
     data = config.data
-    prepared = sources.available(data.folder)
     a, b = np.array(union.edges).T
     total, count = np.zeros(len(a)), np.zeros(len(a))
-    for name in (name for name, _ in data.quotas if name in prepared):
+    for name in (name for name, _ in data.quotas if sources.is_prepared(name, data.folder)):
         for example in building.even_examples(config, union, name, EXAMPLES_PER_DATASET):
             joints_mm, valid = example["joints_mm"], example["valid"]
             both = valid[a] & valid[b]

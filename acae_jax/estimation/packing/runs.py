@@ -10,7 +10,7 @@ from acae_jax import config as configs
 from acae_jax.bundles import bundle
 from acae_jax.bundles.bundle import Contents
 from acae_jax.bundles.facts import Facts, Variation
-from acae_jax.data import examples
+from acae_jax.data import examples, sources
 from acae_jax.estimation import building, stages
 from acae_jax.estimation.model import objective
 from acae_jax.estimation.packing import bundle_contents, leaving, measuring, program
@@ -133,7 +133,7 @@ def _facts(
             "variant": "separate" if config.task == stages.INITIAL else values.get("variant"),
             "steps": values["steps"],
             "seed": values["seed"],
-            "datasets": [name for name, _ in values["data"]["quotas"]],
+            "datasets": [sources.plain_name(name) for name, _ in values["data"]["quotas"]],
         },
     }
     if measurements:
