@@ -12,7 +12,8 @@ from own_folder import CAMERAS, COUNT, JOINTS, seen_px, truth_mm
 from PIL import Image
 
 from acae_jax import prepare
-from acae_jax.datasets.own import checks, labels, views
+from acae_jax.datasets.own import checks, views
+from acae_jax.datasets.own.label_files import labels
 from acae_jax.skeletons import skeleton
 
 PROJECTION = Path(__file__).parents[1] / "media/assets/projection.mkv"  # it may be turned

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from acae_jax.datasets.own import csv_form, json_form, npz_form
+from acae_jax.datasets.own.label_files import arrays, lists, tables
 
 CSV = {
     "no moment": ("joint,x,y,z\n", "line 1 must name either a column 'frame' or 'image'"),
@@ -34,7 +34,7 @@ def test_faults_of_tables(tmp_path, name):
     path = tmp_path / "a.csv"
     path.write_text(content)
     with pytest.raises(ValueError, match=message) as raised:
-        csv_form.read(path)
+        tables.read(path)
     assert "\n" not in str(raised.value)
 
 
@@ -71,7 +71,7 @@ def test_faults_of_json(tmp_path, name):
     path = tmp_path / "a.json"
     path.write_text(json.dumps(content))
     with pytest.raises(ValueError, match=message) as raised:
-        json_form.read(path)
+        lists.read(path)
     assert "\n" not in str(raised.value)
 
 
@@ -97,10 +97,10 @@ NPZ = {
 
 @pytest.mark.parametrize("name", NPZ)
 def test_faults_of_arrays(tmp_path, name):
-    arrays, message = NPZ[name]
-    np.savez(tmp_path / "a.npz", **arrays)
+    content, message = NPZ[name]
+    np.savez(tmp_path / "a.npz", **content)
     with pytest.raises(ValueError, match=message) as raised:
-        npz_form.read(tmp_path / "a.npz")
+        arrays.read(tmp_path / "a.npz")
     assert "\n" not in str(raised.value)
 
 
@@ -115,10 +115,10 @@ def test_faults_of_videopose3ds_files(tmp_path):
         ("", "Sit", 1, r"action 'Sit', must be an array \(frames, joints, 2\)"),
     ):
         with pytest.raises(ValueError, match=message):
-            npz_form.read_videopose(path, subject, action, 0, views)
+            arrays.read_videopose(path, subject, action, 0, views)
     np.savez(path, positions_3d=np.zeros(3))
     with pytest.raises(ValueError, match=r"positions_3d cannot be read: .* not of objects"):
-        npz_form.read_videopose(path, "", "", 0, 1)
+        arrays.read_videopose(path, "", "", 0, 1)
     path.write_bytes(b"PK nonsense")
     with pytest.raises(ValueError, match=r"it is no .npz file of NumPy's"):
-        npz_form.members(path)
+        arrays.members(path)

@@ -3,13 +3,9 @@
 description   the YAML file: what there is, and where → values
 camera_files  cameras by name: JSON, OpenCV's FileStorage, COLMAP's text files
 media         the images or the video of a clip
-labels        annotations as rows of arrays; joints chosen, frames found, files joined
+label_files   files of labels in many forms
 annotations   the labels of a clip: files of any form, in mm, in the cameras' world
 views         3D labels of 2D labels of several cameras
-csv_form      tables, a row for each person or for each joint
-json_form     lists of people, and COCO's keypoints
-npz_form      arrays, and those of VideoPose3D
-motion_form   BVH and C3D
 checks        what cannot be true, told before anything is built
 building      the frames of a clip, and all of it as a plan of work
 """

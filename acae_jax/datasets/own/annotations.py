@@ -6,20 +6,21 @@ from typing import NamedTuple
 
 import numpy as np
 
-from acae_jax.datasets.own import csv_form, json_form, labels, media, motion_form, npz_form
+from acae_jax.datasets.own import media
 from acae_jax.datasets.own.camera_files import MM
 from acae_jax.datasets.own.description import Annotation, Clip
-from acae_jax.datasets.own.labels import Labels
+from acae_jax.datasets.own.label_files import arrays, labels, lists, motion, tables
+from acae_jax.datasets.own.label_files.labels import Labels
 from acae_jax.datasets.own.media import Media
 from acae_jax.media import inputs
 from acae_jax.skeletons.skeleton import Skeleton
 
 READERS = {
-    ".csv": csv_form.read,
-    ".json": json_form.read,
-    ".npz": npz_form.read,
-    ".bvh": motion_form.read,
-    ".c3d": motion_form.read,
+    ".csv": tables.read,
+    ".json": lists.read,
+    ".npz": arrays.read,
+    ".bvh": motion.read,
+    ".c3d": motion.read,
 }
 NEARLY = 0.005  # rates of systems that run in step are rounded: 120 of 29.97 Hz is four times
 
@@ -63,9 +64,9 @@ def _read(annotation: Annotation, clip: Clip) -> Labels:
     suffix = annotation.path.suffix.lower()
     if suffix not in READERS:
         raise ValueError(f"unknown form; give {', '.join(READERS)}")
-    if suffix == ".npz" and set(npz_form.VIDEOPOSE) & set(npz_form.members(annotation.path)):
+    if suffix == ".npz" and set(arrays.VIDEOPOSE) & set(arrays.members(annotation.path)):
         view, views = clip.view, clip.views
-        return npz_form.read_videopose(
+        return arrays.read_videopose(
             annotation.path, annotation.subject, annotation.action, view, views
         )._replace(unit=annotation.unit or "m")
     return _read_file(annotation.path, inputs.stamp(annotation.path))

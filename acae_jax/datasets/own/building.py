@@ -13,11 +13,12 @@ import numpy as np
 import tqdm
 
 from acae_jax.datasets import shards
-from acae_jax.datasets.own import annotations, checks, labels, media, views
+from acae_jax.datasets.own import annotations, checks, media, views
 from acae_jax.datasets.own import description as descriptions
 from acae_jax.datasets.own.annotations import Loaded
 from acae_jax.datasets.own.description import Clip, Description
-from acae_jax.datasets.own.labels import Labels
+from acae_jax.datasets.own.label_files import labels
+from acae_jax.datasets.own.label_files.labels import Labels
 from acae_jax.datasets.own.media import Media
 from acae_jax.datasets.release import Y_DOWN, Frame, Person, Release, Unit
 from acae_jax.datasets.steps import person_boxes, sampling

@@ -9,10 +9,11 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from acae_jax.datasets.frames_to_records import projected_px
-from acae_jax.datasets.own import labels, media
+from acae_jax.datasets.own import media
 from acae_jax.datasets.own.camera_files import MM, Known
 from acae_jax.datasets.own.description import Clip
-from acae_jax.datasets.own.labels import Labels
+from acae_jax.datasets.own.label_files import labels
+from acae_jax.datasets.own.label_files.labels import Labels
 from acae_jax.datasets.own.media import Media
 from acae_jax.datasets.own.views import TOGETHER
 from acae_jax.datasets.steps import upright

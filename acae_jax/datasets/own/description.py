@@ -34,7 +34,7 @@ from acae_jax.datasets import release
 from acae_jax.datasets.own import camera_files
 from acae_jax.datasets.own.camera_files import Known
 from acae_jax.datasets.own.entry import Entry
-from acae_jax.datasets.own.labels import Joints
+from acae_jax.datasets.own.label_files.labels import Joints
 from acae_jax.files import json_files
 from acae_jax.inference import arguments
 from acae_jax.skeletons import catalogue

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from acae_jax import messages
-from acae_jax.datasets.own.labels import Joints
+from acae_jax.datasets.own.label_files.labels import Joints
 from acae_jax.files import paths
 
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from acae_jax.datasets.own import labels
-from acae_jax.datasets.own.labels import Labels, Moment
+from acae_jax.datasets.own.label_files import labels
+from acae_jax.datasets.own.label_files.labels import Labels, Moment
 from acae_jax.geometry import cameras, triangulation
 from acae_jax.geometry.cameras import Camera
 

@@ -14,8 +14,8 @@ count from the corner of the image there, keypoints from the centre of the first
 from pathlib import Path
 from typing import Any
 
-from acae_jax.datasets.own import labels
-from acae_jax.datasets.own.labels import Labels, Row
+from acae_jax.datasets.own.label_files import labels
+from acae_jax.datasets.own.label_files.labels import Labels, Row
 from acae_jax.files import json_files
 
 JOINTS = {"joints_mm": "mm", "joints_cm": "cm", "joints_m": "m"}

@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 
 from acae_jax import messages
-from acae_jax.datasets.own import labels
-from acae_jax.datasets.own.labels import Labels
+from acae_jax.datasets.own.label_files import labels
+from acae_jax.datasets.own.label_files.labels import Labels
 from acae_jax.datasets.readers import pickled_tables
 from acae_jax.files import numpy_files
 from acae_jax.media import inputs

@@ -19,8 +19,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from acae_jax import messages
-from acae_jax.datasets.own import labels
-from acae_jax.datasets.own.labels import Labels, Moment, Row
+from acae_jax.datasets.own.label_files import labels
+from acae_jax.datasets.own.label_files.labels import Labels, Moment, Row
 
 AXES, AXES_PX, BOX = ("x", "y", "z"), ("u", "v"), ("box_x", "box_y", "box_w", "box_h")
 Columns = tuple[int, ...]

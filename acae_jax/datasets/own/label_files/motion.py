@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from acae_jax.datasets.own.labels import Labels
+from acae_jax.datasets.own.label_files.labels import Labels
 from acae_jax.datasets.readers import bvh, c3d_points
 
 UNITS = {"mm": "mm", "cm": "cm", "m": "m", "millimeters": "mm", "meters": "m", "metres": "m"}
