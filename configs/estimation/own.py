@@ -117,7 +117,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.data.occluder_folder, config.data.background_folder = "", ""
 
     config.model = ConfigDict(base.model)
-    config.optimizer = ConfigDict({"base_rate": 4e-4, "decay": 0.0, "warmup_steps": 30})
+    config.optimizer = ConfigDict({"base_rate": 3e-4, "decay": 0.0, "warmup_steps": 30})
     config.optimizer.muon_rate = None
     config.optimizer.kernel_norm = None  # kernels of bundles are scaled by norms
     times = {"absolute_from": 0.0, "teacher_from": 0.0}
