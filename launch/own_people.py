@@ -1,7 +1,8 @@
 """Somebody's own recordings, made up: embedded people of a look and a skeleton that no training set
-has, as a dataset of the user's own.
+has, as a folder of photographs, labels and cameras.
 
-    python launch/own_people.py --out data/own
+    python launch/own_people.py --out recordings
+    acae prepare recordings/dataset.yaml --out data/own
 
 Painted people in wide robes stand in low coloured light before poor cameras. Labelled are stickers
 on their skin and clothes: points of the body that are no joints of any format. Training and test
@@ -9,22 +10,22 @@ have the same eight people, in other clothes and motions. `launch/own_data_test.
 """
 
 import argparse
+import json
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import numpy as np
+import yaml
 
-from acae_jax.data import crop_record
 from acae_jax.data.crop_record import CropRecord
-from acae_jax.datasets import writer
 from acae_jax.datasets.synthetic import body, scenes, studios, takes
 from acae_jax.datasets.synthetic.looks import Wardrobe
 from acae_jax.datasets.synthetic.studios import Rig, Studio
-from acae_jax.skeletons import catalogue, skeleton
+from acae_jax.skeletons import skeleton
 from acae_jax.skeletons.skeleton import Skeleton
 
-NAME = "stickers"
+NAME, SKELETON = "stickers", "stickers.json"
+UP = "+y"  # of the world of embedded people
 # Where the stickers are on the resting body (mm from its middle); each is on the nearest skin.
 CENTRAL = {
     "crown": (0, 849, 20),
@@ -115,24 +116,17 @@ def own_skeleton() -> Skeleton:
     )
 
 
-def records(
-    seed: int, first: int, count: int, formats: tuple[str, ...] = ()
-) -> Iterator[CropRecord]:
-    """Records of takes from number `first` on, labelled in stickers and also in these formats."""
-    assets, stickers = body.load(), list(points().values())
+def records(seed: int, first: int, count: int) -> Iterator[CropRecord]:
+    """Records of takes from number `first` on, labelled with stickers."""
+    stickers = list(points().values())
     for index in range(first * takes.FRAMES, first * takes.FRAMES + count):
         number, frame = divmod(index, takes.FRAMES)
         if frame == 0:
             take = _painted(takes.make(STUDIO, seed, number), number)
         record = scenes.make(STUDIO, seed, take, index)
-        vertices_mm = take.vertices_mm[frame]
         noise = np.random.default_rng([seed, index]).normal(0, STUDIO.noise_mm, (len(stickers), 3))
-        parts = [vertices_mm[stickers] + noise]
-        parts += [body.joints(assets, name, vertices_mm) for name in formats]
-        yield record._replace(
-            joints_mm=np.concatenate(parts).astype(np.float32),
-            format=crop_record.beside((NAME, *formats)),
-        )
+        joints_mm = take.vertices_mm[frame][stickers] + noise
+        yield record._replace(joints_mm=joints_mm.astype(np.float32), format=NAME)
 
 
 def _painted(take: takes.Take, number: int) -> takes.Take:
@@ -142,42 +136,55 @@ def _painted(take: takes.Take, number: int) -> takes.Take:
     return take._replace(look=look)
 
 
-def write(out: Path, train: int, test: int, seed: int = 0, formats: tuple[str, ...] = ()) -> Path:
-    """Write the dataset and, beside it, its skeleton's file; returns the file.
+def write(folder: Path, train: int, test: int, seed: int = 0, masks: bool = True) -> Path:
+    """Write photographs, labels, cameras, the skeleton and their description; returns that file.
 
-    The test records are those of other takes. They are also labelled in `formats`.
+    The photographs of the test are those of other takes. `masks` is what the description says.
     """
     own = own_skeleton()
-    joint_names = {own.name: own.joint_names}
-    joint_names |= {name: catalogue.load(name).joint_names for name in formats}
-    begin = -(-train // takes.FRAMES)
-    writer.write(
-        out,
-        NAME,
-        "1.0.0",
-        {
-            "train": partial(records, seed, 0, train),
-            "test": partial(records, seed, begin, test, formats),
-        },
-        description="Embedded people of a look of their own, labelled with stickers.",
-        joint_names=joint_names,
-        metadata={"seed": seed, "train": train, "test": test},
-    )
-    path = out / f"{NAME}.json"
-    skeleton.write(path, own)
+    (folder / "photos").mkdir(parents=True, exist_ok=True)
+    skeleton.write(folder / SKELETON, own)
+    cameras, views = {}, {}
+    for split, first, count in (("train", 0, train), ("test", -(-train // takes.FRAMES), test)):
+        for number, record in enumerate(records(seed, first, count)):
+            view = f"{split}_{number:04d}"
+            views.setdefault(split, []).append(view)
+            cameras[view] = _camera(record)
+            (folder / f"photos/{view}.jpg").write_bytes(record.image)
+            joints_mm = dict(zip(own.joint_names, record.joints_mm.tolist(), strict=True))
+            person = {"image": f"{view}.jpg", "person": record.person or "somebody"}
+            person |= {"box": record.box.tolist(), "joints_mm": joints_mm}
+            (folder / f"photos/{view}.json").write_text(json.dumps([person]))
+    (folder / "cameras.json").write_text(json.dumps(cameras))
+    clip = {"images": "photos/{camera}.jpg", "annotations": "photos/{camera}.json"}
+    content = {
+        "name": NAME,
+        "skeleton": SKELETON,
+        "cameras": "cameras.json",
+        "masks": masks,
+        "up": UP,
+        "clips": [{**clip, "camera": some, "split": split} for split, some in views.items()],
+    }
+    path = folder / "dataset.yaml"
+    path.write_text(yaml.safe_dump(content))
     return path
 
 
+def _camera(record: CropRecord) -> dict[str, list]:
+    extrinsics = np.column_stack([record.rotation, -record.rotation @ record.position_mm])
+    return {"intrinsic_matrix": record.intrinsics.tolist(), "extrinsic_matrix": extrinsics.tolist()}
+
+
 def main() -> None:
-    """Write the dataset."""
-    flags = argparse.ArgumentParser(description="Make up a dataset of the user's own.")
-    flags.add_argument("--out", type=Path, default=Path("data/own"))
-    flags.add_argument("--train", type=int, default=360, help="records for training")
-    flags.add_argument("--test", type=int, default=240, help="records for the test")
+    """Write the folder."""
+    flags = argparse.ArgumentParser(description="Make up somebody's own recordings.")
+    flags.add_argument("--out", type=Path, default=Path("recordings"))
+    flags.add_argument("--train", type=int, default=900, help="photographs for training")
+    flags.add_argument("--test", type=int, default=240, help="photographs for the test")
     flags.add_argument("--seed", type=int, default=0)
     options = flags.parse_args()
-    path = write(options.out, options.train, options.test, options.seed, body.FORMATS)
-    print(f"{options.train} + {options.test} records in {options.out / NAME}; skeleton: {path}")
+    path = write(options.out, options.train, options.test, options.seed)
+    print(f"{options.train} + {options.test} photographs; next: acae prepare {path} --out data/own")
 
 
 if __name__ == "__main__":

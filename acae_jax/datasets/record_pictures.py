@@ -15,7 +15,8 @@ ZOOM = 2.0
 FINE = 3  # fractional bits of drawn positions
 MANY = 60  # joints, which are drawn with thin lines
 
-Names, Edges = tuple[str, ...], tuple[tuple[int, int], ...]
+Names = tuple[str, ...]
+Edges = tuple[tuple[int, int], ...]
 
 
 def joints_px(record: crop_record.CropRecord) -> Float[np.ndarray, "j 2"]:

@@ -13,7 +13,7 @@ import own_people
 import pytest
 
 from acae_jax import config as configs
-from acae_jax import export, report, train
+from acae_jax import export, prepare, report, train
 from acae_jax.bundles import bundle, compiling
 from acae_jax.estimation import building, initial
 from acae_jax.estimation.model import network as networks
@@ -31,7 +31,8 @@ SMALL = ("data.side_px=48", "data.union=('mixamo','coco_body')", "loop.devices=1
 def folder(tmp_path_factory):
     """Somebody's own data, and a run of an untrained network."""
     place = tmp_path_factory.mktemp("own")
-    own_people.write(place / "own", train=24, test=12)
+    path = own_people.write(place / "recordings", train=24, test=12, masks=False)
+    assert prepare.main([str(path), "--out", str(place / "own"), "--jobs", "1"]) == 0
     text = f"configs/estimation/embedded.py:runlocal,stage=initial,data={place}/embedded"
     config = configs.load(text, SMALL)
     configs.save(config, place / "base")
@@ -42,7 +43,7 @@ def folder(tmp_path_factory):
 
 
 def config_of(folder, *overrides, file=CONFIG, **arguments):
-    values = {"own": f"{folder}/own/stickers", "skeleton": f"{folder}/own/stickers.json"}
+    values = {"own": f"{folder}/own/stickers", "skeleton": f"{folder}/recordings/stickers.json"}
     values |= {"base": f"{folder}/base", "mixture": "none", "test": "test", **arguments}
     text = ",".join(f"{name}={value}" for name, value in values.items())
     settings = ("optimizer.base_rate=2e-2", "optimizer.warmup_steps=0", "loop.devices=1")
