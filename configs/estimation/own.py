@@ -90,7 +90,8 @@ def get_config(arg: str = "") -> ConfigDict:
     # More than a third are yours, in a batch of whole ghost groups: 36 of 96, or 64 of 160.
     ours = -(-old * 8 // (5 * GHOST_SIZE)) * GHOST_SIZE - old if old else 32
     config.data.quotas = (*mixture, (own, ours))
-    config.data.quota_scale = 1
+    # Batches twice as large teach the new joints more and make the network forget less.
+    config.data.quota_scale = 1 if arguments.runlocal else 2
     config.data.parts = 1
     config.data.union = bases.with_skeletons(base, skeletons)
     config.data.merge_by_name = False
@@ -117,7 +118,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.data.occluder_folder, config.data.background_folder = "", ""
 
     config.model = ConfigDict(base.model)
-    config.optimizer = ConfigDict({"base_rate": 3e-4, "decay": 0.0, "warmup_steps": 30})
+    config.optimizer = ConfigDict({"base_rate": 2e-4, "decay": 0.0, "warmup_steps": 30})
     config.optimizer.muon_rate = None
     config.optimizer.kernel_norm = None  # kernels of bundles are scaled by norms
     times = {"absolute_from": 0.0, "teacher_from": 0.0}
