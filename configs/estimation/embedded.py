@@ -26,9 +26,8 @@ switches that come as early as the training is short.
 from ml_collections import ConfigDict
 
 from acae_jax import config as configs
-from acae_jax.data.examples import Augmentation
 from acae_jax.estimation.model.objective import LossWeights
-from configs import mixtures
+from configs import augmentations, mixtures
 
 FORMATS = ("mh_default", "cmu_mb", "game_engine", "mixamo", "coco_body", "markers")
 TASKS = {
@@ -87,20 +86,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.data.side_px = 96
     config.data.workers = 0  # a thread keeps up with two cores
     config.data.in_memory = True  # a quarter of the input's work is reading records
-    # Milder than published: 400,000 crops are too few to see through all of it.
-    config.data.augmentation = ConfigDict(Augmentation()._asdict())
-    config.data.augmentation.update(
-        {
-            "shift": 0.05,
-            "zoom": (0.9, 1.1),
-            "roll": 0.15,
-            "hue": 0.2,
-            "contrast": 0.25,
-            "saturation": 0.25,
-            "occlusion_probability": 0.1,
-            "background_probability": 0.1,
-        }
-    )
+    config.data.augmentation = ConfigDict(augmentations.MILD._asdict())
     config.data.occluders, config.data.backgrounds = 40, 60
     # Your own instead: PNG cut-outs sized for a crop of 256 px, and photographs without people.
     config.data.occluder_folder, config.data.background_folder = "", ""

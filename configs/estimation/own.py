@@ -24,11 +24,10 @@ runlocal  a few steps, to see that everything runs
 from ml_collections import ConfigDict
 
 from acae_jax import config as configs
-from acae_jax.data.examples import Augmentation
 from acae_jax.estimation.model.objective import LossWeights
 from acae_jax.estimation.own_data import bases
 from acae_jax.skeletons import catalogue
-from configs import mixtures
+from configs import augmentations, mixtures
 
 # What a network predicts that begins with a backbone alone; all others predict what they did.
 MIXTURE_FORMATS = {
@@ -101,19 +100,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.data.side_px = base.side_px
     config.data.workers = 0
     config.data.in_memory = True
-    config.data.augmentation = ConfigDict(Augmentation()._asdict())
-    config.data.augmentation.update(
-        {
-            "shift": 0.05,
-            "zoom": (0.9, 1.1),
-            "roll": 0.15,
-            "hue": 0.2,
-            "contrast": 0.25,
-            "saturation": 0.25,
-            "occlusion_probability": 0.1,
-            "background_probability": 0.1,
-        }
-    )
+    config.data.augmentation = ConfigDict(augmentations.MILD._asdict())
     config.data.occluders, config.data.backgrounds = 40, 60
     config.data.occluder_folder, config.data.background_folder = "", ""
 
